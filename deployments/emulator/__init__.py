@@ -1,0 +1,67 @@
+"""A local stand-in for the Gemini API: `generateContent` and `models`, on the real wire format.
+
+For tests, for a demo without a key and for load tests. It must not import the flow or Prefect, must not
+know the SDK, and must never call out: whoever talks to it does so over HTTP on this machine.
+
+    async with Emulator(rules=[Rule(RateLimited(retry_delay_seconds=0.2), times=3)]) as emulator:
+        client = genai.Client(api_key="any", http_options=HttpOptions(base_url=emulator.url))
+
+As a process of its own: `python -m deployments.emulator --help`.
+"""
+
+from deployments.emulator.answers import AnswerStyle, answer_to, describe, digest_of
+from deployments.emulator.behaviours import (
+    BAD_IMAGE,
+    INVALID_KEY,
+    PERMISSION_DENIED,
+    UNAVAILABLE,
+    UNKNOWN_MODEL,
+    Answer,
+    ApiError,
+    Behaviour,
+    Blocked,
+    Breakage,
+    Broken,
+    Finish,
+    Quota,
+    RateLimited,
+)
+from deployments.emulator.latency import Constant, Latency, LogNormal, Uniform, parse_latency
+from deployments.emulator.ledger import Seen, Stats, Timing
+from deployments.emulator.limits import Limits
+from deployments.emulator.rules import Rule
+from deployments.emulator.server import Emulator
+from deployments.emulator.state import DEFAULT_MODELS
+
+__all__ = [
+    "BAD_IMAGE",
+    "DEFAULT_MODELS",
+    "INVALID_KEY",
+    "PERMISSION_DENIED",
+    "UNAVAILABLE",
+    "UNKNOWN_MODEL",
+    "Answer",
+    "AnswerStyle",
+    "ApiError",
+    "Behaviour",
+    "Blocked",
+    "Breakage",
+    "Broken",
+    "Constant",
+    "Emulator",
+    "Finish",
+    "Latency",
+    "Limits",
+    "LogNormal",
+    "Quota",
+    "RateLimited",
+    "Rule",
+    "Seen",
+    "Stats",
+    "Timing",
+    "Uniform",
+    "answer_to",
+    "describe",
+    "digest_of",
+    "parse_latency",
+]

@@ -1,0 +1,83 @@
+"""Carries a behaviour out on a connection, broken ones included. Must not choose it or count it."""
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from deployments.emulator.behaviours import (
+    Answer,
+    ApiError,
+    Behaviour,
+    Blocked,
+    Breakage,
+    Broken,
+    Finish,
+    RateLimited,
+)
+from deployments.emulator.replies import Body, blocked_body, candidate_body, error_body, rate_limited_body
+from deployments.emulator.wire import Call
+
+_PAGE = "<!DOCTYPE html><html><title>Sorry</title><body><h1>502. That is an error.</h1></body></html>"
+
+
+async def send(
+    request: web.Request, behaviour: Behaviour, call: Call, text: str | None = None, response_id: str = ""
+) -> web.StreamResponse:
+    """Answer `request` as `behaviour` says. `text` is the generated text, None if nothing was generated.
+
+    The response has status 0 if no header was sent.
+    """
+    match behaviour:
+        case Answer() | Finish():
+            return send_json(200, candidate_body(call, behaviour, text, response_id))
+        case Blocked():
+            return send_json(200, blocked_body(call, behaviour, response_id))
+        case RateLimited():
+            return send_json(429, rate_limited_body(behaviour, call.model))
+        case ApiError():
+            return send_json(behaviour.code, error_body(behaviour, call.model, call.version))
+        case Broken():
+            return await _break(request, behaviour.how)
+
+
+def send_json(status: int, body: Body) -> web.Response:
+    """A JSON response with the content type of the real API."""
+    content = json.dumps(body).encode()
+    return web.Response(
+        status=status, body=content, headers={"Content-Type": "application/json; charset=UTF-8"}
+    )
+
+
+async def _break(request: web.Request, how: Breakage) -> web.StreamResponse:
+    match how:
+        case Breakage.EMPTY_BODY:
+            return web.Response(body=b"", content_type="application/json")
+        case Breakage.EMPTY_JSON:
+            return send_json(200, {})
+        case Breakage.HTML:
+            return web.Response(text=_PAGE, content_type="text/html")
+        case Breakage.CUT_BODY:
+            return await _cut(request)
+        case Breakage.DROP:
+            return _drop(request)
+        case Breakage.HANG:
+            await asyncio.Event().wait()  # cancelled when the client goes away
+            raise AssertionError("unreachable")
+
+
+async def _cut(request: web.Request) -> web.StreamResponse:
+    content = b'{"candidates": [{"content": {"parts": [{"text": "This sentence is never'
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=UTF-8"})
+    response.content_length = 2 * len(content)
+    await response.prepare(request)
+    await response.write(content)
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _drop(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=0)

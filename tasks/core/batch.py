@@ -1,0 +1,230 @@
+"""Sends the samples of one chunk: every row to its outcome, with retries, through the run's one throttle.
+
+Knows neither Prefect nor the SDK. A row that fails is a RowResult like any other; only RunStopped and
+CancelledError end a chunk early, and what has arrived by then is in `results`.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tasks.core.checkpoint import sample_key
+from tasks.core.config import GenerateConfig, LimitsConfig
+from tasks.core.errors import ImageError, RunStopped, StopReason
+from tasks.core.health import Health
+from tasks.core.images import to_image
+from tasks.core.outcomes import outcome_of, outcome_of_error
+from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowResult, Sample
+from tasks.core.throttle import Clock, Slot, Throttle
+
+type ReadImage = Callable[[int], bytes | None]
+
+MOST_ATTEMPTS = 5
+MOST_ROW_SECONDS = 3600.0
+BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
+GRACE_SECONDS = 3.0
+IMAGE_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
+NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
+
+
+class Model(Protocol):
+    """What answers requests; GeminiClient, or a fake in tests."""
+
+    async def generate(self, request: Request) -> ModelOutput: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sample made ready to send. `image_note`: why it goes without its image."""
+
+    request: Request
+    key: str
+    image_note: str = ""
+
+
+@dataclass(slots=True)
+class Inference:
+    """What all chunks of a process share: one model client, one throttle, one eye on the run's health.
+
+    `read_image(row)` gives the image's bytes or None, or raises ImageError; it may block and runs in a thread.
+    """
+
+    model: Model
+    generation: GenerateConfig
+    limits: LimitsConfig
+    throttle: Throttle
+    health: Health
+    clock: Clock = time.monotonic
+    random: Callable[[], float] = random.random
+    calls: set[asyncio.Timeout] = field(default_factory=set)
+    on_stop: Callable[[], object] = lambda: None
+
+    async def infer(
+        self,
+        samples: Sequence[Sample],
+        read_image: ReadImage | None,
+        results: list[RowResult],
+        done: Callable[[RowResult], None] = lambda result: None,
+    ) -> None:
+        """Append one result per sample to `results`, in the order they arrive; `done` hears of each.
+
+        Raises:
+            RunStopped: the run was stopped; `results` holds what has arrived.
+        """
+        waiting = iter(samples)
+        workers = min(len(samples), self.limits.max_concurrent)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._work(waiting, read_image, results, done)) for _ in range(workers)]
+        if stopped := next((stop for task in tasks if (stop := task.result())), None):
+            raise stopped
+
+    def stop(self, reason: StopReason, message: str, grace_seconds: float | None = GRACE_SECONDS) -> None:
+        """Send nothing more; wait for the answers on their way for `grace_seconds` at most (None: as ever).
+
+        Call it on the event loop of the requests.
+        """
+        self.throttle.stop(reason, message)
+        self.on_stop()
+        if grace_seconds is not None:
+            latest = asyncio.get_running_loop().time() + grace_seconds
+            for call in self.calls:
+                call.reschedule(min(call.when() or latest, latest))
+
+    async def _work(
+        self,
+        waiting: Iterator[Sample],
+        read_image: ReadImage | None,
+        results: list[RowResult],
+        done: Callable[[RowResult], None],
+    ) -> RunStopped | None:
+        try:
+            for sample in waiting:
+                result = await self._infer_row(sample, read_image)
+                results.append(result)
+                done(result)
+        except RunStopped as stopped:  # the others may still bring an answer home
+            return stopped
+        return None
+
+    async def _infer_row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
+        started, attempts, without_image = self.clock(), 0, ""
+        while True:
+            before = self.health.answers
+            prepared, outcome = await self._attempt(sample, read_image, without_image)
+            if _blames_image(prepared, outcome):
+                without_image = outcome.detail
+                continue
+            made_progress = outcome.kind is Kind.RATE_LIMIT and self.health.answers > before
+            attempts += not made_progress
+            late = self.clock() - started > MOST_ROW_SECONDS
+            if not outcome.kind.passing or attempts >= MOST_ATTEMPTS or late:
+                return _result(sample, prepared, outcome)
+            if outcome.retry_delay_seconds is None:
+                await self.throttle.back_off(self._backoff_seconds(attempts))
+
+    async def _attempt(
+        self, sample: Sample, read_image: ReadImage | None, without_image: str
+    ) -> tuple[Prepared, Outcome]:
+        if read_image is None and not sample.text.strip():
+            return await self._prepare(sample, None, ""), NOTHING_TO_SEND
+        slot = await self.throttle.acquire(_estimate_tokens(sample, read_image is not None))
+        outcome = None
+        try:
+            prepared = await self._prepare(sample, read_image, without_image)
+            if not prepared.request.text.strip() and not prepared.request.image:
+                return prepared, NOTHING_TO_SEND
+            outcome = await self._call(prepared.request)
+            self._learn(slot, outcome)
+            return prepared, outcome
+        finally:
+            self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)
+
+    async def _prepare(self, sample: Sample, read_image: ReadImage | None, without_image: str) -> Prepared:
+        if read_image is None:
+            return Prepared(Request(sample.text), sample_key(self.generation, sample.text, None))
+        return await asyncio.to_thread(prepare, self.generation, sample, read_image, without_image)
+
+    async def _call(self, request: Request) -> Outcome:
+        try:
+            async with asyncio.timeout(self.limits.timeout_seconds) as timeout:
+                self.calls.add(timeout)
+                return outcome_of(await self.model.generate(request))
+        except Exception as error:  # the edge of a row: whatever happened to it is its outcome
+            return outcome_of_error(error, self.limits.timeout_seconds)
+        finally:
+            self.calls.discard(timeout)
+
+    def _learn(self, slot: Slot, outcome: Outcome) -> None:
+        """Tell the throttle and the run's health; a row must not end by what ends the whole run."""
+        if outcome.kind is Kind.RATE_LIMIT:
+            self.throttle.rate_limited(slot, outcome.retry_delay_seconds)
+        elif outcome.kind is Kind.SERVER_ERROR:
+            self.throttle.failed()
+        elif not outcome.kind.passing:
+            self.throttle.answered()
+        if stop := self.health.observe(outcome):
+            self.stop(stop.reason, stop.message, GRACE_SECONDS if stop.reason is StopReason.API_DOWN else None)
+        if outcome.kind.passing or outcome.run_level:
+            self.throttle.check()
+
+    def _backoff_seconds(self, attempts: int) -> float:
+        """Exponential with full jitter, so that rows that failed together do not come back together."""
+        return self.random() * min(BACKOFF_SECONDS * 2.0**attempts, MOST_BACKOFF_SECONDS)
+
+
+def prepare(generation: GenerateConfig, sample: Sample, read_image: ReadImage, without_image: str = "") -> Prepared:
+    """The request of a sample, with its key; the text alone where the image cannot be sent, or may not be."""
+    data, unreadable = look(sample.row, read_image)
+    image: Image | None = None
+    note = unreadable
+    try:
+        image = to_image(data) if data is not None and not without_image else None
+    except ImageError as error:
+        note = str(error)
+    key = sample_key(generation, sample.text, data if data is not None else unreadable or None)
+    return Prepared(Request(sample.text, image), key, without_image or note)
+
+
+def key_of(generation: GenerateConfig, sample: Sample, read_image: ReadImage | None) -> str:
+    """The key that `prepare` gives, without making the image ready."""
+    if read_image is None:
+        return sample_key(generation, sample.text, None)
+    data, note = look(sample.row, read_image)
+    return sample_key(generation, sample.text, data if data is not None else note or None)
+
+
+def look(row: int, read_image: ReadImage) -> tuple[bytes | None, str]:
+    """An image's bytes, or why there are none (empty: there is no image)."""
+    try:
+        return read_image(row), ""
+    except ImageError as error:
+        return None, str(error)
+
+
+def _blames_image(prepared: Prepared, outcome: Outcome) -> bool:
+    """Whether the API could not read the image: then the text goes alone, as for any broken image."""
+    refused = outcome.kind is Kind.INVALID_REQUEST and not outcome.run_level and "image" in outcome.detail.lower()
+    return refused and prepared.request.image is not None and bool(prepared.request.text)
+
+
+def _estimate_tokens(sample: Sample, with_image: bool) -> int:
+    """On the high side: a token is rarely shorter than 3 bytes of UTF-8."""
+    return len(sample.text.encode()) // 3 + 1 + (IMAGE_TOKENS if with_image else 0)
+
+
+def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
+    return RowResult(
+        row=sample.row,
+        id=sample.id,
+        key=prepared.key,
+        kind=outcome.kind,
+        has_image=prepared.request.image is not None,
+        response=outcome.text,
+        detail=outcome.detail,
+        image_note=prepared.image_note,
+        prompt_tokens=outcome.usage.prompt_tokens,
+        answer_tokens=outcome.usage.answer_tokens,
+    )

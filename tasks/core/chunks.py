@@ -1,0 +1,127 @@
+"""Cuts a run into chunks, and finds out which rows need no request because an earlier one paid for them.
+
+Pure: knows keys and rows, no storage and no data set.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import batched, pairwise
+
+from tasks.core.records import Kind, RowResult, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Up to `save_every` samples: the unit of persistence. `spans` are ranges of row numbers, ascending."""
+
+    number: int
+    spans: tuple[range, ...]
+
+    def __len__(self) -> int:
+        return sum(len(span) for span in self.spans)
+
+    @property
+    def label(self) -> str:
+        """How a person finds the chunk's rows: `rows 120-129`, `rows 3-977, 10 of them`."""
+        first, last = self.spans[0].start, self.spans[-1].stop - 1
+        rest = "" if last - first + 1 == len(self) else f", {len(self)} of them"
+        return f"rows {first}-{last}{rest}" if last > first else f"row {first}"
+
+
+class Reason(StrEnum):
+    """Why a row is sent although there is a checkpoint."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    FAILED = "failed before"
+    ASKED = "asked for by --retry-errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which rows are taken from the checkpoint (`reused`, by row number of this run) and which are sent."""
+
+    rows: int
+    chunks: list[Chunk]
+    reused: dict[int, RowResult] = field(default_factory=dict)
+    reasons: Counter[Reason] = field(default_factory=Counter)
+
+    @property
+    def to_send(self) -> int:
+        return self.rows - len(self.reused)
+
+
+def plan_fresh(rows: int, save_every: int) -> Plan:
+    """Every row is sent."""
+    starts = range(0, rows, save_every)
+    chunks = [Chunk(n, (range(a, min(a + save_every, rows)),)) for n, a in enumerate(starts)]
+    return Plan(rows, chunks)
+
+
+def plan_resume(
+    samples: Iterable[tuple[str, str]],
+    results: Iterable[RowResult],
+    save_every: int,
+    retry_kinds: Sequence[Kind] = (),
+) -> Plan:
+    """Subtract what is finished from `samples`, (key, id) pairs in the order of the data set.
+
+    `results` come newest first: of two answers to one sample the newer one counts. Each result serves one
+    sample, so samples that stand in the data twice stay two.
+    """
+    kept = _Kept(results, frozenset(retry_kinds))
+    reused: dict[int, RowResult] = {}
+    open_rows: list[int] = []
+    reasons: Counter[Reason] = Counter()
+    rows = 0
+    for row, (key, sample_id) in enumerate(samples):
+        rows += 1
+        if found := kept.take(key, sample_id):
+            reused[row] = found.model_copy(update={"row": row, "id": sample_id})
+        else:
+            open_rows.append(row)
+            reasons[kept.reason(key, sample_id)] += 1
+    return Plan(rows, cut(open_rows, save_every), reused, reasons)
+
+
+def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:
+    """Chunks of `save_every` rows; `rows` ascend."""
+    return [Chunk(number, _spans(part)) for number, part in enumerate(batched(rows, save_every))]
+
+
+def spent(results: Iterable[RowResult]) -> Usage:
+    """Tokens billed for `results`."""
+    return sum((Usage(r.prompt_tokens, r.answer_tokens) for r in results), Usage())
+
+
+class _Kept:
+    """The results of a checkpoint, to be taken one by one."""
+
+    def __init__(self, results: Iterable[RowResult], retry_kinds: frozenset[Kind]) -> None:
+        self._finished: defaultdict[str, list[RowResult]] = defaultdict(list)
+        self._again: dict[str, Reason] = {}
+        self._ids: set[str] = set()
+        for result in results:
+            self._ids.add(result.id)
+            if result.open or result.kind in retry_kinds:
+                self._again.setdefault(result.key, Reason.FAILED if result.open else Reason.ASKED)
+            else:
+                self._finished[result.key].append(result)
+
+    def take(self, key: str, sample_id: str) -> RowResult | None:
+        """A finished result for `key`, that of the same id if there is one."""
+        found = self._finished.get(key)
+        if not found:
+            return None
+        same = next((n for n, result in enumerate(found) if result.id == sample_id), 0)
+        return found.pop(same)
+
+    def reason(self, key: str, sample_id: str) -> Reason:
+        return self._again.get(key) or (Reason.CHANGED if sample_id in self._ids else Reason.NEW)
+
+
+def _spans(rows: Sequence[int]) -> tuple[range, ...]:
+    breaks = [0, *(n for n, (a, b) in enumerate(pairwise(rows), 1) if b != a + 1), len(rows)]
+    return tuple(range(rows[a], rows[b - 1] + 1) for a, b in pairwise(breaks))

@@ -1,0 +1,65 @@
+"""What can end a run early. A row that fails is data (see outcomes.py), never an exception.
+
+Exception
+├── InputError      the run cannot be right as asked: nothing is started, exit code 2
+├── ImageError      one image cannot be sent; its row falls back to the text
+├── ApiError        one call was refused
+├── MalformedAnswer one call was answered with something that is not an answer
+└── RunStopped      no further request may go out; answers that have arrived are kept
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class InputError(ValueError):
+    """Something the user can put right: a missing key, an unknown column, a folder without write access.
+
+    `kind` is the class name shown to the user, as in `DatasetNotFoundError: …`.
+    """
+
+    def __init__(self, message: str, kind: str = "ValueError") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def line(self) -> str:
+        """The one line a user sees."""
+        return f"{self.kind}: {' '.join(str(self).split())}"
+
+
+class ImageError(Exception):
+    """Why an image cannot be sent, in words fit for the CSV."""
+
+
+@dataclass(frozen=True)
+class ApiError(Exception):
+    """The API answered with an error. `details`: the list of google.rpc details, such as RetryInfo."""
+
+    code: int
+    status: str
+    message: str
+    details: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MalformedAnswer(Exception):
+    """A 200 whose body is not a Gemini answer."""
+
+
+class StopReason(StrEnum):
+    """Why a run ends before its last row."""
+
+    INTERRUPTED = "interrupted"
+    REFUSED = "refused"
+    QUOTA = "quota"
+    API_DOWN = "api_down"
+
+
+class RunStopped(Exception):
+    """Raised instead of sending a request once the run has been stopped."""
+
+    def __init__(self, reason: StopReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

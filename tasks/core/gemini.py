@@ -1,0 +1,148 @@
+"""The Gemini API through its own SDK; the only module that imports google.genai.
+
+A call returns a ModelOutput or raises ApiError, TimeoutError or ConnectionError, all plain. It never waits
+beyond one answer, never retries, never follows up by itself: that is for batch.py and throttle.py to decide.
+"""
+
+import json
+import os
+from typing import Any, Self
+
+import aiohttp
+from google import genai
+from google.genai import types
+from google.genai.errors import APIError
+
+from tasks.core.config import GenerateConfig
+from tasks.core.errors import ApiError, MalformedAnswer
+from tasks.core.records import Image, ModelOutput, Request, Usage
+
+# The SDK follows continuation tokens and function calls by itself, each a billed request, unless told not to.
+_ONE_CALL = types.GenerateContentConfig(
+    automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    automatic_continuation=False,
+)
+
+
+def has_credentials() -> bool:
+    """Whether the environment names a key, or Vertex AI."""
+    keys = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+    vertex = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
+    switched_on = any(os.environ.get(name, "").lower() in ("true", "1") for name in vertex)
+    return switched_on or any(os.environ.get(name) for name in keys)
+
+
+class GeminiClient:
+    """One connection pool for all requests of a process. Lives on one event loop.
+
+    Credentials and the base URL come from the environment, as the SDK reads them.
+    """
+
+    def __init__(self, generation: GenerateConfig) -> None:
+        self._model = generation.model
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+        options = types.HttpOptions(
+            aiohttp_client=self._session,
+            retry_options=types.HttpRetryOptions(attempts=1),
+            extra_body=_constant_body(generation),
+        )
+        self._client = genai.Client(http_options=options)
+
+    async def generate(self, request: Request) -> ModelOutput:
+        """One call.
+
+        Raises:
+            ApiError: the API refused it.
+            MalformedAnswer: a 200 that cannot be read.
+            ConnectionError: no answer came; the message says why.
+        """
+        try:
+            response = await self._client.aio.models.generate_content(
+                model=self._model, contents=_content(request), config=_ONE_CALL
+            )
+        except APIError as error:
+            raise _plain(error) from None
+        except (aiohttp.ClientPayloadError, ValueError) as error:
+            raise MalformedAnswer(_short(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionError(_short(error)) from None
+        return _output(response)
+
+    async def list_models(self) -> list[str]:
+        """Names of the models this key may call generateContent on."""
+        pager = await self._client.aio.models.list()
+        models = [model async for model in pager]
+        usable = [m for m in models if not m.supported_actions or "generateContent" in m.supported_actions]
+        return [(model.name or "").removeprefix("models/") for model in usable]
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _constant_body(generation: GenerateConfig) -> dict[str, Any]:
+    """What every request says alike, merged by the SDK without cost; only what the user has set."""
+    body: dict[str, Any] = {}
+    if generation.generation_config:
+        body["generationConfig"] = generation.generation_config
+    if generation.system_instruction:
+        body["systemInstruction"] = {"parts": [{"text": generation.system_instruction}]}
+    return body
+
+
+def _content(request: Request) -> types.Content:
+    parts = [_image_part(request.image)] if request.image else []
+    parts += [types.Part(text=request.text)] if request.text else []
+    return types.Content(role="user", parts=parts)
+
+
+def _image_part(image: Image) -> types.Part:
+    return types.Part(inline_data=types.Blob(data=image.data, mime_type=image.mime_type))
+
+
+def _output(response: types.GenerateContentResponse) -> ModelOutput:
+    candidate = response.candidates[0] if response.candidates else None
+    feedback = response.prompt_feedback
+    parts = candidate.content.parts or [] if candidate and candidate.content else []
+    ratings = (candidate.safety_ratings if candidate else feedback.safety_ratings if feedback else None) or []
+    return ModelOutput(
+        text="".join(part.text for part in parts if part.text and not part.thought),
+        finish_reason=_name(candidate.finish_reason if candidate else None),
+        block_reason=_name(feedback.block_reason if feedback else None),
+        safety_ratings=", ".join(f"{_name(r.category)}={_name(r.probability)}" for r in ratings),
+        usage=_usage(response.usage_metadata),
+        blank=candidate is None and not (feedback and feedback.block_reason),
+    )
+
+
+def _usage(metadata: types.GenerateContentResponseUsageMetadata | None) -> Usage:
+    if metadata is None:
+        return Usage()
+    answer = (metadata.candidates_token_count or 0) + (metadata.thoughts_token_count or 0)
+    return Usage(metadata.prompt_token_count or 0, answer)
+
+
+def _name(value: Any) -> str:
+    return "" if value is None else str(getattr(value, "value", value))
+
+
+def _plain(error: APIError) -> ApiError:
+    body = error.details if isinstance(error.details, dict) else {}
+    inner = body.get("error", body)
+    details = inner.get("details", []) if isinstance(inner, dict) else []
+    return ApiError(error.code, error.status or "", _one_line(error.message or str(body)), details)
+
+
+def _short(error: Exception) -> str:
+    return _one_line(f"{type(error).__name__}: {error}" if not isinstance(error, json.JSONDecodeError) else str(error))
+
+
+def _one_line(text: str, most: int = 500) -> str:
+    """API messages span lines, HTML pages span screens."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,131 @@
+"""The nouns of a run: what goes in, what comes back, what is kept. Plain values, no behaviour worth mocking."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Kind(StrEnum):
+    """What became of a sample. The value is the `<kind>` of `error_message` in the CSV."""
+
+    ANSWERED = "answered"
+    TRUNCATED = "truncated"
+    BLOCKED = "blocked"
+    EMPTY = "empty"
+    INVALID_REQUEST = "invalid_request"
+    RATE_LIMIT = "rate_limit"
+    SERVER_ERROR = "server_error"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    IMAGE = "image"
+    INPUT = "input"
+
+    @property
+    def passing(self) -> bool:
+        """Whether asking again later can help."""
+        return self in PASSING
+
+
+PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Image bytes as they go to the API, with their true MIME type."""
+
+    data: bytes
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record of the data set. `row` counts from 0 in the split as read; the image is read separately."""
+
+    row: int
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call: the prompt's text (may be empty when there is an image) and at most one image."""
+
+    text: str
+    image: Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens billed, in tokens."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    def __add__(self, other: Self) -> "Usage":
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.answer_tokens + other.answer_tokens)
+
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.answer_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """One answer of the API, reduced to what the outcome depends on. Reasons keep Gemini's spelling."""
+
+    text: str = ""
+    finish_reason: str = ""
+    block_reason: str = ""
+    safety_ratings: str = ""
+    usage: Usage = Usage()
+    blank: bool = False  # a 200 that holds neither a candidate nor feedback
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request. `run_level`: every other request would meet the same refusal."""
+
+    kind: Kind
+    text: str = ""
+    detail: str = ""
+    usage: Usage = Usage()
+    retry_delay_seconds: float | None = None
+    daily_quota: bool = False
+    run_level: bool = False
+
+
+class RowResult(BaseModel):
+    """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
+
+    `kind` decides whether the row is finished; `image_note` says why an image was not sent.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    id: str
+    key: str
+    kind: Kind
+    has_image: bool = False
+    response: str = ""
+    detail: str = ""
+    image_note: str = ""
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether the row is worth sending again."""
+        return self.kind.passing
+
+    @property
+    def status(self) -> str:
+        return "success" if self.kind in (Kind.ANSWERED, Kind.TRUNCATED) else "error"
+
+    @property
+    def error_message(self) -> str:
+        parts = [f"{self.kind}: {self.detail}"] if self.kind is not Kind.ANSWERED else []
+        parts += [f"{Kind.IMAGE}: {self.image_note}"] if self.image_note else []
+        return "; ".join(parts)

@@ -1,0 +1,132 @@
+"""Counts outcomes and puts them into words: the progress bar, log lines, the summary. Decides nothing."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from tasks.core.chunks import Plan
+from tasks.core.records import Kind, RowResult, Usage
+
+LOG_EVERY_SECONDS = 30.0
+SAMPLE_OF_ERRORS = 10
+
+
+@dataclass(slots=True)
+class Tally:
+    """Outcomes of some rows: how many of each kind, images sent, tokens billed."""
+
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    images: int = 0
+    image_notes: int = 0
+    open: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def of(cls, results: Iterable[RowResult]) -> "Tally":
+        tally = cls()
+        for result in results:
+            tally.add(result)
+        return tally
+
+    def add(self, result: RowResult) -> None:
+        self.kinds[result.kind] += 1
+        self.images += result.has_image
+        self.image_notes += bool(result.image_note)
+        self.open += result.open
+        self.usage += Usage(result.prompt_tokens, result.answer_tokens)
+
+    @property
+    def rows(self) -> int:
+        return self.kinds.total()
+
+    @property
+    def successes(self) -> int:
+        return self.kinds[Kind.ANSWERED] + self.kinds[Kind.TRUNCATED]
+
+    @property
+    def errors(self) -> int:
+        return self.rows - self.successes
+
+    def __str__(self) -> str:
+        """`9 answered, 1 blocked`, most first."""
+        return ", ".join(f"{n:,} {kind}" for kind, n in self.kinds.most_common()) or "no rows"
+
+
+class Progress:
+    """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
+
+    def __init__(self, total: int, reused: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self.tally = Tally()
+        self._total, self._reused, self._logger = total, reused, logger
+        self._started = self._logged_at = time.monotonic()
+        self._bar: tqdm[Any] = tqdm(
+            total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
+
+    def add(self, result: RowResult) -> None:
+        self.tally.add(result)
+        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {self.tally.errors:,} errors", refresh=False)
+        self._bar.update()
+        now = time.monotonic()
+        if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
+            self._logged_at = now
+            self._logger.info(self.line(now))
+
+    def line(self, now: float) -> str:
+        done = self._reused + self.tally.rows
+        rate = self.tally.rows / max(now - self._started, 1e-9)
+        return f"{done:,} of {self._total:,} rows, {self.tally.errors:,} errors, {rate:.1f} rows/s"
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def plan_line(plan: Plan, settings_changed: bool) -> str:
+    """What a resumed run is about to do, before money is spent."""
+    line = f"{len(plan.reused):,} rows reused from the checkpoint, {plan.to_send:,} to send"
+    if plan.reasons:
+        line += " (" + ", ".join(f"{n:,} {reason}" for reason, n in plan.reasons.most_common()) + ")"
+    if settings_changed and not plan.reused:
+        line += "; the model or generation settings changed, so nothing can be reused"
+    return line
+
+
+def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
+    """The end of a run, for people."""
+    sent = tally.rows - reused
+    lines = [
+        f"{tally.rows:,} rows: {tally.successes:,} success, {tally.errors:,} error ({tally})",
+        f"{sent:,} rows in {seconds:.1f} s"
+        + (f", {reused:,} reused from the checkpoint" if reused else "")
+        + f"; {tally.images:,} images sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
+        f" {tally.usage.answer_tokens:,} answer",
+    ]
+    if tally.image_notes:
+        lines.append(f"{tally.image_notes:,} images could not be sent; error_message says why")
+    return lines
+
+
+def summary_markdown(name: str, model: str, tally: Tally, csv: str, results: Iterable[RowResult]) -> str:
+    """The same as a Prefect artifact, with a sample of errors."""
+    table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
+    failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
+    sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
+    lines = [
+        f"# {name}, {model}",
+        f"{tally.rows:,} rows, {tally.successes:,} success, {tally.errors:,} error. CSV: `{csv}`",
+        f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer.",
+        *["", "| outcome | rows | share |", "|---|---|---|", *table],
+    ]
+    if sample:
+        lines += ["", "## Errors (the first of them)", "| id | error |", "|---|---|", *sample]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")[:200]

@@ -1,0 +1,170 @@
+"""Decides when the next request may go out: one per process, for all chunks. Knows nothing of what is sent.
+
+Four bounds hold at once: requests in flight, a pause the API asked for, requests and tokens a minute, and stop.
+Requests leave in the order they asked to.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tasks.core.config import LimitsConfig
+from tasks.core.errors import RunStopped, StopReason
+
+type Clock = Callable[[], float]
+type Sleep = Callable[[float], Awaitable[object]]
+
+WINDOW_SECONDS = 60.0
+GROWTH = 0.1  # of the limit, for every limit's worth of answers: 10 % a round trip
+SHRINK_LEAST, SHRINK_MOST = 0.9, 0.5
+CALM_SECONDS = 10.0  # without a server error before the limit grows again
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """Leave to send one request. `tokens` is an estimate until the answer says the true number."""
+
+    sent_at: float
+    tokens: int
+
+
+class Throttle:
+    """Hands out slots. Not thread-safe: all calls come from one event loop.
+
+    `changed(limit)` is called when the number of requests allowed in flight changes by a burst of 429s.
+    """
+
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        *,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        changed: Callable[[int], None] = lambda limit: None,
+    ) -> None:
+        self.limit = float(limits.max_concurrent)
+        self.in_flight = 0
+        self._limits = limits
+        self._clock, self._sleep, self._changed = clock, sleep, changed
+        self._turn = asyncio.Lock()  # first come, first served
+        self._moved = asyncio.Event()  # something the first in line waits for has changed
+        self._paused_until = 0.0
+        self._shrunk_at = float("-inf")
+        self._grows_after = float("-inf")
+        self._answered = self._refused = 0  # since the limit last shrank
+        self._sent: deque[Slot] = deque()  # within the last minute
+        self._tokens = 0  # sum over _sent
+        self._stop = asyncio.Event()
+        self._stopped: RunStopped | None = None
+
+    @property
+    def stopped(self) -> RunStopped | None:
+        """Why nothing goes out any more."""
+        return self._stopped
+
+    def check(self) -> None:
+        """Raises RunStopped once the run has been stopped."""
+        if self._stopped:
+            raise RunStopped(self._stopped.reason, self._stopped.message)
+
+    async def acquire(self, tokens: int = 0) -> Slot:
+        """Wait for leave to send a request of about `tokens` prompt tokens.
+
+        Raises:
+            RunStopped: nothing may be sent any more.
+        """
+        async with self._turn:
+            while True:
+                self._moved.clear()
+                self.check()
+                if (wait := self._seconds_to_wait(tokens)) == 0.0:
+                    break
+                await self._wait(self._moved, wait)
+            return self._take(tokens)
+
+    def release(self, slot: Slot, tokens: int | None = None) -> None:
+        """Give a slot back; `tokens` is what the request really took, where the answer says it."""
+        self.in_flight -= 1
+        if tokens is not None and self._sent and slot.sent_at >= self._sent[0].sent_at:
+            self._tokens += tokens - slot.tokens
+            slot.tokens = tokens
+        self._moved.set()
+
+    def answered(self) -> None:
+        """The API gave an answer: grow, if the limit is what holds the run back."""
+        self._answered += 1
+        in_use = self.in_flight >= int(self.limit) and self._turn.locked()
+        if in_use and self._clock() >= self._grows_after:
+            step = max(1.0, GROWTH * self.limit) / self.limit
+            self.limit = min(self.limit + step, float(self._limits.max_concurrent))
+
+    def failed(self) -> None:
+        """The server is in trouble: do not grow for a while."""
+        self._grows_after = self._clock() + CALM_SECONDS
+
+    def rate_limited(self, slot: Slot, retry_delay_seconds: float | None) -> None:
+        """The API said "slow down": obey its delay, and shrink once for all requests of the same burst."""
+        now = self._clock()
+        self._refused += 1
+        if retry_delay_seconds is not None:
+            self._paused_until = max(self._paused_until, now + retry_delay_seconds)
+        if slot.sent_at <= self._shrunk_at:
+            return
+        share = self._answered / (self._answered + self._refused)
+        self.limit = max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST))
+        self._shrunk_at = now
+        self._answered = self._refused = 0
+        self._changed(int(self.limit))
+
+    async def back_off(self, seconds: float) -> None:
+        """Wait before asking for a slot again.
+
+        Raises:
+            RunStopped: the run was stopped meanwhile.
+        """
+        await self._wait(self._stop, seconds)
+        self.check()
+
+    def stop(self, reason: StopReason, message: str) -> None:
+        """Let no further request out. The first reason counts."""
+        self._stopped = self._stopped or RunStopped(reason, message)
+        self._moved.set()
+        self._stop.set()
+
+    def _seconds_to_wait(self, tokens: int) -> float:
+        """0 when a request may go now; infinity when only a returned slot can help."""
+        now = self._clock()
+        self._forget(now - WINDOW_SECONDS)
+        if self.in_flight >= int(self.limit):
+            return float("inf")
+        waits = [self._paused_until - now]
+        rpm, tpm = self._limits.rpm, self._limits.tpm
+        if self._sent and ((rpm and len(self._sent) >= rpm) or (tpm and self._tokens + tokens > tpm)):
+            waits.append(self._sent[0].sent_at + WINDOW_SECONDS - now)
+        return max(0.0, *waits)
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Until `event`, for `seconds` at most."""
+        if seconds == float("inf"):
+            await event.wait()
+            return
+        tasks = {asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._sleep(seconds))}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _take(self, tokens: int) -> Slot:
+        slot = Slot(self._clock(), tokens)
+        self.in_flight += 1
+        if self._limits.rpm or self._limits.tpm:
+            self._sent.append(slot)
+            self._tokens += tokens
+        return slot
+
+    def _forget(self, before: float) -> None:
+        while self._sent and self._sent[0].sent_at <= before:
+            self._tokens -= self._sent.popleft().tokens

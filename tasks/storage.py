@@ -1,0 +1,60 @@
+"""Prefect's result storage as the Storage of checkpoint.py: local folder, S3, any block, without knowing which."""
+
+from typing import Any, Self
+
+from prefect import Task
+from prefect.results import ResultStore, get_result_store
+
+from tasks.core.checkpoint import Damaged
+
+# Where no record can be: what reading it raises is what "there is no such record" looks like here.
+_NOWHERE = "gemini-infer/no-such-record"
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+class ResultStorage:
+    """Records through one task's result store: the same place and serializer as its results."""
+
+    def __init__(self, store: ResultStore) -> None:
+        self._store = store
+        self._missing: tuple[type, str] | None = None
+
+    @classmethod
+    def of(cls, task: Task[..., Any]) -> Self:
+        """The store of `task`, from inside a flow run."""
+        store = get_result_store().update_for_task(task)
+        assert isinstance(store, ResultStore)  # a coroutine where a loop runs, which is not where flows are
+        return cls(store)
+
+    @property
+    def store(self) -> ResultStore:
+        return self._store
+
+    def read(self, key: str) -> Any | None:
+        """See Storage.read."""
+        try:
+            return self._store.read(key).result
+        except Exception as error:
+            if _signature(error, key) == self._nothing():
+                return None
+            if isinstance(error, _UNREADABLE):
+                raise Damaged(f"{key}: {error}") from None
+            raise OSError(f"the result storage cannot read {key}: {error}") from error
+
+    def write(self, key: str, value: Any) -> None:
+        self._store.write(value, key=key)
+
+    def _nothing(self) -> tuple[type, str]:
+        """Every kind of storage says "not there" in its own way; a failing network must not pass for it."""
+        if self._missing is None:
+            try:
+                self._store.read(_NOWHERE)
+            except Exception as error:
+                self._missing = _signature(error, _NOWHERE)
+            else:
+                raise OSError(f"the result storage returns a record for {_NOWHERE}, which nobody wrote")
+        return self._missing
+
+
+def _signature(error: Exception, key: str) -> tuple[type, str]:
+    return type(error), str(error).replace(key, "")

@@ -1,0 +1,303 @@
+"""Tests of the task runner against a real Prefect server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow, get_client, task
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.context import FlowRunContext
+from prefect.states import State
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.event_loop import EventLoopTaskRunner
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+class Watch:
+    """What tasks saw: the loops they ran on, their order, and how many ran at once."""
+
+    def __init__(self) -> None:
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+        self.started: list[int] = []
+        self.running = self.most = 0
+
+
+watch = Watch()
+
+
+@pytest.fixture(autouse=True)
+def fresh_watch() -> None:
+    watch.__init__()  # type: ignore[misc]
+
+
+@task
+async def double(number: int, seconds: float = 0.02) -> int:
+    watch.loops.add(asyncio.get_running_loop())
+    watch.started.append(number)
+    watch.running += 1
+    watch.most = max(watch.most, watch.running)
+    await asyncio.sleep(seconds)
+    watch.running -= 1
+    return number * 2
+
+
+@task
+async def only_odd(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError(f"{number} is even")
+    return number
+
+
+@task
+async def save_when_cancelled(number: int, folder: Path) -> None:
+    watch.started.append(number)
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.1)
+        (folder / str(number)).write_text("saved")
+        raise
+
+
+def runner() -> EventLoopTaskRunner:
+    context = FlowRunContext.get()
+    assert context
+    assert isinstance(context.task_runner, EventLoopTaskRunner)
+    return context.task_runner
+
+
+def task_states(flow_run_id: UUID | None, count: int) -> list[str]:
+    """States on the server once `count` task runs have ended there."""
+    assert flow_run_id
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    for _ in range(100):
+        with get_client(sync_client=True) as client:
+            states = [run.state for run in client.read_task_runs(flow_run_filter=only)]
+        if len([s for s in states if s and s.is_final()]) == count:
+            break
+        time.sleep(0.1)
+    return [state.type.value for state in states if state]
+
+
+def test_mapped_tasks_share_one_loop_in_order_within_the_limit() -> None:
+    """40 tasks: one loop, started first in first out, three at once, results in order."""
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=3))
+    def numbers() -> list[int]:
+        return double.map(range(40)).result()
+
+    assert numbers() == [2 * number for number in range(40)]
+    assert len(watch.loops) == 1
+    assert watch.started == list(range(40))
+    assert watch.most == 3
+
+
+def test_a_flow_may_set_the_limit_before_its_first_task() -> None:
+    """The limit that its parameters imply is known in the flow only."""
+
+    @flow(task_runner=EventLoopTaskRunner())
+    def numbers() -> asyncio.AbstractEventLoop:
+        runner().max_workers = 2
+        double.map(range(10)).wait()
+        return runner().loop
+
+    assert {numbers()} == watch.loops
+    assert watch.most == 2
+
+
+def test_a_limit_below_one_is_refused() -> None:
+    """Nothing would ever start."""
+    with pytest.raises(ValueError, match="max_workers=0"):
+        EventLoopTaskRunner(max_workers=0)
+
+
+def test_a_failed_task_is_a_state_and_leaves_the_others_alone() -> None:
+    """Waiting raises nothing; every task has its own end."""
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=2))
+    def odd() -> list[str]:
+        futures = only_odd.map(range(4))
+        futures.wait()
+        return [future.state.type.value for future in futures]
+
+    assert odd() == ["FAILED", "COMPLETED", "FAILED", "COMPLETED"]
+
+
+def test_exit_from_a_task_does_not_end_the_loop() -> None:
+    """SystemExit goes through asyncio and would leave all other tasks waiting for ever."""
+
+    @task
+    async def leave(number: int) -> int:
+        if number == 0:
+            raise SystemExit(3)
+        return number
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=1))
+    def leaving() -> list[str]:
+        futures = leave.map(range(2))
+        futures.wait()
+        return [future.state.type.value for future in futures]
+
+    assert leaving() == ["CRASHED", "COMPLETED"]
+
+
+def test_cancelled_tasks_save_and_end_and_the_waiting_never_start(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Cancelled from another thread: every future ends, each running task writes, no traceback."""
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=3))
+    def interrupted() -> tuple[list[str], UUID]:
+        context = FlowRunContext.get()
+        assert context
+        assert context.flow_run
+        futures = save_when_cancelled.map(range(50), folder=tmp_path)  # type: ignore[call-overload]
+        threading.Timer(1, runner().cancel_all).start()
+        futures.wait()
+        late = save_when_cancelled.submit(99, tmp_path)
+        late.wait()
+        return [future.state.type.value for future in [*futures, late]], context.flow_run.id
+
+    states, flow_run_id = interrupted()
+    assert states == ["CANCELLED"] * 51
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1", "2"]
+    assert watch.started == [0, 1, 2]
+    assert task_states(flow_run_id, 3) == ["CRASHED"] * 3
+    shown = "".join(capfd.readouterr())
+    assert "Traceback" not in shown
+    assert "Crash detected" not in shown
+
+
+def test_an_interrupted_flow_lets_its_tasks_save(tmp_path: Path) -> None:
+    """Ctrl+C in the flow: its running tasks have written when the interrupt is seen outside."""
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=2))
+    def interrupted() -> None:
+        save_when_cancelled.map(range(5), folder=tmp_path)  # type: ignore[call-overload]
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_a_task_that_ignores_its_cancellation_is_left_behind() -> None:
+    """The flow ends after the grace period, and its future with it."""
+    futures: list[Any] = []
+
+    @task
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                continue
+
+    released = threading.Event()
+
+    @flow(task_runner=EventLoopTaskRunner(grace_seconds=0.3))
+    def interrupted() -> None:
+        futures.append(stubborn.submit())
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - start < 5
+    futures[0].wait()
+    assert futures[0].state.is_cancelled()
+    released.set()
+
+
+def test_what_runs_when_a_flow_returns_ends_and_what_waits_does_not_start() -> None:
+    """As on Prefect's thread pool."""
+    futures: list[Any] = []
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=1))
+    def returns_early() -> None:
+        futures.extend(double.map([1, 2], seconds=0.5))  # type: ignore[call-overload]
+        time.sleep(0.2)
+
+    returns_early()
+    assert [future.state.type.value for future in futures] == ["COMPLETED", "CANCELLED"]
+
+
+def test_a_task_may_submit_and_await_another() -> None:
+    """A submit from the loop's own thread, and a future as an argument, do not block the loop."""
+
+    @task
+    async def parent() -> Any:
+        child = double.submit(4)
+        while not child.wrapped_future.done():  # type: ignore[attr-defined]
+            await asyncio.sleep(0.01)
+        return child.result()
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=2))
+    def nested() -> Any:
+        eight = parent.submit()
+        sixteen = double.submit(eight)  # type: ignore[arg-type]
+        return double.submit(sixteen, wait_for=[eight]).result()  # type: ignore[arg-type]
+
+    assert nested() == 32
+
+
+def test_a_synchronous_task_runs_in_a_thread_of_its_own() -> None:
+    """It neither blocks the loop nor runs in the flow's thread."""
+
+    @task
+    def thread(number: int) -> str:
+        return f"{number} {threading.current_thread().name}"
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=2))
+    def threads() -> list[str]:
+        return thread.map(range(3)).result()
+
+    names = threads()
+    assert [name.split()[0] for name in names] == ["0", "1", "2"]
+    assert all("asyncio" in name for name in names)
+
+
+def test_a_retried_flow_gets_a_runner_of_its_own() -> None:
+    """A second attempt of the same flow run maps its tasks again, on a new loop."""
+    attempts: list[asyncio.AbstractEventLoop] = []
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=2), retries=1)
+    def twice() -> list[int]:
+        attempts.append(runner().loop)
+        results = double.map(range(3)).result()
+        if len(attempts) == 1:
+            raise RuntimeError("once more")
+        return results
+
+    assert twice() == [0, 2, 4]
+    assert len(set(attempts)) == 2
+
+
+def test_a_tag_limit_on_the_server_still_holds() -> None:
+    """Task runs with a tag that has one slot run one after the other."""
+    with get_client(sync_client=True) as client:
+        client.create_concurrency_limit(tag="one-at-a-time", concurrency_limit=1)
+
+    @flow(task_runner=EventLoopTaskRunner(max_workers=3))
+    def numbers() -> State[Any]:
+        tagged = double.with_options(tags=["one-at-a-time"])
+        return tagged.map(range(2), seconds=0.3).wait()  # type: ignore[call-overload]
+
+    numbers()
+    assert len(watch.started) == 2
+    assert watch.most == 1
