@@ -46,6 +46,7 @@ def _run(config: RunConfig) -> int:
         quiet_console()
         state = module.infer(**config.model_dump(), return_state=True)
     if state.is_completed():
+        print(state.message)
         return FINISHED
     print(state.message, file=sys.stderr)
     return _CODES.get(state.name or "", FAILED)
@@ -53,11 +54,11 @@ def _run(config: RunConfig) -> int:
 
 def quiet_console() -> None:
     """Leave the line per task run to the UI: a terminal is no place for thousands of them."""
-    for name in ("prefect.task_runs", "prefect"):
-        for handler in logging.getLogger(name).handlers:
-            if type(handler).__name__ == "PrefectConsoleHandler":
-                handler.addFilter(_no_task_runs)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_worth_a_terminal)
 
 
-def _no_task_runs(record: logging.LogRecord) -> bool:
-    return record.name != "prefect.task_runs" or record.levelno >= logging.WARNING
+def _worth_a_terminal(record: logging.LogRecord) -> bool:
+    if record.name == "prefect.task_runs":
+        return record.levelno >= logging.WARNING
+    return not record.getMessage().startswith("Finished in state")  # `_run` prints it, in a person's words

@@ -1,6 +1,6 @@
 """The flow: every row of a data set through Gemini, into one CSV.
 
-    parameters ─ resolve_dataset ─ plan ─ infer_chunk.map ─ assemble_csv ─ report
+parameters ─ resolve_dataset ─ plan ─ infer_chunk.map ─ assemble_csv ─ report
 """
 
 if __name__ == "__main__":  # the command line first: it starts what takes long before it imports what takes long
@@ -8,38 +8,29 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
     raise SystemExit(main())
 
-import math
 import os
 import time
-from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
-from prefect import State, flow, get_run_logger, runtime, unmapped
-from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
+from prefect import State, flow, get_run_logger, runtime
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.annotations import quote
 
 from deployments.demo import DATASET, demo
 from flows.event_loop import EventLoopTaskRunner
-from flows.interrupt import interruptible
-from tasks.core.batch import Inference
-from tasks.core.checkpoint import Damaged, unpack
+from flows.sending import Sent, send
 from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, takes
 from tasks.core.errors import InputError, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
-from tasks.core.home import adopt, from_thread, home
-from tasks.core.records import RowResult
-from tasks.core.report import Progress, Tally, summary_lines
+from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
-from tasks.inference import infer_chunk, share, unshare
+from tasks.inference import infer_chunk
 from tasks.output import assemble_csv, check_writable, csv_path, report
-from tasks.planning import Attempt, open_attempt
+from tasks.planning import open_attempt
 from tasks.storage import ResultStorage
 
 
@@ -53,7 +44,7 @@ def _run_name() -> str:
     name="infer",
     description="Send every row of a data set through Gemini and write one CSV with every row in it.",
     flow_run_name=_run_name,
-    task_runner=EventLoopTaskRunner(),
+    task_runner=EventLoopTaskRunner(),  # type: ignore[arg-type]  # Prefect's parameter is invariant
     persist_result=False,
     validate_parameters=True,
 )
@@ -92,77 +83,20 @@ def _infer(config: RunConfig) -> State[Any]:
     check(config)
     data = resolve_dataset(config)
     attempt = open_attempt(config, data, ResultStorage.of(infer_chunk), str(runtime.flow_run.id), logger)
-    sent = _send(attempt, config)
+    sent = send(attempt, config)
     results = attempt.plan.reused | {result.row: result for result in sent.results}
     tally = Tally.of(results.values())
     attempt.checkpoints.close(attempt.run.attempt, tally.rows, tally.open)
     if tally.rows < data.rows:
         return _unfinished(config, sent, tally, data.rows)
-    csv = assemble_csv(data, quote(results), csv_path(config.output_dir, config.model, config.split)).resolve()
-    report(data.dataset, config.model, quote(results), csv)
+    whole: Any = quote(results)  # else Prefect searches every row for futures
+    csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
+    report(data.dataset, config.model, whole, csv)
     for line in summary_lines(tally, time.monotonic() - started, len(attempt.plan.reused)):
         logger.info(line)
     if tally.open:
         return Failed(name="Incomplete", message=_worth_a_rerun(config, tally.open, csv))
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {csv}")
-
-
-@dataclass(slots=True)
-class Sent:
-    """What came of sending: results as they arrived, why the run was stopped, and chunks that failed."""
-
-    results: list[RowResult] = field(default_factory=list)
-    stopped: RunStopped | None = None
-    failures: list[str] = field(default_factory=list)
-
-
-def _send(attempt: Attempt, config: RunConfig) -> Sent:
-    """Map infer_chunk over the plan's chunks and collect what arrives, whatever ends the run."""
-    sent = Sent()
-    if not attempt.plan.chunks:
-        return sent
-    runner = _running_task_runner()
-    if isinstance(runner, EventLoopTaskRunner):
-        runner.max_workers = chunks_at_once(config)
-        adopt(runner.loop)
-    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), get_run_logger())
-    inference = from_thread(share(attempt.run, progress.add, runner.start_no_more))
-    try:
-        with interruptible(lambda: _interrupt(inference)):
-            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
-            while futures:
-                _collect(futures.popleft(), sent)
-    finally:
-        progress.close()
-        from_thread(unshare(attempt.run))
-    sent.stopped = inference.throttle.stopped
-    return sent
-
-
-def chunks_at_once(config: RunConfig) -> int:
-    """Enough that the rows of other chunks fill every slot while one chunk waits for its slowest answer."""
-    return math.ceil(2 * config.max_concurrent / config.save_every) + 1
-
-
-def _collect(future: PrefectFuture[Any], sent: Sent) -> None:
-    future.wait()
-    state = future.state
-    value = state.result(raise_on_failure=False)
-    try:
-        sent.results += unpack(value)
-    except Damaged:  # an exception, or nothing: the chunk never started or failed
-        if state.is_failed() or state.is_crashed():
-            sent.failures.append(f"{state.name}: {state.message}")
-
-
-def _interrupt(inference: Inference) -> None:
-    home().call_soon_threadsafe(inference.stop, StopReason.INTERRUPTED, "interrupted")
-
-
-def _running_task_runner() -> Any:
-    context = FlowRunContext.get()
-    assert context is not None
-    return context.task_runner
 
 
 def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State[Any]:
@@ -172,11 +106,14 @@ def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State
     match sent.stopped:
         case None:
             reason = sent.failures[0] if sent.failures else "chunks were lost"
-            return Failed(name="Incomplete", message=f"{len(sent.failures)} chunks failed ({reason}); {kept}; {way_out}")
+            return Failed(
+                name="Incomplete", message=f"{len(sent.failures)} chunks failed ({reason}); {kept}; {way_out}"
+            )
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
         case RunStopped(reason=StopReason.REFUSED, message=message):
-            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}")
+            models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
+            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
 

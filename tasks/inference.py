@@ -13,13 +13,13 @@ from prefect import State, get_run_logger, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.results import get_result_store
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled
 
 from tasks.core.batch import Inference
 from tasks.core.checkpoint import chunk_key, pack
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, LimitsConfig
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.errors import RunStopped
 from tasks.core.gemini import GeminiClient
 from tasks.core.health import Health
 from tasks.core.home import at_home
@@ -96,9 +96,8 @@ async def infer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     get_run_logger().info("%s: %s", chunk.label, tally)
     if stopped is None:
         return pack(results)
-    state = Cancelled if stopped.reason is StopReason.INTERRUPTED else Failed
     message = f"{stopped.reason}: {tally.rows} of {len(chunk)} rows done and saved; {stopped.message}"
-    return state(message=message, data=pack(results))
+    return Cancelled(name="Stopped", message=message, data=pack(results))
 
 
 async def share(run: Run, done: Callable[[RowResult], None], on_stop: Callable[[], object]) -> Inference:
@@ -113,6 +112,15 @@ async def unshare(run: Run) -> None:
     """Close what `share` set up. Call it on the home loop."""
     if shared := _shared.pop(run.attempt, None):
         await shared.client.close()
+
+
+async def models_of(run: Run) -> list[str]:
+    """Names of the models that the key may use; none where the API does not say. Call it on the home loop."""
+    try:
+        async with asyncio.timeout(10):
+            return await _shared_of(run).client.list_models()
+    except Exception:  # a hint is not worth a second error
+        return []
 
 
 def _shared_of(run: Run) -> Shared:

@@ -34,9 +34,7 @@ class _Base:
     found: Found
 
 
-def open_attempt(
-    config: RunConfig, data: DatasetRef, storage: ResultStorage, run_id: str, logger: Logger
-) -> Attempt:
+def open_attempt(config: RunConfig, data: DatasetRef, storage: ResultStorage, run_id: str, logger: Logger) -> Attempt:
     """Plan a flow run's next attempt and put it on record; one log line says what will be sent and why.
 
     A re-run of the flow run `run_id` continues its own checkpoint; `config.resume` continues the job's latest.

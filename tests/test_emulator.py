@@ -166,9 +166,7 @@ async def test_an_answer_carries_usage_version_and_id() -> None:
     assert with_image.prompt_token_count == 1 + 258
     assert usage.total_token_count == 1 + (usage.candidates_token_count or 0) > 1
     assert stats.prompt_tokens == 1 + 259
-    assert stats.output_tokens == (usage.candidates_token_count or 0) + (
-        with_image.candidates_token_count or 0
-    )
+    assert stats.output_tokens == (usage.candidates_token_count or 0) + (with_image.candidates_token_count or 0)
     assert plain.model_version == MODEL
     assert plain.response_id != illustrated.response_id
 
@@ -317,9 +315,7 @@ async def test_a_rate_limit_may_come_without_details() -> None:
     ],
     ids=lambda value: str(getattr(value, "code", "")),
 )
-async def test_an_http_error_has_googles_body(
-    behaviour: ApiError, raised: type[APIError], status: str
-) -> None:
+async def test_an_http_error_has_googles_body(behaviour: ApiError, raised: type[APIError], status: str) -> None:
     """Each code has its usual status; 4xx is a ClientError, 5xx a ServerError."""
     error = await error_of(behaviour)
     assert (type(error), error.code, error.status) == (raised, behaviour.code, status)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = '''
+PROGRAM = """
 import os, sys
 sys.path.insert(0, os.environ["PROJECT"])
 from flows.local_server import LocalServer, LocalServerError
@@ -39,7 +39,7 @@ except KeyboardInterrupt:
     sys.exit(130)
 except LocalServerError as error:
     sys.exit(str(error))
-'''
+"""
 
 
 class Program:
@@ -118,9 +118,7 @@ def is_served(home: Path) -> bool:
     return lock is None
 
 
-def test_every_task_run_is_in_the_database_when_the_program_ends(
-    home: Path, run: Callable[..., Program]
-) -> None:
+def test_every_task_run_is_in_the_database_when_the_program_ends(home: Path, run: Callable[..., Program]) -> None:
     """60 of 60, nothing on the terminal, and no server is left."""
     program = run("complete", 60, 0.05)
     assert program.end() == (0, "")
@@ -128,9 +126,7 @@ def test_every_task_run_is_in_the_database_when_the_program_ends(
     assert not is_served(home)
 
 
-def test_ctrl_c_ends_every_started_task_run_and_is_recorded(
-    home: Path, run: Callable[..., Program]
-) -> None:
+def test_ctrl_c_ends_every_started_task_run_and_is_recorded(home: Path, run: Callable[..., Program]) -> None:
     """SIGINT to the whole process group, as a terminal sends it, does not reach the server."""
     program = run("interrupted", 60, 600)
     program.url()
@@ -173,9 +169,7 @@ def test_a_configured_server_is_used_and_none_started(home: Path, run: Callable[
     assert not is_served(home)
 
 
-def test_a_server_that_cannot_start_is_one_line_with_its_log(
-    home: Path, run: Callable[..., Program]
-) -> None:
+def test_a_server_that_cannot_start_is_one_line_with_its_log(home: Path, run: Callable[..., Program]) -> None:
     """The message names the log, and the log the cause."""
     program = run("broken", 1, 0, PREFECT_SERVER_DATABASE_CONNECTION_URL="sqlite+aiosqlite:////no/such/db")
     code, errors = program.end()

@@ -104,9 +104,7 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
-type Behaviour = Annotated[
-    Answer | Finish | Blocked | RateLimited | ApiError | Broken, Field(discriminator="kind")
-]
+type Behaviour = Annotated[Answer | Finish | Blocked | RateLimited | ApiError | Broken, Field(discriminator="kind")]
 
 UNAVAILABLE = ApiError(503)
 UNKNOWN_MODEL = ApiError(404)

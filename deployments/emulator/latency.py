@@ -62,6 +62,4 @@ def parse_latency(text: str) -> Latency:
                 return LogNormal(mean, sigma)
     except ValueError:
         pass
-    raise ValueError(
-        f"latency={text!r} is not SECONDS, constant:SECONDS, uniform:LOW:HIGH or lognormal:MEAN:SIGMA"
-    )
+    raise ValueError(f"latency={text!r} is not SECONDS, constant:SECONDS, uniform:LOW:HIGH or lognormal:MEAN:SIGMA")

@@ -44,9 +44,7 @@ async def send(
 def send_json(status: int, body: Body) -> web.Response:
     """A JSON response with the content type of the real API."""
     content = json.dumps(body).encode()
-    return web.Response(
-        status=status, body=content, headers={"Content-Type": "application/json; charset=UTF-8"}
-    )
+    return web.Response(status=status, body=content, headers={"Content-Type": "application/json; charset=UTF-8"})
 
 
 async def _break(request: web.Request, how: Breakage) -> web.StreamResponse:

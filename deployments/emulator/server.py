@@ -120,9 +120,7 @@ class Emulator:
         add_api_routes(app, self._state)
         add_admin_routes(app, self._state)
         # handler_cancellation: a handler ends when its client goes away, which is how HANG ends at all.
-        runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         self._runner = runner

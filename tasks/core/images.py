@@ -20,7 +20,8 @@ from tasks.core.records import Image
 MAX_BYTES = 70_000_000
 SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 # Formats with a signature worth the name, and none that runs another program (as EPS does).
-READABLE = (*SENT_AS_IT_IS, "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
+READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
+Pillow.init()  # loading formats on demand is not thread-safe
 _HEIC_BRANDS = {
     b"heic": "heic",
     b"heix": "heic",

@@ -6,9 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tasks.core.chunks import Plan
 from tasks.core.records import Kind, RowResult, Usage
@@ -68,6 +69,7 @@ class Progress:
         self._bar: tqdm[Any] = tqdm(
             total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
+        self._above_bar = logging_redirect_tqdm()  # log lines scroll by above the bar
 
     def add(self, result: RowResult) -> None:
         self.tally.add(result)
@@ -83,7 +85,14 @@ class Progress:
         rate = self.tally.rows / max(now - self._started, 1e-9)
         return f"{done:,} of {self._total:,} rows, {self.tally.errors:,} errors, {rate:.1f} rows/s"
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        if not self._bar.disable:
+            self._above_bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if not self._bar.disable:
+            self._above_bar.__exit__(*error)
         self._bar.close()
 
 

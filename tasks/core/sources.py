@@ -88,6 +88,8 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
         InputError: as for `resolve`.
     """
     path = Path(dataset)
+    if path.exists():  # the bar is for downloads
+        datasets.disable_progress_bars()
     try:
         if path.is_file():
             return _load_file(path, split)
@@ -106,6 +108,8 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
     except (datasets.exceptions.DatasetsError, HfHubHTTPError, OSError) as error:
         raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
+    finally:
+        datasets.enable_progress_bars()
 
 
 def _load_file(path: Path, split: str) -> Dataset:
