@@ -3,7 +3,6 @@
 What takes long is imported only once the local server boots beside it; a wrong flag costs neither.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +32,7 @@ def _run(config: RunConfig) -> int:
     server = LocalServer().start()
     try:
         import flows.infer as module
+        from flows.logs import quiet_console
         from tasks.core.sources import resolve
 
         config = module.effective(config)
@@ -50,15 +50,3 @@ def _run(config: RunConfig) -> int:
         return FINISHED
     print(state.message, file=sys.stderr)
     return _CODES.get(state.name or "", FAILED)
-
-
-def quiet_console() -> None:
-    """Leave the line per task run to the UI: a terminal is no place for thousands of them."""
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_worth_a_terminal)
-
-
-def _worth_a_terminal(record: logging.LogRecord) -> bool:
-    if record.name == "prefect.task_runs":
-        return record.levelno >= logging.WARNING
-    return not record.getMessage().startswith("Finished in state")  # `_run` prints it, in a person's words

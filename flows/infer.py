@@ -16,15 +16,17 @@ from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
 from prefect import State, flow, get_run_logger, runtime
+from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.annotations import quote
 
 from deployments.demo import DATASET, demo
 from flows.event_loop import EventLoopTaskRunner
+from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
 from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, takes
-from tasks.core.errors import InputError, RunStopped, StopReason
+from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
@@ -32,6 +34,8 @@ from tasks.inference import infer_chunk
 from tasks.output import assemble_csv, check_writable, csv_path, report
 from tasks.planning import open_attempt
 from tasks.storage import ResultStorage
+
+without_expected_tracebacks()
 
 
 def _run_name() -> str:
@@ -54,9 +58,18 @@ def infer(**parameters: Any) -> State[Any]:
     try:
         config = effective(checked(parameters))
         with demo() if config.demo else nullcontext():
-            return _infer(config)
+            return _retried(_infer(config))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
+
+
+def _retried(state: State[Any]) -> State[Any]:
+    """`state`, raised where Prefect is to retry the flow: it retries exceptions only."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run and state.name == "Incomplete" and run.run_count <= (run.empirical_policy.retries or 0):
+        raise RunIncomplete(state.message)
+    return state
 
 
 def effective(config: RunConfig) -> RunConfig:

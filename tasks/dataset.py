@@ -10,12 +10,10 @@ from typing import Any
 import datasets
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Failed
 
 from tasks.core.batch import key_of
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, RunConfig
-from tasks.core.errors import InputError
 from tasks.core.images import read_image
 from tasks.core.records import Sample
 from tasks.core.sources import DatasetRef, load, resolve
@@ -26,10 +24,7 @@ SLICE = 1000  # rows read at once where all rows are read
 @task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
 def resolve_dataset(config: RunConfig) -> DatasetRef:
     """Find the data set and check its columns; see sources.resolve for what can be wrong with it."""
-    try:
-        return resolve(config)
-    except InputError as error:  # as a state, which Prefect raises to the caller without a traceback in the log
-        return Failed(message=error.line, data=error)  # type: ignore[return-value]
+    return resolve(config)
 
 
 class Reader:

@@ -22,7 +22,6 @@ from tasks.core.throttle import Clock, Slot, Throttle
 
 type ReadImage = Callable[[int], bytes | None]
 
-MOST_ATTEMPTS = 5
 MOST_ROW_SECONDS = 3600.0
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
 GRACE_SECONDS = 3.0
@@ -120,7 +119,7 @@ class Inference:
             made_progress = outcome.kind is Kind.RATE_LIMIT and self.health.answers > before
             attempts += not made_progress
             late = self.clock() - started > MOST_ROW_SECONDS
-            if not outcome.kind.passing or attempts >= MOST_ATTEMPTS or late:
+            if not outcome.kind.passing or attempts >= self.limits.max_attempts or late:
                 return _result(sample, prepared, outcome)
             if outcome.retry_delay_seconds is None:
                 await self.throttle.back_off(self._backoff_seconds(attempts))

@@ -40,6 +40,7 @@ class LimitsConfig(BaseModel):
     rpm: int | None = None
     tpm: int | None = None
     give_up_seconds: float = 120
+    max_attempts: int = 5
 
 
 def _blank_is_none(value: str | None) -> str | None:
@@ -75,6 +76,7 @@ class RunConfig(BaseModel):
     tpm: int | None = Field(None, ge=1, description="Prompt tokens a minute at most, as Gemini counts them.")
     save_every: int = Field(10, ge=1, le=10_000, description="Samples per persisted chunk.")
     timeout_seconds: float = Field(180, gt=0, le=3600, description="Longest wait for one answer, in seconds.")
+    max_attempts: int = Field(5, ge=1, le=20, description="Attempts per row; waiting for a 429 to pass is none.")
     give_up_seconds: float = Field(
         120, gt=0, description="Stop the run after this long without a single answer, in seconds."
     )

@@ -5,6 +5,7 @@ Exception
 ├── ImageError      one image cannot be sent; its row falls back to the text
 ├── ApiError        one call was refused
 ├── MalformedAnswer one call was answered with something that is not an answer
+├── RunIncomplete   rows are left that are worth sending again
 └── RunStopped      no further request may go out; answers that have arrived are kept
 """
 
@@ -45,6 +46,10 @@ class ApiError(Exception):
 
 class MalformedAnswer(Exception):
     """A 200 whose body is not a Gemini answer."""
+
+
+class RunIncomplete(Exception):
+    """The run ended with rows that are worth sending again, and Prefect is to try it again."""
 
 
 class StopReason(StrEnum):

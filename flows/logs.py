@@ -1,0 +1,32 @@
+"""Keeps what Prefect logs short: no traceback for what a user can put right, no line per task run on a terminal."""
+
+import logging
+
+from tasks.core.errors import InputError, RunIncomplete
+
+_EXPECTED = (InputError, RunIncomplete)
+
+
+def without_expected_tracebacks() -> None:
+    """For flow and task runs, wherever they run; what they log still reaches the UI."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_one_line)
+
+
+def quiet_console() -> None:
+    """Leave the line per task run to the UI: a terminal is no place for thousands of them."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_worth_a_terminal)
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, _EXPECTED):
+        record.msg, record.args, record.exc_info = str(error), (), None
+    return True
+
+
+def _worth_a_terminal(record: logging.LogRecord) -> bool:
+    if record.name == "prefect.task_runs":
+        return record.levelno >= logging.WARNING
+    return not record.getMessage().startswith("Finished in state")  # main prints it, in a person's words

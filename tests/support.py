@@ -1,0 +1,27 @@
+"""Small data sets, and what a CSV says."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import State
+
+type RunFlow = Callable[..., State[Any]]
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> str:
+    """A local data set; returns its path as the `dataset` parameter takes it."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return str(path)
+
+
+def numbered(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [{"id": f"r{n}", "input_query": f"question {n}"} for n in range(first, first + count)]
+
+
+def read_csv(path: str | Path = "result/gemini-2.5-flash_test_result.csv") -> list[dict[str, str]]:
+    """The lines of a result, as any reader of CSV sees them."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,360 @@
+"""The flow as a whole, in this process: real Prefect, the real SDK, the emulator's API."""
+
+import json
+import shutil
+from importlib.metadata import distribution, distributions
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from deployments.emulator import (
+    BAD_IMAGE,
+    INVALID_KEY,
+    UNAVAILABLE,
+    Answer,
+    Blocked,
+    Emulator,
+    Finish,
+    Quota,
+    RateLimited,
+    Rule,
+    answer_to,
+)
+from tasks.core.images import to_image
+from tests.support import RunFlow, numbered, read_csv, write_jsonl
+
+
+def shipped_samples(folder: Path) -> list[dict[str, Any]]:
+    """Real data that installed packages ship: country flags (GIF), pictures (PNG), and licence texts."""
+    rows: list[dict[str, Any]] = []
+    flags = Path(str(distribution("django-countries").locate_file("django_countries/static/flags")))  # without Django
+    pictures = Path(str(files("apprise") / "assets" / "themes" / "default"))
+    for path in sorted([*flags.glob("*.gif"), *pictures.glob("*.png")]):
+        shutil.copy(path, folder / path.name)
+        rows.append({"id": path.stem, "input_query": f"What is this, {path.name}?", "image_path": path.name})
+    for package in sorted(distributions(), key=lambda d: d.name):
+        for file in package.files or []:
+            if file.name.upper().startswith("LICENSE") and file.suffix in ("", ".txt", ".md"):
+                text = Path(str(file.locate())).read_text(encoding="utf-8", errors="replace")
+                rows.append({"id": f"{package.name}/{file.name}", "input_query": text, "image_path": ""})
+    return rows
+
+
+def expected_answer(row: dict[str, Any], folder: Path) -> str:
+    if not row["image_path"]:
+        return answer_to(row["input_query"])
+    image = to_image((folder / row["image_path"]).read_bytes())
+    return answer_to(row["input_query"], image.data, image.mime_type)
+
+
+def test_every_row_of_several_hundred_real_ones_gets_its_own_answer(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Flags, pictures and licences from installed packages: each answer stands in the row that asked for it."""
+    rows = shipped_samples(tmp_path)
+    assert len(rows) > 350
+    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
+
+    state = run(dataset=str(tmp_path / "data.csv"), save_every=25, max_concurrent=20)
+
+    assert state.is_completed()
+    lines = read_csv()
+    assert [line["id"] for line in lines] == [row["id"] for row in rows]
+    assert [line["response"] for line in lines] == [expected_answer(row, tmp_path) for row in rows]
+    assert [line["has_image"] for line in lines] == [str(bool(row["image_path"])) for row in rows]
+    assert {line["status"] for line in lines} == {"success"}
+    assert emulator.stats.requests == len(rows)
+    assert emulator.stats.peak_in_flight <= 20
+
+
+def test_the_csv_has_one_line_per_sample_in_order_duplicates_included(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Two samples that are the same stay two, each asked and answered."""
+    data = write_jsonl(tmp_path / "d.jsonl", [*numbered(3), *numbered(3)])
+    run(dataset=data, save_every=2)
+    assert [line["id"] for line in read_csv()] == ["r0", "r1", "r2"] * 2
+    assert emulator.stats.answers == 6
+    header = (tmp_path / "result/gemini-2.5-flash_test_result.csv").read_text().splitlines()[0]
+    assert header == "id,input_query,has_image,response,status,error_message"
+
+
+def test_a_row_that_fails_takes_no_other_along(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Blocked, withheld, truncated, empty: each is told in its own row; the others are answered."""
+    emulator.set_rules(
+        [
+            Rule(Blocked("SAFETY"), pattern="question 1$"),
+            Rule(Finish("RECITATION"), pattern="question 2$"),
+            Rule(Finish("MAX_TOKENS", text="half an ans"), pattern="question 3$"),
+            Rule(Answer(text=""), pattern="question 4$"),
+        ]
+    )
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(6)))
+    assert state.is_completed()
+    lines = read_csv()
+    assert [line["status"] for line in lines] == ["success", "error", "error", "success", "error", "success"]
+    assert lines[1]["error_message"].startswith("blocked: block_reason SAFETY")
+    assert lines[2]["error_message"].startswith("blocked: finish_reason RECITATION")
+    assert lines[3]["response"] == "half an ans"
+    assert lines[3]["error_message"].startswith("truncated: finish_reason MAX_TOKENS")
+    assert lines[4]["error_message"].startswith("empty: ")
+    assert emulator.stats.requests == 6
+
+
+def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Missing, broken, outside the folder, refused by the API: a success without image that says why."""
+    (tmp_path / ".env").write_text("GOOGLE_API_KEY=secret")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "fake.png").write_text("GOOGLE_API_KEY=secret")
+    shutil.copy(str(files("apprise") / "assets/themes/default/apprise-info-32x32.png"), folder / "real.png")
+    paths = ["gone.png", "fake.png", "../.env", "/etc/passwd", "real.png", "https://example.com/a.png"]
+    rows = [{"id": n, "input_query": f"q{n}", "image_path": path} for n, path in enumerate(paths)]
+    emulator.set_rules([Rule(BAD_IMAGE, pattern="q4", times=1)])
+
+    run(dataset=write_jsonl(folder / "d.jsonl", rows))
+
+    lines = read_csv()
+    assert {line["status"] for line in lines} == {"success"}
+    assert {line["has_image"] for line in lines} == {"False"}
+    assert all(line["error_message"].startswith("image: ") for line in lines)
+    assert [line["response"] for line in lines] == [answer_to(f"q{n}") for n in range(6)]
+    assert sum(seen.image_bytes > 0 for seen in emulator.last_requests) == 1
+
+
+def test_a_sample_with_nothing_to_send_makes_no_request(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Neither text nor image: an error row, free of charge."""
+    rows = [{"id": 1, "input_query": "", "image_path": None}, {"id": 2, "input_query": "  ", "image_path": "no.png"}]
+    run(dataset=write_jsonl(tmp_path / "d.jsonl", [*rows, {"id": 3, "input_query": "x", "image_path": None}]))
+    lines = read_csv()
+    assert [line["error_message"].split(":")[0] for line in lines] == ["input", "input", ""]
+    assert emulator.stats.requests == 1
+
+
+@pytest.mark.parametrize("content", ["", '{"id": 1, "input_query": "x"}\n'])
+def test_no_rows_give_a_header(run: RunFlow, emulator: Emulator, tmp_path: Path, content: str) -> None:
+    """An empty file, or a limit of 0."""
+    (tmp_path / "d.jsonl").write_text(content)
+    state = run(dataset=str(tmp_path / "d.jsonl"), limit=0)
+    assert state.is_completed()
+    assert "0 rows" in (state.message or "")
+    assert read_csv() == []
+    assert emulator.stats.requests == 0
+
+
+def test_generation_settings_and_system_instruction_reach_the_api(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Only what the user has set is sent."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(1))
+    run(dataset=data)
+    run(dataset=data, generation_config={"temperature": 0, "maxOutputTokens": 9}, system_instruction="Be brief.")
+    plain, shaped = emulator.last_requests
+    assert (plain.system, plain.config) == (None, {})
+    assert shaped.system == "Be brief."
+    assert shaped.config == {"temperature": 0, "maxOutputTokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"text_column": "nope"}, "text_column='nope' is not in"),
+        ({"image_column": "nope"}, "columns: id, input_query"),
+        ({"split": "test["}, "split 'test['"),
+        ({"dataset": "./nowhere.csv"}, "DatasetNotFoundError: './nowhere.csv' does not exist"),
+        ({"output_dir": "/proc/nowhere"}, "--output-dir /proc/nowhere"),
+    ],
+)
+def test_bad_input_starts_nothing(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, parameters: dict[str, Any], message: str
+) -> None:
+    """One clear line, in the state of the flow run."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(1))
+    state = run(**{"dataset": data, **parameters})
+    assert state.name == "Refused"
+    assert message in (state.message or "")
+    assert "\n" not in (state.message or "")
+    assert emulator.stats.requests == 0
+
+
+def test_without_a_key_nothing_starts(run: RunFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message that the users of this tool look for."""
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(1)))
+    assert state.message == "ValueError: GOOGLE_API_KEY is not set in .env file"
+
+
+def test_a_refused_key_is_found_out_with_the_first_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """1,000 rows cost no more requests than may be in flight, and none of them counts as failed for good."""
+    emulator.set_rules([Rule(INVALID_KEY)])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(1000))
+    state = run(dataset=data, max_concurrent=4)
+    assert state.name == "Refused"
+    assert "API key not valid" in (state.message or "")
+    assert emulator.stats.requests <= 8
+    emulator.set_rules([])
+    assert run(dataset=data, resume=True, limit=20).is_completed()
+    assert emulator.stats.answers == 20
+
+
+def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """The way out stands beside the refusal."""
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(9)), model="gemini-0-nano")
+    assert state.name == "Refused"
+    assert "models this key can use: " in (state.message or "")
+    assert "gemini-2.5-flash" in (state.message or "")
+
+
+def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Another chunk size, edited, inserted, deleted, moved rows: one rule."""
+    rows = numbered(20)
+    path = tmp_path / "d.jsonl"
+    run(dataset=write_jsonl(path, rows), save_every=3)
+    edited = [rows[19], *numbered(2, first=50), *rows[5:15], {"id": "r3", "input_query": "another question"}]
+    state = run(dataset=write_jsonl(path, edited), save_every=7, resume=True)
+    assert state.is_completed()
+    assert emulator.stats.answers == 20 + 3
+    assert [line["response"] for line in read_csv()] == [answer_to(row["input_query"]) for row in edited]
+    run(dataset=write_jsonl(path, rows), resume=True)
+    assert emulator.stats.answers == 23
+
+
+def test_a_smaller_limit_loses_nothing_for_a_larger_one(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Answers that a resumed run does not need stay in the checkpoint."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
+    run(dataset=data)
+    run(dataset=data, resume=True, limit=5)
+    run(dataset=data, resume=True, limit=25, save_every=4)
+    assert emulator.stats.answers == 30
+    assert len(read_csv()) == 25
+
+
+def test_rows_that_failed_for_a_passing_reason_are_sent_again_alone(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The run ends Failed and says how many; the CSV is there; --resume sends just those."""
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [37]$"), Rule(Blocked(), pattern="question 5$")])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(10))
+    state = run(dataset=data, max_attempts=2)
+    assert (state.name, state.is_failed()) == ("Incomplete", True)
+    assert "2 rows are worth a re-run" in (state.message or "")
+    assert [line["id"] for line in read_csv() if line["error_message"].startswith("server_error: 503")] == ["r3", "r7"]
+    before = emulator.stats.requests
+    emulator.set_rules([])
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests - before == 2
+    assert [line["status"] for line in read_csv()].count("success") == 9
+    assert run(dataset=data, resume=True, retry_errors=["blocked"]).is_completed()
+    assert emulator.stats.requests - before == 3
+    assert [line["status"] for line in read_csv()].count("success") == 10
+    run(dataset=data, resume=True)
+    assert emulator.stats.requests - before == 3
+
+
+def test_changed_settings_reuse_nothing_and_say_so(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An answer at another temperature is another answer; going back finds the old ones again."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(5))
+    run(dataset=data)
+    run(dataset=data, resume=True, generation_config={"temperature": 1})
+    assert "5 to send (5 changed); the model or generation settings changed" in caplog.text
+    assert emulator.stats.answers == 10
+    run(dataset=data, resume=True)
+    assert emulator.stats.answers == 10
+
+
+def test_a_run_without_resume_starts_anew_and_says_what_it_leaves(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old checkpoint is told of, and survives."""
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 3$")])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(5))
+    run(dataset=data, max_attempts=1)
+    emulator.set_rules([Rule(INVALID_KEY)])
+    run(dataset=data)
+    assert "An unfinished checkpoint holds 5 of 5 rows: --resume continues it" in caplog.text
+    emulator.set_rules([])
+    emulator.reset()
+    run(dataset=data, resume=True)
+    assert emulator.stats.answers == 1
+
+
+def test_a_rerun_of_the_same_flow_run_continues_its_own_checkpoint(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Flow retries need no `resume`: what the first attempt was answered is not asked again."""
+    from flows.infer import infer
+
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 4$", times=1)])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(8))
+    state = infer.with_options(retries=1, retry_delay_seconds=0)(dataset=data, max_attempts=1, return_state=True)
+    assert state.is_completed()
+    assert emulator.stats.answered_more_than_once == {}
+    assert emulator.stats.answers == 8
+
+
+def test_a_damaged_record_is_told_and_its_rows_are_sent_again(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a chunk result is no result, and no crash."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(12))
+    run(dataset=data, save_every=4)
+    chunk = next((tmp_path / "storage" / "gemini-infer").rglob("000001"))
+    chunk.write_bytes(chunk.read_bytes()[:-40])
+    assert run(dataset=data, resume=True).is_completed()
+    assert "1 damaged records in the checkpoint" in caplog.text
+    assert emulator.stats.answers == 12 + 4
+    assert len(read_csv()) == 12
+
+
+def test_a_better_csv_is_not_replaced_by_an_unfinished_one(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """The run that came out worse writes beside it."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(6))
+    run(dataset=data)
+    good = read_csv()
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 2$")])
+    state = run(dataset=data, max_attempts=1)
+    assert read_csv() == good
+    assert "_unfinished.csv" in (state.message or "")
+    assert len(read_csv("result/gemini-2.5-flash_test_result_unfinished.csv")) == 6
+
+
+def test_a_spent_daily_quota_stops_the_run_and_keeps_everything(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """No hammering: what was in flight is all that was refused, and the rest waits for --resume."""
+    emulator.set_rules([Rule(Answer(), times=10), Rule(RateLimited(47.0, Quota.PER_DAY))])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(100))
+    state = run(dataset=data, max_concurrent=5)
+    assert (state.name, state.is_failed()) == ("Incomplete", True)
+    assert emulator.stats.requests <= 10 + 10
+    assert not (tmp_path / "result/gemini-2.5-flash_test_result.csv").exists()
+    emulator.set_rules([])
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 100
+
+
+def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_row(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Once the API is back, --resume goes on."""
+    emulator.set_outage(UNAVAILABLE)
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(500))
+    state = run(dataset=data, give_up_seconds=0.5)
+    assert state.name == "Incomplete"
+    assert "api_down: no answer for" in (state.message or "")
+    emulator.set_outage(None)
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 500
+
+
+def test_results_are_json_that_anyone_can_read(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Reading a checkpoint runs no code: no pickle anywhere."""
+    run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
+    for record in (tmp_path / "storage" / "gemini-infer").rglob("*"):
+        if record.is_file():
+            json.loads(json.loads(record.read_text())["result"])
