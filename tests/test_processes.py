@@ -1,0 +1,183 @@
+"""Real runs in real processes, killed and interrupted at random moments, then resumed.
+
+The emulator counts every answer it gives, so paying twice shows. More seeds: `KILL_SEEDS=20 uv run pytest …`.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+from deployments.emulator import Emulator, LogNormal, answer_to
+from tests.support import numbered, read_csv, write_jsonl
+
+SEEDS = range(int(os.environ.get("KILL_SEEDS", "3")))
+INFER = Path(__file__).parent.parent / "flows" / "infer.py"
+ROWS, SAVE_EVERY, MAX_CONCURRENT = 120, 5, 8
+CHUNKS_AT_ONCE = 2 * MAX_CONCURRENT // SAVE_EVERY + 2
+
+
+@dataclass
+class Command:
+    """`python flows/infer.py` in a folder of its own, against `emulator`."""
+
+    folder: Path
+    emulator: Emulator
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *flags: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(INFER), "--max-concurrent", str(MAX_CONCURRENT), *flags]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=os.environ | {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": self.emulator.url} | self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a terminal's process group
+        )
+
+    def run(self, *flags: str) -> tuple[int, str]:
+        process = self.start(*flags)
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
+
+
+@pytest.fixture
+def command(prefect: None, tmp_path: Path) -> Iterator[Command]:
+    with Emulator(latency=LogNormal(0.15, 0.6)).in_thread() as emulator:
+        home = str(tmp_path / "prefect")
+        yield Command(tmp_path, emulator, {"PREFECT_HOME": home, "PREFECT_API_URL": PREFECT_API_URL.value() or ""})
+
+
+def wait_for_answers(emulator: Emulator, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while emulator.stats.answers < count:
+        assert time.monotonic() < deadline, "the run does not answer"
+        time.sleep(0.005)
+
+
+def paid_twice(emulator: Emulator) -> int:
+    return emulator.stats.answers - emulator.stats.distinct_answered
+
+
+def assert_undisturbed(command: Command, rows: list[dict[str, str]]) -> None:
+    """The CSV is that of a run that nothing has happened to."""
+    lines = read_csv(command.folder / "result/gemini-2.5-flash_test_result.csv")
+    assert [(line["id"], line["response"]) for line in lines] == [
+        (row["id"], answer_to(row["input_query"])) for row in rows
+    ]
+    assert {line["status"] for line in lines} == {"success"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_run_resumes_without_paying_twice(command: Command, seed: int) -> None:
+    """kill -9 at a random moment, twice: at most the chunks in flight are paid for again, each time."""
+    chance = random.Random(seed)
+    rows = numbered(ROWS)
+    data = write_jsonl(command.folder / "d.jsonl", rows)
+    flags = ["--dataset", data, "--save-every", str(SAVE_EVERY)]
+    for kill in range(2):
+        process = command.start(*flags, *(["--resume"] if kill else []))
+        wait_for_answers(command.emulator, command.emulator.stats.answers + chance.randint(1, ROWS // 3))
+        process.kill()
+        process.communicate()
+    if seed % 2:  # another chunk size, and an edited data set
+        flags[-1] = str(chance.randint(1, 40))
+        rows = [rows[-1], *numbered(3, first=500), *rows[:-1]]
+        write_jsonl(command.folder / "d.jsonl", rows)
+    code, output = command.run(*flags, "--resume")
+    assert code == 0, output
+    assert_undisturbed(command, rows)
+    assert paid_twice(command.emulator) <= 2 * SAVE_EVERY * CHUNKS_AT_ONCE
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> None:
+    """Ctrl+C in the terminal (the whole process group hears it): prompt back, nothing paid for twice."""
+    chance = random.Random(seed)
+    rows = numbered(ROWS)
+    data = write_jsonl(command.folder / "d.jsonl", rows)
+    process = command.start("--dataset", data, "--save-every", str(SAVE_EVERY))
+    wait_for_answers(command.emulator, chance.randint(1, ROWS // 2))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert "rows are saved; continue with: python flows/infer.py" in output.splitlines()[-1]
+    code, output = command.run("--dataset", data, "--save-every", str(1 + chance.randrange(30)), "--resume")
+    assert code == 0, output
+    assert_undisturbed(command, rows)
+    assert paid_twice(command.emulator) == 0
+
+
+def test_sigterm_is_an_interruption_too(command: Command) -> None:
+    """What a supervisor sends: answers kept, exit code 130, an earlier CSV left alone."""
+    data = write_jsonl(command.folder / "d.jsonl", numbered(ROWS))
+    result = command.folder / "result" / "gemini-2.5-flash_test_result.csv"
+    result.parent.mkdir()
+    result.write_text("an earlier result")
+    process = command.start("--dataset", data)
+    wait_for_answers(command.emulator, 10)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert result.read_text() == "an earlier result"
+
+
+def test_a_second_interrupt_leaves_at_once(command: Command) -> None:
+    """Who presses twice does not want to wait for answers that never come."""
+    command.emulator.set_latency(LogNormal(1000, 0.1))
+    data = write_jsonl(command.folder / "d.jsonl", numbered(ROWS))
+    process = command.start("--dataset", data)
+    deadline = time.monotonic() + 60
+    while not command.emulator.stats.in_flight and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+
+
+def test_the_command_line_refuses_in_one_line(command: Command) -> None:
+    """Exit code 2, nothing started: no flow run, no server, no request."""
+    for flags, line in [
+        (["--dataset", "./no.csv"], "DatasetNotFoundError: './no.csv' does not exist on this machine"),
+        (["--max-concurrent", "0"], "ValueError: --max-concurrent '0': Input should be greater than or equal to 1"),
+        (["--nonsense"], "ValueError: unrecognized arguments: --nonsense; see --help"),
+    ]:
+        code, output = command.run(*flags)
+        assert code == 2
+        assert output.startswith(line)
+        assert len(output.splitlines()) == 1
+    assert command.emulator.stats.requests == 0
+
+
+def test_the_demo_needs_nothing(tmp_path: Path) -> None:
+    """No key, no network, no server: twelve rows, one of them blocked, one with a broken image."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("GOOGLE", "GEMINI", "PREFECT"))}
+    done = subprocess.run(
+        [sys.executable, str(INFER), "--demo", "--model", "gemini-2.5-pro"],
+        cwd=tmp_path,
+        env=bare | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "gemini-2.5-pro_test_result.csv" in done.stdout
+    lines = read_csv(tmp_path / "result" / "gemini-2.5-pro_test_result.csv")
+    assert len(lines) == 12
+    assert [line["status"] for line in lines].count("error") == 1
