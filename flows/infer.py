@@ -10,7 +10,7 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
 import os
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.annotations import quote
 
-from deployments.demo import DATASET, demo
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
@@ -57,7 +56,7 @@ def infer(**parameters: Any) -> State[Any]:
     """Send every row of a data set through Gemini and write one CSV with every row in it."""
     try:
         config = effective(checked(parameters))
-        with demo() if config.demo else nullcontext():
+        with _api_of(config):
             return _retried(_infer(config))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
@@ -75,8 +74,20 @@ def _retried(state: State[Any]) -> State[Any]:
 def effective(config: RunConfig) -> RunConfig:
     """`config` with what `.env` and the demo add to it."""
     load_dotenv(find_dotenv(usecwd=True))
-    dataset = config.dataset or (DATASET if config.demo else os.environ.get("INFER_DATASET"))
-    return config.model_copy(update={"dataset": dataset})
+    if config.demo and not config.dataset:
+        from deployments.demo import DATASET
+
+        return config.model_copy(update={"dataset": DATASET})
+    return config.model_copy(update={"dataset": config.dataset or os.environ.get("INFER_DATASET")})
+
+
+def _api_of(config: RunConfig) -> AbstractContextManager[None]:
+    """The API of the environment, or the demo's emulator in its place."""
+    if not config.demo:
+        return nullcontext()
+    from deployments.demo import demo
+
+    return demo()
 
 
 def check(config: RunConfig) -> None:

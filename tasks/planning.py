@@ -116,7 +116,7 @@ def _manifest(
         ]
     return Manifest(
         job=job,
-        name=f"{data.dataset} {data.split}",
+        name=f"{data.dataset} {data.split}, {config.model}",
         attempt=attempt,
         created=datetime.now(UTC),
         settings=config.generation.fingerprint,

@@ -221,3 +221,7 @@ def register(storage: Storage, job: str) -> None:
     jobs = registered(storage)
     if job not in jobs:
         storage.write(JOBS, [*jobs, job])
+
+
+def unregister(storage: Storage, job: str) -> None:
+    storage.write(JOBS, [key for key in registered(storage) if key != job])
