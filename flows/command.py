@@ -3,9 +3,11 @@
 What takes long is imported only once the local server boots beside it; a wrong flag costs neither.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
+from flows.local_server import LocalServer, LocalServerError
 from tasks.core.command_line import parse
 from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
@@ -16,21 +18,26 @@ _CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRU
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the flow as `arguments` say; returns the exit code."""
+    for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
+        os.environ.setdefault(name, value)
     try:
         return _run(parse(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         print(error.line, file=sys.stderr)
         return BAD_INPUT
+    except LocalServerError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print("Interrupted before anything was sent.", file=sys.stderr)
+        print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
         return INTERRUPTED
 
 
 def _run(config: RunConfig) -> int:
-    from flows.local_server import LocalServer
-
     server = LocalServer().start()
     try:
+        from prefect.exceptions import TerminationSignal
+
         import flows.infer as module
         from flows.logs import quiet_console
         from tasks.core.sources import resolve
@@ -44,9 +51,9 @@ def _run(config: RunConfig) -> int:
     with server:
         print(f"Prefect UI: {server.ui_url}", file=sys.stderr)
         quiet_console()
-        state = module.infer(**config.model_dump(), return_state=True)
-    if state.is_completed():
-        print(state.message)
-        return FINISHED
-    print(state.message, file=sys.stderr)
-    return _CODES.get(state.name or "", FAILED)
+        try:
+            state = module.infer(**config.model_dump(), return_state=True)
+        except TerminationSignal:  # SIGTERM outside the time when it is awaited
+            raise KeyboardInterrupt from None
+        print(state.message, file=sys.stdout if state.is_completed() else sys.stderr)
+    return FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)

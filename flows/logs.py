@@ -27,6 +27,6 @@ def _one_line(record: logging.LogRecord) -> bool:
 
 
 def _worth_a_terminal(record: logging.LogRecord) -> bool:
-    if record.name == "prefect.task_runs":
-        return record.levelno >= logging.WARNING
+    if record.name == "prefect.task_runs" and record.levelno < logging.WARNING:
+        return False
     return not record.getMessage().startswith("Finished in state")  # main prints it, in a person's words

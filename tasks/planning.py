@@ -43,7 +43,7 @@ def open_attempt(config: RunConfig, data: DatasetRef, storage: ResultStorage, ru
     checkpoints = Checkpoints(storage, job)
     attempt, own = checkpoints.attempts_of(run_id)
     latest = checkpoints.latest()
-    base = _base(checkpoints, own or (latest if config.resume else None))
+    base = _base(checkpoints, own) or (_base(checkpoints, latest, or_before=True) if config.resume else None)
     if base is None:
         _announce_fresh(config, checkpoints, latest, logger)
         plan = plan_fresh(data.rows, config.save_every)
@@ -54,13 +54,13 @@ def open_attempt(config: RunConfig, data: DatasetRef, storage: ResultStorage, ru
     return Attempt(Run(job, attempt, data, config.generation, config.limits), plan, checkpoints)
 
 
-def _base(checkpoints: Checkpoints, manifest: Manifest | None) -> _Base | None:
-    """The newest checkpoint, from `manifest` back, that holds an answer: an empty one hides none behind it."""
+def _base(checkpoints: Checkpoints, manifest: Manifest | None, or_before: bool = False) -> _Base | None:
+    """The checkpoint of `manifest` if it holds an answer; else the newest before it that does, where asked for."""
     while manifest:
         found = checkpoints.read(manifest)
         if found.results or found.damaged:
             return _Base(manifest, found)
-        manifest = checkpoints.manifest(manifest.previous) if manifest.previous else None
+        manifest = checkpoints.manifest(manifest.previous) if or_before and manifest.previous else None
     return None
 
 

@@ -358,3 +358,17 @@ def test_results_are_json_that_anyone_can_read(run: RunFlow, emulator: Emulator,
     for record in (tmp_path / "storage" / "gemini-infer").rglob("*"):
         if record.is_file():
             json.loads(json.loads(record.read_text())["result"])
+
+
+def test_a_rerun_that_has_nothing_of_its_own_does_not_take_up_an_older_run(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Without `resume` a flow run asks everything anew, in its retries too."""
+    from flows.infer import infer
+
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(4))
+    run(dataset=data)
+    emulator.set_rules([Rule(RateLimited(1.0, Quota.PER_DAY), times=10)])
+    state = infer.with_options(retries=1, retry_delay_seconds=0)(dataset=data, max_concurrent=10, return_state=True)
+    assert state.name == "Incomplete"
+    assert emulator.stats.answers == 4
