@@ -90,7 +90,8 @@ class Inference:
         if grace_seconds is not None:
             latest = asyncio.get_running_loop().time() + grace_seconds
             for call in self.calls:
-                call.reschedule(min(call.when() or latest, latest))
+                if not call.expired():
+                    call.reschedule(min(call.when() or latest, latest))
 
     async def _work(
         self,
@@ -110,17 +111,18 @@ class Inference:
 
     async def _infer_row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
         started, attempts, without_image = self.clock(), 0, ""
+        answers = self.health.answers
         while True:
-            before = self.health.answers
             prepared, outcome = await self._attempt(sample, read_image, without_image)
             if _blames_image(prepared, outcome):
                 without_image = outcome.detail
                 continue
-            made_progress = outcome.kind is Kind.RATE_LIMIT and self.health.answers > before
-            attempts += not made_progress
+            made_progress, answers = self.health.answers > answers, self.health.answers
+            attempts += not (made_progress and outcome.kind is Kind.RATE_LIMIT)
             late = self.clock() - started > MOST_ROW_SECONDS
             if not outcome.kind.passing or attempts >= self.limits.max_attempts or late:
                 return _result(sample, prepared, outcome)
+            del prepared  # with its image, which is read again
             if outcome.retry_delay_seconds is None:
                 await self.throttle.back_off(self._backoff_seconds(attempts))
 

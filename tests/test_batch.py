@@ -1,0 +1,262 @@
+"""Rows and their retries, with a model that does what the test says and a clock that does not run."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.core.batch import Inference, key_of, prepare
+from tasks.core.config import GenerateConfig, LimitsConfig
+from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
+from tasks.core.health import Health
+from tasks.core.records import Kind, ModelOutput, Request, RowResult, Sample, Usage
+from tasks.core.throttle import Throttle
+
+GENERATION = GenerateConfig(model="m")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+UNAVAILABLE = ApiError(503, "UNAVAILABLE", "later")
+TOO_MANY = ApiError(429, "RESOURCE_EXHAUSTED", "slow down")
+
+type Behave = Callable[[Request, int], Any]
+
+
+class Model:
+    """Answers with what `behave(request, how often it was asked)` returns, or raises it."""
+
+    def __init__(self, behave: Behave = lambda request, attempt: "ok") -> None:
+        self.behave = behave
+        self.requests: list[Request] = []
+        self.in_flight = self.peak = 0
+
+    async def generate(self, request: Request) -> ModelOutput:
+        self.requests.append(request)
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        try:
+            await asyncio.sleep(0)
+            answer = self.behave(request, sum(r.text == request.text for r in self.requests))
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+        finally:
+            self.in_flight -= 1
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, ModelOutput):
+            return answer
+        return ModelOutput(text=answer, finish_reason="STOP", usage=Usage(3, 2))
+
+
+def inference(model: Model, **limits: Any) -> tuple[Inference, list[float]]:
+    """With the pauses it takes instead of sleeping."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    config = LimitsConfig(**({"max_concurrent": 4, "timeout_seconds": 5} | limits))
+    throttle = Throttle(config, sleep=sleep)
+    return Inference(model, GENERATION, config, throttle, Health(120), random=lambda: 1.0), pauses
+
+
+async def infer(run: Inference, texts: list[str], read_image: Any = None) -> dict[str, RowResult]:
+    samples = [Sample(n, f"id{n}", text) for n, text in enumerate(texts)]
+    results: list[RowResult] = []
+    await run.infer(samples, read_image, results)
+    assert len(results) == len(texts)
+    return {texts[result.row]: result for result in results}
+
+
+async def test_rows_of_several_chunks_share_one_exact_cap() -> None:
+    """Never more in flight than `max_concurrent`, and always that many while rows are waiting."""
+    model = Model()
+    run, _ = inference(model, max_concurrent=7)
+    await asyncio.gather(*(infer(run, [f"{chunk}-{n}" for n in range(20)]) for chunk in range(5)))
+    assert model.peak == 7
+    assert len(model.requests) == 100
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UNAVAILABLE, Kind.SERVER_ERROR),
+        (ApiError(500, "INTERNAL", "x"), Kind.SERVER_ERROR),
+        (ApiError(504, "DEADLINE_EXCEEDED", "x"), Kind.SERVER_ERROR),
+        (ApiError(408, "", "x"), Kind.TIMEOUT),
+        (ConnectionError("gone"), Kind.NETWORK),
+        (MalformedAnswer("not JSON"), Kind.SERVER_ERROR),
+        (TimeoutError(), Kind.TIMEOUT),
+        (RuntimeError("what nobody thought of"), Kind.NETWORK),
+    ],
+)
+async def test_what_may_pass_is_tried_again_a_bounded_number_of_times(error: Exception, kind: Kind) -> None:
+    """With exponential back-off; the row that has had enough stays open and takes no other along."""
+    model = Model(lambda request, attempt: error if request.text == "bad" else "ok")
+    run, pauses = inference(model, max_attempts=4)
+    rows = await infer(run, ["good", "bad", "also good"])
+    assert rows["bad"].kind is kind
+    assert rows["bad"].open
+    assert [r.text for r in model.requests].count("bad") == 4
+    assert pauses == [2.0, 4.0, 8.0]
+    assert rows["good"].response == rows["also good"].response == "ok"
+
+
+async def test_a_passing_error_leaves_no_trace_once_it_has_passed() -> None:
+    """The row is a success like any other."""
+    model = Model(lambda request, attempt: UNAVAILABLE if attempt < 3 else "ok")
+    run, _ = inference(model)
+    rows = await infer(run, ["x"])
+    assert (rows["x"].kind, rows["x"].error_message, rows["x"].prompt_tokens) == (Kind.ANSWERED, "", 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (ApiError(400, "INVALID_ARGUMENT", "too long"), Kind.INVALID_REQUEST),
+        (ApiError(413, "", "too large"), Kind.INVALID_REQUEST),
+        (ModelOutput(block_reason="SAFETY"), Kind.BLOCKED),
+        (ModelOutput(finish_reason="SAFETY"), Kind.BLOCKED),
+        (ModelOutput(finish_reason="STOP"), Kind.EMPTY),
+        (ModelOutput(text="half", finish_reason="MAX_TOKENS"), Kind.TRUNCATED),
+    ],
+)
+async def test_what_can_never_pass_is_asked_once(answer: Any, kind: Kind) -> None:
+    """It would be paid for, or refused, again."""
+    model = Model(lambda request, attempt: answer)
+    run, _ = inference(model)
+    rows = await infer(run, ["x"])
+    assert rows["x"].kind is kind
+    assert not rows["x"].open
+    assert len(model.requests) == 1
+
+
+async def test_429s_use_no_attempts_while_the_run_makes_progress() -> None:
+    """A row refused 20 times while others are answered is answered in the end."""
+    model = Model(lambda request, attempt: TOO_MANY if request.text == "unlucky" and attempt <= 20 else "ok")
+    run, _ = inference(model, max_concurrent=2, max_attempts=3)
+    unlucky = asyncio.create_task(infer(run, ["unlucky"]))
+    while not unlucky.done():
+        await infer(run, [f"other {len(model.requests)}"])
+    assert (await unlucky)["unlucky"].kind is Kind.ANSWERED
+
+
+async def test_429s_alone_do_not_hang_a_row() -> None:
+    """Without any progress they count like other failures."""
+    model = Model(lambda request, attempt: TOO_MANY)
+    run, _ = inference(model, max_attempts=3)
+    rows = await infer(run, ["x"])
+    assert rows["x"].kind is Kind.RATE_LIMIT
+    assert len(model.requests) == 3
+
+
+async def test_a_call_that_never_answers_ends_at_the_timeout() -> None:
+    """`timeout_seconds` bounds each call, whatever the transport does."""
+    model = Model(lambda request, attempt: asyncio.sleep(3600))
+    run, _ = inference(model, timeout_seconds=0.01, max_attempts=1)
+    rows = await infer(run, ["x"])
+    assert rows["x"].error_message == "timeout: no answer within 0.01 s"
+
+
+async def test_a_stopped_run_waits_for_answers_on_their_way() -> None:
+    """What is in flight is paid for: it is kept. What waits is not sent."""
+    release = asyncio.Event()
+
+    async def slow() -> str:
+        await release.wait()
+        return "ok"
+
+    model = Model(lambda request, attempt: slow())
+    run, _ = inference(model, max_concurrent=2)
+    results: list[RowResult] = []
+    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
+    while model.in_flight < 2:
+        await asyncio.sleep(0)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    release.set()
+    with pytest.raises(RunStopped):
+        await chunk
+    assert len(results) == len(model.requests) == 2
+
+
+async def test_a_stopped_run_does_not_wait_for_ever() -> None:
+    """An answer that does not come within the grace time leaves its row unsent, not failed."""
+    model = Model(lambda request, attempt: asyncio.sleep(3600))
+    run, _ = inference(model, max_concurrent=2, timeout_seconds=1000)
+    results: list[RowResult] = []
+    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
+    while model.in_flight < 2:
+        await asyncio.sleep(0)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", grace_seconds=0.01)
+    with pytest.raises(RunStopped):
+        await chunk
+    assert results == []
+
+
+async def test_a_cancelled_chunk_has_kept_what_arrived() -> None:
+    """`results` is filled as answers come."""
+    model = Model(lambda request, attempt: "ok" if request.text == "q0" else asyncio.sleep(3600))
+    run, _ = inference(model)
+    results: list[RowResult] = []
+    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(3)], None, results))
+    while not results:
+        await asyncio.sleep(0)
+    chunk.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await chunk
+    assert [result.id for result in results] == ["0"]
+
+
+def images(row: int) -> bytes | None:
+    if row == 1:
+        raise ImageError("'x.png' does not exist")
+    return [PNG, b"", b"not an image", None][row]
+
+
+async def test_an_image_goes_out_as_it_is_or_the_text_goes_alone() -> None:
+    """Readable, missing, not an image, no image: four rows, four successes."""
+    model = Model()
+    run, _ = inference(model)
+    rows = await infer(run, ["image", "missing", "junk", "none"], images)
+    sent = {request.text: request.image for request in model.requests}
+    assert sent["image"] is not None
+    assert (sent["image"].data, sent["image"].mime_type) == (PNG, "image/png")
+    assert sent["missing"] is sent["junk"] is sent["none"] is None
+    assert rows["missing"].error_message == "image: 'x.png' does not exist"
+    assert rows["junk"].error_message == "image: not an image"
+    assert rows["none"].error_message == ""
+    assert {row.status for row in rows.values()} == {"success"}
+
+
+async def test_an_image_that_the_api_cannot_read_is_left_out() -> None:
+    """Refused requests are free: the text is asked alone, once, and the row says why."""
+    refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
+    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    run, _ = inference(model)
+    rows = await infer(run, ["x"], lambda row: PNG)
+    assert rows["x"].status == "success"
+    assert not rows["x"].has_image
+    assert "Unable to process input image" in rows["x"].error_message
+    assert len(model.requests) == 2
+
+
+async def test_neither_text_nor_image_makes_no_request() -> None:
+    """An error row for nothing."""
+    model = Model()
+    run, _ = inference(model)
+    assert (await infer(run, [" "]))[" "].error_message == "input: neither text nor image"
+    rows = await infer(run, ["", "\n"], lambda row: images(row + 1))
+    assert rows[""].error_message == "input: neither text nor image; image: 'x.png' does not exist"
+    assert model.requests == []
+
+
+def test_planning_and_sending_give_a_sample_the_same_key() -> None:
+    """Else everything would be paid for again."""
+    for row in range(4):
+        sample = Sample(row, "id", "text")
+        assert key_of(GENERATION, sample, images) == prepare(GENERATION, sample, images).key
+    changed = GenerateConfig(model="m", generation_config={"temperature": 0})
+    assert key_of(changed, Sample(0, "id", "text"), images) != key_of(GENERATION, Sample(0, "id", "text"), images)
+    assert key_of(GENERATION, Sample(0, "a", "text"), images) == key_of(GENERATION, Sample(0, "b", "text"), images)

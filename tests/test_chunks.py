@@ -1,0 +1,90 @@
+"""Planning: any finished set, any chunk size, any edit."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.chunks import Chunk, Plan, Reason, cut, plan_fresh, plan_resume
+from tasks.core.records import Kind, RowResult
+
+KINDS = st.sampled_from([Kind.ANSWERED, Kind.BLOCKED, Kind.TRUNCATED, Kind.TIMEOUT, Kind.SERVER_ERROR])
+KEYS = st.sampled_from("abcdefgh")  # few, so that samples repeat
+SAMPLES = st.lists(st.tuples(KEYS, st.sampled_from(["1", "2", "3", "4"])), max_size=30)
+RESULTS = st.lists(st.builds(RowResult, row=st.integers(0, 30), id=KEYS, key=KEYS, kind=KINDS), max_size=40)
+
+
+def rows_of(plan: Plan) -> list[int]:
+    return [row for chunk in plan.chunks for span in chunk.spans for row in span]
+
+
+@given(SAMPLES, RESULTS, st.integers(1, 12), st.sets(KINDS))
+def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
+    samples: list[tuple[str, str]], results: list[RowResult], save_every: int, retry: set[Kind]
+) -> None:
+    """Rows with a finished result of their own are never sent; all others are, once, in order."""
+    plan = plan_resume(samples, results, save_every, list(retry))
+
+    sent = rows_of(plan)
+    assert sorted([*sent, *plan.reused]) == list(range(len(samples)))
+    assert sent == sorted(sent)
+    assert all(len(chunk) <= save_every for chunk in plan.chunks)
+    assert all(len(chunk) == save_every for chunk in plan.chunks[:-1])
+    assert plan.reasons.total() == plan.to_send == len(sent)
+
+    finished = Counter(r.key for r in results if not r.open and r.kind not in retry)
+    wanted = Counter(key for key, _ in samples)
+    reused = Counter(result.key for result in plan.reused.values())
+    assert reused == finished & wanted
+    for row, result in plan.reused.items():
+        assert (result.row, result.id, result.key) == (row, samples[row][1], samples[row][0])
+        assert not result.open
+        assert result.kind not in retry
+
+
+@given(st.integers(0, 200), st.integers(1, 50))
+def test_a_fresh_plan_sends_every_row_once(rows: int, save_every: int) -> None:
+    """In order, `save_every` to a chunk."""
+    plan = plan_fresh(rows, save_every)
+    assert rows_of(plan) == list(range(rows))
+    assert [chunk.number for chunk in plan.chunks] == list(range(len(plan.chunks)))
+
+
+@given(st.sets(st.integers(0, 100)), st.integers(1, 20))
+def test_spans_say_exactly_the_rows(rows: set[int], save_every: int) -> None:
+    """Gaps are kept, neighbours are joined."""
+    chunks = cut(sorted(rows), save_every)
+    assert [row for chunk in chunks for span in chunk.spans for row in span] == sorted(rows)
+    assert all(a.stop < b.start for chunk in chunks for a, b in zip(chunk.spans, chunk.spans[1:], strict=False))
+
+
+def result(key: str, kind: Kind = Kind.ANSWERED, sample_id: str = "1", response: str = "") -> RowResult:
+    return RowResult(row=0, id=sample_id, key=key, kind=kind, response=response)
+
+
+def test_the_newer_of_two_answers_to_one_sample_counts() -> None:
+    """A blocked row that was asked again and answered is answered."""
+    plan = plan_resume([("a", "1")], [result("a", response="new"), result("a", Kind.BLOCKED)], 10)
+    assert plan.reused[0].response == "new"
+
+
+def test_identical_samples_keep_the_answer_of_their_id() -> None:
+    """Whatever order the results come in."""
+    kept = [result("a", sample_id="2", response="two"), result("a", sample_id="1", response="one")]
+    plan = plan_resume([("a", "1"), ("a", "2")], kept, 10)
+    assert [plan.reused[row].response for row in (0, 1)] == ["one", "two"]
+
+
+def test_the_plan_says_why_rows_are_sent() -> None:
+    """New, changed, failed before, asked for."""
+    samples = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]
+    kept = [result("x", sample_id="2"), result("c", Kind.TIMEOUT, "3"), result("d", Kind.BLOCKED, "4")]
+    plan = plan_resume(samples, kept, 10, [Kind.BLOCKED])
+    assert plan.reasons == Counter([Reason.NEW, Reason.CHANGED, Reason.FAILED, Reason.ASKED])
+
+
+def test_a_chunk_says_where_its_rows_are() -> None:
+    """In the words of the UI."""
+    assert Chunk(0, (range(120, 130),)).label == "rows 120-129"
+    assert Chunk(0, (range(3, 4),)).label == "row 3"
+    assert Chunk(0, (range(3, 5), range(9, 10))).label == "rows 3-9, 3 of them"
