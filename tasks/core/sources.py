@@ -26,7 +26,7 @@ from tasks.core.errors import InputError
 BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 NOT_FOUND = "DatasetNotFoundError"
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,136 @@
+"""What is sent of an image, and what never is."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image as Pillow
+
+from tasks.core.errors import ImageError
+from tasks.core.images import MAX_BYTES, read_image, to_image
+
+
+def picture(file_format: str, mode: str = "RGB", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Pillow.linear_gradient("L").resize((32, 24)).convert(mode).save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mime_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
+)
+def test_what_gemini_takes_goes_out_byte_for_byte(file_format: str, mime_type: str) -> None:
+    """The type is that of the content; a name is not even asked for."""
+    data = picture(file_format)
+    image = to_image(data)
+    assert image.data is data
+    assert image.mime_type == mime_type
+
+
+@pytest.mark.parametrize(
+    ("brand", "mime_type"), [(b"heic", "image/heic"), (b"heix", "image/heic"), (b"mif1", "image/heif")]
+)
+def test_heic_goes_out_as_it_is(brand: bytes, mime_type: str) -> None:
+    """Pillow cannot read it, Gemini can."""
+    data = (24).to_bytes(4) + b"ftyp" + brand + bytes(8) + b"rest of the file"
+    assert to_image(data).mime_type == mime_type
+    assert to_image(data).data is data
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode"), [("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"), ("TIFF", "I;16"), ("AVIF", "RGB")]
+)
+def test_other_formats_are_converted_to_png(file_format: str, mode: str) -> None:
+    """Without loss of what can be seen."""
+    data = picture(file_format, mode)
+    image = to_image(data)
+    assert image.mime_type == "image/png"
+    with Pillow.open(io.BytesIO(image.data)) as after, Pillow.open(io.BytesIO(data)) as before:
+        assert after.format == "PNG"
+        assert after.size == before.size
+
+
+def test_a_cmyk_jpeg_is_converted_to_rgb() -> None:
+    """Browsers and models expect three channels."""
+    image = to_image(picture("JPEG", "CMYK"))
+    with Pillow.open(io.BytesIO(image.data)) as after:
+        assert (after.format, after.mode) == ("JPEG", "RGB")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GOOGLE_API_KEY=secret",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        picture("PNG")[:60],
+        picture("JPEG")[:8],
+        b"\x00" * 100,
+        (9999).to_bytes(4) + b"ftypheic",
+    ],
+)
+def test_only_what_really_is_an_image_is_sent(data: bytes) -> None:
+    """Text, programs, documents and broken pictures are refused, and no other program is started for them."""
+    with pytest.raises(ImageError):
+        to_image(data)
+
+
+def test_an_image_that_would_explode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file of many pixels."""
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageError, match="decompression bomb"):
+        to_image(picture("GIF"))
+
+
+def test_an_image_larger_than_a_request_may_be_is_refused() -> None:
+    """Before it is sent in vain."""
+    with pytest.raises(ImageError, match="more than the API takes"):
+        to_image((24).to_bytes(4) + b"ftypheic" + bytes(MAX_BYTES))
+
+
+@pytest.mark.parametrize("value", [None, "", b"", {"bytes": None, "path": None}, {"bytes": b"", "path": "x.png"}])
+def test_an_empty_cell_is_no_image(value: Any) -> None:
+    """And no error either."""
+    assert read_image(value, ["/nowhere"]) is None
+
+
+def test_bytes_count_before_the_path_beside_them(tmp_path: Path) -> None:
+    """In parquet the path is only where the bytes once came from."""
+    assert read_image({"bytes": b"abc", "path": "/etc/passwd"}, [str(tmp_path)]) == b"abc"
+
+
+def test_a_path_is_read_from_the_data_folder(tmp_path: Path) -> None:
+    """Relative, absolute inside, or through a link that stays inside."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"abc")
+    (tmp_path / "link.png").symlink_to("images/a.png")
+    for path in ("images/a.png", "./images/../images/a.png", str(tmp_path / "images/a.png"), "link.png"):
+        assert read_image(path, [str(tmp_path)]) == b"abc"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret", "a/../../secret", "/etc/passwd", "link", "folder/secret", "https://x/a.png", "zip://a::b", "\0"],
+)
+def test_a_path_out_of_the_data_folder_is_forbidden(tmp_path: Path, path: str) -> None:
+    """A public data set must not make anyone upload their files, or fetch a URL."""
+    root = tmp_path / "data"
+    root.mkdir()
+    (tmp_path / "secret").write_text("key")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "folder").symlink_to(tmp_path)
+    with pytest.raises(ImageError, match="data folder"):
+        read_image(path, [str(root)])
+
+
+def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe would hang the run for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in [("pipe", "is not a file"), (".", "is not a file"), ("gone.png", "does not exist")]:
+        with pytest.raises(ImageError, match=why):
+            read_image(name, [str(tmp_path)])
+    with pytest.raises(ImageError, match="expected bytes or a path"):
+        read_image(7, [str(tmp_path)])
