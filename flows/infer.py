@@ -11,15 +11,17 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
 from prefect import State, flow, get_run_logger, runtime
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 from prefect.utilities.annotations import quote
 
+from flows.cluster import check_task_runner
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
@@ -27,6 +29,7 @@ from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, takes
 from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
+from tasks.core.quota import quota_returns
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
 from tasks.inference import infer_chunk
@@ -94,10 +97,11 @@ def check(config: RunConfig) -> None:
     """What can be known without the data.
 
     Raises:
-        InputError: no key, or an output folder that cannot be written.
+        InputError: no key, a task runner that is not there, or an output folder that cannot be written.
     """
     if not config.demo and not has_credentials():
         raise InputError("GOOGLE_API_KEY is not set in .env file")
+    check_task_runner(config)
     check_writable(csv_path(config.output_dir, config.model, config.split))
 
 
@@ -138,8 +142,19 @@ def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State
         case RunStopped(reason=StopReason.REFUSED, message=message):
             models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
             return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
+        case RunStopped(reason=StopReason.QUOTA, message=message):
+            return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
+
+
+def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:
+    """A deployed run that was to resume anyway goes on by itself when the day's quota is back."""
+    at = quota_returns(datetime.now(UTC))
+    returns = f"the quota returns at {at:%Y-%m-%d %H:%M} Pacific ({at.astimezone():%Y-%m-%d %H:%M %Z})"
+    if config.resume and runtime.deployment.id:
+        return AwaitingRetry(scheduled_time=at, message=f"{what}; {returns}, and the run goes on then")
+    return Failed(name="Incomplete", message=f"{what}; {returns}; {way_out}")
 
 
 def _worth_a_rerun(config: RunConfig, open_rows: int, csv: Path) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from prefect._internal.control_listener import get_intent
+from prefect.exceptions import TerminationSignal
+
 INTERRUPTED = 130
 
 
@@ -15,6 +18,10 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
     """Call `stop` at the first signal instead of raising; the block goes on and ends by itself.
 
     Only the main thread hears signals; elsewhere this does nothing.
+
+    Raises:
+        TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
+            state: the run is to be started again elsewhere, and a state of ours would end it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -34,3 +41,5 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if heard and get_intent() in ("reschedule", "relinquish"):
+        raise TerminationSignal(signal=signal.SIGTERM)

@@ -118,11 +118,11 @@ class LocalServer:
     def _wait_until_ready(self) -> str:
         deadline = time.monotonic() + self._boot_seconds
         while not (self._user_lock and (url := self._running_url())):
-            if self._process and self._process.poll():
-                raise self._failure(f"ended with exit code {self._process.returncode}")
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready after {self._boot_seconds:.0f} s")
             time.sleep(0.2)
+            if self._process and self._process.poll():
+                raise self._failure(f"ended with exit code {self._process.returncode}")
             self._join()
         return url
 

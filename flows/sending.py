@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import get_run_logger, unmapped
-from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
+from flows.cluster import task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
+from flows.progress import progress_artifact
 from tasks.core.batch import Inference
 from tasks.core.checkpoint import Damaged, unpack
-from tasks.core.config import RunConfig
+from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.home import adopt, from_thread, home
 from tasks.core.records import RowResult
 from tasks.core.report import Progress
-from tasks.inference import infer_chunk, models_of, share, unshare
+from tasks.inference import infer_chunk, models_of, share, stopped_in, unshare
 from tasks.planning import Attempt
 
 
@@ -37,47 +38,81 @@ def send(attempt: Attempt, config: RunConfig) -> Sent:
     sent = Sent()
     if not attempt.plan.chunks:
         return sent
-    runner = _running_task_runner()
-    if isinstance(runner, EventLoopTaskRunner):
-        runner.max_workers = chunks_at_once(config)
-        adopt(runner.loop)
-    with Progress(attempt.plan.rows, len(attempt.plan.reused), get_run_logger()) as progress:
-        start_no_more = getattr(runner, "start_no_more", lambda: None)
-        inference = from_thread(share(attempt.run, progress.add, start_no_more))
-        try:
-            with interruptible(lambda: _interrupt(inference)):
-                futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
-                while futures:
-                    _collect(futures.popleft(), sent)
-            sent.stopped = inference.throttle.stopped
-            if sent.stopped and sent.stopped.reason is StopReason.REFUSED:
-                sent.models = from_thread(models_of(attempt.run))
-        finally:
-            from_thread(unshare(attempt.run))
+    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), get_run_logger())
+    with (
+        task_runner_of(config, chunks_at_once(config)) as runner,
+        progress_artifact(lambda: progress.percent),
+        progress,
+    ):
+        if config.task_runner is TaskRunnerKind.LOCAL:
+            _send_from_here(attempt, config, runner, progress, sent)
+        else:
+            _send_from_cluster(attempt, progress, sent)
     return sent
 
 
 def chunks_at_once(config: RunConfig) -> int:
-    """Enough that the rows of other chunks fill every slot while one chunk waits for its slowest answer."""
-    return math.ceil(2 * config.max_concurrent / config.save_every) + 1
+    """Enough that the rows of other chunks fill every slot while some wait for their slowest answers.
+
+    Of 50 answers with lognormal latency (sigma 0.6) the slowest takes some 4 times the mean: as long, slots must be
+    fed by the chunks behind.
+    """
+    return math.ceil(5 * config.max_concurrent / config.save_every) + 2
 
 
-def _collect(future: PrefectFuture[Any], sent: Sent) -> None:
+def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: Progress, sent: Sent) -> None:
+    if isinstance(runner, EventLoopTaskRunner):
+        runner.max_workers = chunks_at_once(config)
+        adopt(runner.loop)
+    start_no_more = getattr(runner, "start_no_more", lambda: None)
+    inference = from_thread(share(attempt.run, progress.add, start_no_more))
+    try:
+        with interruptible(lambda: _interrupt(inference)):
+            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+            while futures:
+                _collect(futures.popleft(), sent)
+        sent.stopped = inference.throttle.stopped
+        if sent.stopped and sent.stopped.reason is StopReason.REFUSED:
+            sent.models = from_thread(models_of(attempt.run))
+    finally:
+        from_thread(unshare(attempt.run))
+
+
+def _send_from_cluster(attempt: Attempt, progress: Progress, sent: Sent) -> None:
+    """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
+    try:
+        with interruptible(_leave):
+            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+            while futures:
+                for result in _collect(futures.popleft(), sent):
+                    progress.add(result)
+    except _Left:
+        sent.stopped = RunStopped(StopReason.INTERRUPTED, "interrupted")
+
+
+class _Left(BaseException):
+    """Ends the wait for chunks that run elsewhere; not an Exception, which somebody might handle."""
+
+
+def _leave() -> None:
+    raise _Left
+
+
+def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
     future.wait()
     state = future.state
     value = state.result(raise_on_failure=False)
     try:
-        sent.results += unpack(value)
+        results = unpack(value)
     except Damaged:  # an exception, or nothing: the chunk never started or failed
         if state.is_failed() or state.is_crashed():
             sent.failures.append(f"{state.name}: {state.message}")
+        return []
+    sent.results += results
+    if stop := stopped_in(value):
+        sent.stopped = sent.stopped or stop
+    return results
 
 
 def _interrupt(inference: Inference) -> None:
     home().call_soon_threadsafe(inference.stop, StopReason.INTERRUPTED, "interrupted")
-
-
-def _running_task_runner() -> Any:
-    context = FlowRunContext.get()
-    assert context is not None
-    return context.task_runner

@@ -19,7 +19,7 @@ from tasks.core.batch import Inference
 from tasks.core.checkpoint import chunk_key, pack
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, LimitsConfig
-from tasks.core.errors import RunStopped
+from tasks.core.errors import RunStopped, StopReason
 from tasks.core.gemini import GeminiClient
 from tasks.core.health import Health
 from tasks.core.home import at_home
@@ -31,6 +31,7 @@ from tasks.dataset import open_reader, read_samples
 
 TAG = "gemini"
 SAVE_PARTIAL_SECONDS = 10.0
+_STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,14 @@ async def infer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     if stopped is None:
         return pack(results)
     message = f"{stopped.reason}: {tally.rows} of {len(chunk)} rows done and saved; {stopped.message}"
-    return Cancelled(name="Stopped", message=message, data=pack(results))
+    value = pack(results) | {_STOPPED: [stopped.reason, stopped.message]}
+    return Cancelled(name="Stopped", message=message, data=value)
+
+
+def stopped_in(value: Any) -> RunStopped | None:
+    """Why the chunk with this result was stopped, if it was."""
+    stopped = value.get(_STOPPED)
+    return RunStopped(StopReason(stopped[0]), stopped[1]) if stopped else None
 
 
 async def share(run: Run, done: Callable[[RowResult], None], on_stop: Callable[[], object]) -> Inference:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.core.errors import InputError
@@ -56,10 +56,11 @@ def assemble_csv(data: DatasetRef, results: Mapping[int, RowResult], path: Path)
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def report(name: str, model: str, results: Mapping[int, RowResult], path: Path) -> None:
-    """The outcome of the run as an artifact in the Prefect UI."""
+    """The outcome of the run and its CSV as artifacts in the Prefect UI."""
     tally = Tally.of(results.values())
     markdown = summary_markdown(name, model, tally, str(path.resolve()), results.values())
     create_markdown_artifact(markdown, key="infer-summary", description=f"{name}, {model}: {tally}")
+    create_link_artifact(path.resolve().as_uri(), path.name, key="infer-csv", description=f"CSV of {name}, {model}")
 
 
 def write_csv(path: Path, frames: Iterable[pd.DataFrame]) -> None:

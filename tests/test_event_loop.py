@@ -232,6 +232,8 @@ def test_every_future_that_a_flow_leaves_behind_ends() -> None:
         time.sleep(0.2)
 
     returns_early()
+    for future in futures:  # without it `state` asks the server, which may not know yet
+        future.wait(timeout=10)
     assert all(future.state.is_final() for future in futures)
 
 

@@ -19,10 +19,10 @@ from prefect.settings import PREFECT_API_URL
 from deployments.emulator import Emulator, LogNormal, answer_to
 from tests.support import numbered, read_csv, write_jsonl
 
-SEEDS = range(int(os.environ.get("KILL_SEEDS", "3")))
+SEEDS = range(int(os.environ.get("KILL_SEEDS", "2")))
 INFER = Path(__file__).parent.parent / "flows" / "infer.py"
 ROWS, SAVE_EVERY, MAX_CONCURRENT = 120, 5, 8
-CHUNKS_AT_ONCE = 2 * MAX_CONCURRENT // SAVE_EVERY + 2
+CHUNKS_AT_ONCE = -(-5 * MAX_CONCURRENT // SAVE_EVERY) + 2
 
 
 @dataclass

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -41,6 +42,14 @@ class LimitsConfig(BaseModel):
     tpm: int | None = None
     give_up_seconds: float = 120
     max_attempts: int = 5
+
+
+class TaskRunnerKind(StrEnum):
+    """What runs the chunks of a run."""
+
+    LOCAL = "local"
+    DASK = "dask"
+    RAY = "ray"
 
 
 def _blank_is_none(value: str | None) -> str | None:
@@ -85,6 +94,12 @@ class RunConfig(BaseModel):
     resume: bool = Field(False, description="Continue from the checkpoint.")
     retry_errors: Annotated[list[Kind], BeforeValidator(_split_at_commas)] = Field(
         [], description="With resume: kinds of finished rows to send again, such as blocked,truncated."
+    )
+    task_runner: TaskRunnerKind = Field(
+        TaskRunnerKind.LOCAL, description="Where chunks run: in this process, or on a dask or ray cluster."
+    )
+    task_runner_address: str | None = Field(
+        None, description="Address of a running dask or ray cluster; without one, a local one is started."
     )
     demo: bool = Field(False, description="Run on bundled samples against a local emulator: no key, no network.")
 

@@ -80,6 +80,10 @@ class Progress:
             self._logged_at = now
             self._logger.info(self.line(now))
 
+    @property
+    def percent(self) -> float:
+        return 100 * (self._reused + self.tally.rows) / max(self._total, 1)
+
     def line(self, now: float) -> str:
         done = self._reused + self.tally.rows
         rate = self.tally.rows / max(now - self._started, 1e-9)

@@ -1,0 +1,89 @@
+"""Where chunks run: in this process, or on a Dask or Ray cluster, by one setting. Knows nothing of rows or answers.
+
+A cluster's processes get a chunk by reference and read its rows themselves, so they need this project, the data, the
+keys and the result storage; see deployments/README.md.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
+from typing import Any
+
+from prefect.context import FlowRunContext
+from prefect.task_runners import TaskRunner
+
+from tasks.core.config import RunConfig, TaskRunnerKind
+from tasks.core.errors import InputError
+
+_PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
+
+
+def check_task_runner(config: RunConfig) -> None:
+    """Raises InputError where the task runner that `config` asks for is not installed, or needs no address."""
+    kind, package = config.task_runner, _PACKAGES.get(config.task_runner)
+    if package is None and config.task_runner_address:
+        raise InputError(f"--task-runner-address {config.task_runner_address}: needs --task-runner dask or ray")
+    if package and find_spec(package) is None:
+        raise InputError(f"--task-runner {kind} needs {package.replace('_', '-')}: uv sync --extra {kind}")
+
+
+@contextmanager
+def task_runner_of(config: RunConfig, chunks_at_once: int) -> Iterator[TaskRunner[Any]]:
+    """The started task runner that tasks of the running flow are submitted to in this block.
+
+    `chunks_at_once`: what a process of a local Dask cluster takes; a Ray process takes one chunk at a time.
+
+    Raises:
+        InputError: nothing answers at the cluster's address.
+    """
+    context = FlowRunContext.get()
+    assert context is not None
+    if config.task_runner is TaskRunnerKind.LOCAL:
+        yield context.task_runner
+        return
+    start = _dask if config.task_runner is TaskRunnerKind.DASK else _ray
+    runner, options = start(config.task_runner_address, chunks_at_once)
+    with _connected(runner, config), context.model_copy(update={"task_runner": runner}), options:
+        yield runner
+
+
+type _Started = tuple[TaskRunner[Any], AbstractContextManager[object]]
+
+
+def _dask(address: str | None, chunks_at_once: int) -> _Started:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    if address:
+        return DaskTaskRunner(address=address), nullcontext()
+    cluster = {"n_workers": os.cpu_count(), "threads_per_worker": chunks_at_once, "dashboard_address": None}
+    return DaskTaskRunner(cluster_kwargs=cluster), nullcontext()
+
+
+def _ray(address: str | None, chunks_at_once: int) -> _Started:
+    from prefect_ray import RayTaskRunner
+    from prefect_ray.context import remote_options
+
+    settings = {"log_to_driver": False} if address else {"log_to_driver": False, "include_dashboard": False}
+    return RayTaskRunner(address=address, init_kwargs=settings), remote_options(max_retries=0)
+
+
+@contextmanager
+def _connected(runner: TaskRunner[Any], config: RunConfig) -> Iterator[None]:
+    try:
+        runner.__enter__()
+        _ = getattr(runner, "client", None)  # Dask connects when it is first asked for
+    except (OSError, ConnectionError, ValueError) as error:
+        raise InputError(f"--task-runner-address {config.task_runner_address}: {error}", type(error).__name__) from None
+    with _exiting(runner.__exit__):
+        yield
+
+
+@contextmanager
+def _exiting(leave: Callable[..., object]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        leave(None, None, None)
