@@ -17,14 +17,14 @@ from typing import Any
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.filesystems import RemoteFileSystem
 from prefect.settings import get_current_settings
-from prefect.states import StateType
 from pydantic import ValidationError
 
 POOL = "gemini-infer"
@@ -133,9 +133,8 @@ def _automation() -> AutomationCore:
         threshold=1,
         within=timedelta(seconds=SILENT_SECONDS),
     )
-    action = ChangeFlowRunState(
-        state=StateType.CRASHED, name="Crashed", message="No sign of life; Retry goes on from its checkpoint."
-    )
+    message = "No sign of life; Retry goes on from its checkpoint."
+    action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=True)
     return AutomationCore(name=DEAD_RUNS, trigger=trigger, actions=[action])
 
 

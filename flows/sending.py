@@ -18,7 +18,7 @@ from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.home import adopt, from_thread, home
 from tasks.core.records import RowResult
-from tasks.core.report import Progress
+from tasks.core.report import LimitLog, Progress
 from tasks.inference import infer_chunk, models_of, share, stopped_in, unshare
 from tasks.planning import Attempt
 
@@ -65,7 +65,8 @@ def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: 
         runner.max_workers = chunks_at_once(config)
         adopt(runner.loop)
     start_no_more = getattr(runner, "start_no_more", lambda: None)
-    inference = from_thread(share(attempt.run, progress.add, start_no_more))
+    limit_log = LimitLog(config.max_concurrent, get_run_logger())
+    inference = from_thread(share(attempt.run, progress.add, start_no_more, limit_log))
     try:
         with interruptible(lambda: _interrupt(inference)):
             futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))

@@ -108,11 +108,17 @@ def stopped_in(value: Any) -> RunStopped | None:
     return RunStopped(StopReason(stopped[0]), stopped[1]) if stopped else None
 
 
-async def share(run: Run, done: Callable[[RowResult], None], on_stop: Callable[[], object]) -> Inference:
+async def share(
+    run: Run,
+    done: Callable[[RowResult], None],
+    on_stop: Callable[[], object],
+    on_limit: Callable[[int], object] = lambda limit: None,
+) -> Inference:
     """Set up what the chunks of this process share, with ears of the caller's. Call it on the home loop."""
     shared = _shared_of(run)
     shared.done = done
     shared.inference.on_stop = on_stop
+    shared.inference.throttle.changed = on_limit
     return shared.inference
 
 

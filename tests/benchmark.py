@@ -1,350 +1,210 @@
 """What the promises cost: every figure beside its target and beside the plain way, measured in the same run.
 
-    uv run python tests/benchmark.py                    all of it (some ten minutes)
-    uv run python tests/benchmark.py --only efficiency
-    uv run python tests/benchmark.py --short            small sizes
+    uv run python tests/benchmark.py                      all of it: some 25 minutes on 2 cores
+    uv run python tests/benchmark.py --only efficiency    one figure
+    uv run python tests/benchmark.py --short              small sizes, for a first look
+    uv run python tests/benchmark.py --markdown           the table as the README has it
 
-Ratios where they can be had: a machine is noisy, two measurements of one run share its noise. The emulator and
-the Prefect server run in processes of their own; CPU and memory are those of the flow's process alone.
+Other load on the machine spoils absolute figures; of repeated measurements the best one counts. The emulator and
+the Prefect server run in processes of their own: CPU and memory are those of the command's process alone.
 """
 
 import argparse
-import asyncio
-import heapq
-import json
 import os
-import subprocess
+import platform
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parent.parent
-INFER = ROOT / "flows" / "infer.py"
+if __name__ == "__main__":  # as a script; pytest knows the way
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.measuring import emulator, infer, measured, plain, write_rows
+
+HEADER = ("what", "measured", "target", "for comparison")
+EMPTY_FLOW = "from prefect import flow\n@flow\ndef empty():\n    pass\nempty()\n"
 
 
 @dataclass
 class Table:
-    """Rows of the report: what, measured, target, the plain way."""
+    """Rows of the report: what, measured, target, for comparison."""
 
+    short: bool
     rows: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def add(self, what: str, measured: str, target: str = "", plain: str = "") -> None:
-        self.rows.append((what, measured, target, plain))
-        print(f"{what:<62} {measured:>16}   target {target or '-':<18} plain way {plain or '-'}", flush=True)
+    def add(self, what: str, measured: str, target: str, comparison: str = "") -> None:
+        """Targets are for full sizes."""
+        target = "" if self.short else target
+        self.rows.append((what, measured, target, comparison))
+        print(f"{what:<66} {measured:>14} {target:>16}   {comparison}", file=sys.stderr, flush=True)
 
     def markdown(self) -> str:
-        lines = ["| what | measured | target | plain way |", "|---|---|---|---|"]
-        return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in self.rows])
+        lines = [HEADER, ("---",) * len(HEADER), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-class Api:
-    """The emulator in a process of its own."""
-
-    def __init__(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "deployments.emulator", *flags]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout
-        self.url = self._process.stdout.readline().strip()
-
-    def get(self, what: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}/emulator/{what}") as response:
-            return json.load(response)
-
-    def reset(self) -> None:
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/emulator/reset", method="POST")).close()
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-
-@contextmanager
-def api(*flags: str) -> Iterator[Api]:
-    running = Api(*flags)
-    try:
-        yield running
-    finally:
-        running.close()
+def bench_efficiency(table: Table, folder: Path) -> None:
+    """Against a perfect scheduler; the plain ways send fewer rows where they would take minutes."""
+    cases = [(400, 0.5, 10, 10, 5), (3000, 1.0, 100, 50, 0)]
+    for rows, mean, slots, save_every, images in [(150, 0.2, 10, 10, 5)] if table.short else cases:
+        data = write_rows(folder / f"efficiency{rows}", rows, images=images, every=3)
+        reached = []
+        with emulator("--latency", f"lognormal:{mean}:0.6", "--seed", "7") as api:
+            infer(folder, api.url, data, max_concurrent=slots, save_every=save_every)
+            assert api.get("stats")["answers"] == rows
+            assert api.get("stats")["peak_in_flight"] <= slots
+            reached.append(api.efficiency(slots))
+            for batch in (save_every, 0):
+                api.post("reset")
+                plain(api.url, 10 * save_every if batch else rows, slots, batch)
+                reached.append(api.efficiency(slots))
+        what = f"efficiency: {rows:,} rows, {mean:g} s, {slots} in flight, save_every {save_every}"
+        what += ", a third with images" if images else ""
+        table.add(what, f"{reached[0]:.3f}", "≥ 0.98", f"batches {reached[1]:.2f}, bare pool {reached[2]:.3f}")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one run of the command, from its start to its end. `peak_mb`: anonymous memory at most."""
+def bench_cpu(table: Table, folder: Path) -> None:
+    """The slope between two sizes: start-up drops out."""
+    few, many = (100, 600) if table.short else (500, 8500)
+    with emulator("--latency", "0.05") as api:
+        data = {rows: write_rows(folder / f"cpu{rows}", rows) for rows in (few, many)}
 
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
+        def ours(rows: int) -> float:
+            return infer(folder, api.url, data[rows], max_concurrent=50, save_every=50).cpu_seconds
 
+        def pool(rows: int) -> float:
+            return plain(api.url, rows, 50).cpu_seconds
 
-def infer(folder: Path, url: str, *flags: str) -> Cost:
-    """`python flows/infer.py` on the benchmark's Prefect server."""
-    environment = os.environ | {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": url}
-    return measured([sys.executable, str(INFER), *flags], folder, environment)
-
-
-def measured(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> Cost:
-    """Run a command to its end; it must succeed."""
-    with tempfile.TemporaryFile("w+") as output:
-        started = time.monotonic()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        peak, ended, status = 0.0, 0, 0
-        while not ended:
-            peak = max(peak, anonymous_mb(process.pid))
-            time.sleep(0.02)
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        assert process.returncode == 0, output.read()
-        return Cost(time.monotonic() - started, usage.ru_utime + usage.ru_stime, peak)
+        times = 1 if table.short else 3
+        per_row = [(least(times, run, many) - least(times, run, few)) / (many - few) * 1e3 for run in (ours, pool)]
+    table.add("CPU a row, text, save_every 50", f"{per_row[0]:.2f} ms", "≤ 2.5 ms", f"bare pool {per_row[1]:.2f} ms")
 
 
-def anonymous_mb(pid: int) -> float:
-    """Memory that is the process's own: mapped files do not count."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("RssAnon")), 0.0)
+def least(times: int, run: Callable[[int], float], rows: int) -> float:
+    return min(run(rows) for _ in range(times))
 
 
-def write_rows(folder: Path, count: int, images: int = 0, image_bytes: int = 20_000, every: int = 3) -> str:
-    """A JSONL data set; every `every`-th row with one of `images` pictures."""
-    import numpy as np
-    from PIL import Image
-
-    folder.mkdir(exist_ok=True)
-    chance = np.random.default_rng(1)
-    for n in range(images):
-        side = int((image_bytes / 3) ** 0.5)
-        Image.fromarray(chance.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(folder / f"{n}.png")
-    with (folder / "data.jsonl").open("w") as file:
-        for n in range(count):
-            row: dict[str, Any] = {"id": n, "input_query": f"What is number {n}? " + "Please explain. " * 6}
-            if images:
-                row["image_path"] = f"{n % images}.png" if n % every == 0 else ""
-            file.write(json.dumps(row) + "\n")
-    return str(folder / "data.jsonl")
+def bench_saturated(table: Table, folder: Path) -> None:
+    rows, rates = 1000 if table.short else 10_000, []
+    data = write_rows(folder / "saturated", rows)
+    with emulator() as api:
+        for _ in range(1 if table.short else 2):
+            infer(folder, api.url, data, max_concurrent=100, save_every=100)
+            ours = rows / api.seconds
+            api.post("reset")
+            plain(api.url, rows, 100)
+            rates.append((ours, rows / api.seconds))
+            api.post("reset")
+    ours, pool = max(rates)
+    table.add("saturated: no latency, save_every 100", f"{ours:.0f} rows/s", "≥ 400 rows/s", f"bare pool {pool:.0f}")
 
 
-def efficiency_of(timings: list[list[Any]], slots: int) -> float:
-    """A perfect scheduler's time for the same latencies, as a share of the time that was taken.
-
-    `timings`: the emulator's [start, latency, elapsed, status], in seconds. Perfect: each request goes out the
-    moment a slot is free, in the order in which they went out.
-    """
-    timings = sorted(timings)
-    free = [0.0] * slots
-    for _, latency, _, _ in timings:
-        heapq.heappush(free, heapq.heappop(free) + latency)
-    taken = max(start + elapsed for start, _, elapsed, _ in timings) - timings[0][0]
-    return max(free) / taken
-
-
-def plain(url: str, texts: list[str], slots: int, batch: int | None = None) -> Cost:
-    """The SDK as it comes: gather per batch, or a pool of workers where `batch` is None; in a process of its own."""
-    return measured([sys.executable, __file__, "--plain", url, str(len(texts)), str(slots), str(batch or 0)], ROOT)
-
-
-async def run_plain(url: str, rows: int, slots: int, batch: int) -> None:
-    from google import genai
-    from google.genai import types
-
-    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=url)).aio
-    config = types.GenerateContentConfig(
-        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True), automatic_continuation=False
-    )
-    texts = iter([f"What is number {n}? " + "Please explain. " * 6 for n in range(rows)])
-    gate = asyncio.Semaphore(slots)
-
-    async def ask(text: str) -> None:
-        async with gate:
-            await client.models.generate_content(model="gemini-2.5-flash", contents=text, config=config)
-
-    async def work() -> None:
-        for text in texts:
-            await ask(text)
-
-    if batch:
-        while part := [text for _, text in zip(range(batch), texts, strict=False)]:
-            await asyncio.gather(*(ask(text) for text in part))
-    else:
-        await asyncio.gather(*(work() for _ in range(slots)))
-    await client.aclose()
-
-
-def bench_efficiency(table: Table, folder: Path, short: bool) -> None:
-    cases = [(400, 0.5, 10, 10, 5, "400 rows, 0.5 s, 10 in flight, a third with images")]
-    cases += [(3000, 1.0, 100, 50, 0, "3,000 rows, 1 s, 100 in flight")]
-    if short:
-        cases = [(150, 0.2, 10, 10, 5, "150 rows, 0.2 s, 10 in flight, a third with images")]
-    for rows, mean, slots, save_every, images, name in cases:
-        with api("--latency", f"lognormal:{mean}:0.6", "--seed", "7") as emulator:
-            data = write_rows(folder / f"e{rows}", rows, images)
-            flags = ["--dataset", data, "--max-concurrent", str(slots), "--save-every", str(save_every)]
-            infer(folder, emulator.url, *flags)
-            stats = emulator.get("stats")
-            assert stats["answers"] == rows
-            assert stats["peak_in_flight"] <= slots
-            reached = efficiency_of(emulator.get("latencies"), slots)
-            others = []
-            for batch in (save_every, None):
-                emulator.reset()
-                part = min(rows, 10 * slots)
-                plain(emulator.url, [""] * part, slots, batch)
-                others.append(efficiency_of(emulator.get("latencies"), slots))
-        table.add(f"efficiency: {name}", f"{reached:.3f}", ">= 0.98", f"batches {others[0]:.2f}, pool {others[1]:.2f}")
-
-
-def bench_cpu(table: Table, folder: Path, short: bool) -> None:
-    few, many = (100, 600) if short else (500, 5500)
-    with api("--latency", "constant:0.05") as emulator:
-        costs = [
-            infer(
-                folder,
-                emulator.url,
-                "--dataset",
-                write_rows(folder / f"c{n}", n),
-                "--max-concurrent",
-                "50",
-                "--save-every",
-                "50",
-            )
-            for n in (few, many)
-        ]
-        pools = [plain(emulator.url, [""] * n, 50) for n in (few, many)]
-    per_row, pool = ((b.cpu_seconds - a.cpu_seconds) / (many - few) * 1e3 for a, b in (costs, pools))
-    table.add("CPU per row, save_every 50, text", f"{per_row:.2f} ms", "<= 2.5 ms", f"pool {pool:.2f} ms")
-
-
-def bench_saturated(table: Table, folder: Path, short: bool) -> None:
-    rows = 1000 if short else 8000
-    with api() as emulator:
-        data = write_rows(folder / "s", rows)
-        infer(folder, emulator.url, "--dataset", data, "--max-concurrent", "100", "--save-every", "100")
-        stats = emulator.get("stats")
-        rate = rows / (stats["last_answer_at"] - stats["first_request_at"])
-        emulator.reset()
-        plain(emulator.url, [""] * rows, 100)
-        stats = emulator.get("stats")
-        pool = rows / (stats["last_answer_at"] - stats["first_request_at"])
-    table.add("saturated, no latency, save_every 100", f"{rate:.0f} rows/s", ">= 400 rows/s", f"pool {pool:.0f} rows/s")
-
-
-def bench_memory(table: Table, folder: Path, short: bool) -> None:
-    sizes = (200, 1000) if short else (1000, 20_000)
+def bench_memory(table: Table, folder: Path) -> None:
+    """Peaks are those of the whole run, start-up and CSV included."""
+    few, many = (200, 1000) if table.short else (1000, 20_000)
+    data = {rows: write_rows(folder / f"memory{rows}", rows, images=20, image_bytes=100_000) for rows in (few, many)}
     for save_every in (10, 500):
-        peaks = []
-        for rows in sizes:
-            with api() as emulator:
-                data = write_rows(folder / f"m{rows}", rows, images=20, image_bytes=100_000, every=1)
-                flags = ["--dataset", data, "--max-concurrent", "20", "--save-every", str(save_every)]
-                peaks.append(infer(folder, emulator.url, *flags).peak_mb)
-        what = f"memory, {sizes[0]:,} to {sizes[1]:,} rows of 100 KB images, save_every {save_every}"
-        table.add(what, f"{peaks[1] - peaks[0]:+.0f} MB", "<= +100 MB", f"from {peaks[0]:.0f} MB")
-
-
-EMPTY_FLOW = "from prefect import flow\n@flow\ndef empty():\n    pass\nempty()\n"
-
-
-def bench_start(table: Table, folder: Path, short: bool) -> None:
-    """Both without a server configured, in a home that has its database already."""
-    bare = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    bare["PREFECT_HOME"] = str(folder / "own-home")
-    runs = []
-    for _ in range(1 if short else 3):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-c", EMPTY_FLOW], env=bare, check=True, capture_output=True)
-        empty = time.monotonic() - started
-        with api() as emulator:
-            keys = {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": emulator.url}
-            command = [sys.executable, str(INFER), "--dataset", write_rows(folder / "t", 5)]
-            started = time.monotonic()
-            process = subprocess.Popen(
-                command, cwd=folder, env=bare | keys, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        with emulator() as api:
+            small, large = (
+                infer(folder, api.url, data[rows], max_concurrent=20, save_every=save_every) for rows in (few, many)
             )
-            while not emulator.get("stats")["requests"]:
-                assert process.poll() is None
-                time.sleep(0.05)
-            runs.append((time.monotonic() - started, empty))
-            process.wait()
-    first, empty = min(runs)
-    table.add("start: command to first request", f"{first:.1f} s", "<= an empty flow", f"empty flow {empty:.1f} s")
-
-
-def bench_rate_limit(table: Table, folder: Path, short: bool) -> None:
-    """50 requests a second are allowed, the rest is answered with 429, and 500 may be in flight."""
-    rows = 300 if short else 2000
-    with api("--latency", "lognormal:0.5:0.6", "--requests-per-second", "50") as emulator:
-        infer(
-            folder,
-            emulator.url,
-            "--dataset",
-            write_rows(folder / "r", rows),
-            "--max-concurrent",
-            "500",
-            "--save-every",
-            "50",
+        table.add(
+            f"memory: {few:,} to {many:,} rows of 100 KB images, save_every {save_every}",
+            f"{large.anonymous_mb - small.anonymous_mb:+.0f} MB",
+            "≤ +100 MB",
+            f"{small.anonymous_mb:.0f} to {large.anonymous_mb:.0f} MB; "
+            f"with mapped files {small.peak_mb:.0f} to {large.peak_mb:.0f} MB",
         )
-        stats = emulator.get("stats")
-    seconds = stats["last_answer_at"] - stats["first_request_at"]
-    share = stats["answers"] / (seconds * 50)
-    assert stats["answers"] == rows
-    assert stats["peak_in_flight"] <= 500
-    refused = stats["by_status"].get("429", 0)
-    table.add(
-        "429s: share of the allowed rate, 500 in flight at most", f"{share:.2f}", ">= 0.90", f"{refused:,} refused"
-    )
 
 
-def bench_resume(table: Table, folder: Path, short: bool) -> None:
-    """Finished rows to a written CSV, beyond what a resumed run of 10 rows takes."""
-    sizes = (500, 2000) if short else (5000, 50_000)
-    for save_every in (10, 50):
-        with api() as emulator:
-            flags = ["--max-concurrent", "100", "--save-every", str(save_every)]
-            small = ["--dataset", write_rows(folder / f"p10-{save_every}", 10), *flags]
-            infer(folder, emulator.url, *small)
-            base = infer(folder, emulator.url, *small, "--resume").seconds
-            took = []
-            for rows in sizes:
-                data = ["--dataset", write_rows(folder / f"p{rows}-{save_every}", rows), *flags]
-                infer(folder, emulator.url, *data)
-                emulator.reset()
-                took.append(infer(folder, emulator.url, *data, "--resume").seconds - base)
-                assert emulator.get("stats")["requests"] == 0
-        what = f"resume {sizes[1]:,} finished rows, save_every {save_every}"
-        table.add(what, f"{took[1]:.1f} s", "<= 5 s" if not short else "", f"{sizes[0]:,} rows: {took[0]:.1f} s")
+def bench_start(table: Table, folder: Path) -> None:
+    """Without a server configured, in a home that has its database; the first of each is left out."""
+    data = write_rows(folder / "start", 5)
+    with without_server(folder / "start-home"):
+        runs = [_start(folder, data) for _ in range(2 if table.short else 5)][1:]
+    first, empty = min(run[0] for run in runs), min(run[1] for run in runs)
+    table.add("start: command to first request", f"{first:.1f} s", "≤ an empty flow", f"empty flow {empty:.1f} s")
 
 
-def bench_planning(table: Table, folder: Path, short: bool) -> None:
-    sys.path.insert(0, str(ROOT))
+def _start(folder: Path, data: str) -> tuple[float, float]:
+    """Seconds from the command to the first request, and of a whole empty flow."""
+    with emulator() as api:
+        started_at = infer(folder, api.url, data).started_at
+        first = float(api.get("stats")["first_request_at"]) - started_at
+    return first, measured([sys.executable, "-c", EMPTY_FLOW], folder).seconds
+
+
+def bench_rate_limit(table: Table, folder: Path) -> None:
+    """50 requests a second are allowed, the first 50 at once; the rest is answered with 429."""
+    rate, rows = 50, 300 if table.short else 3000
+    data = write_rows(folder / "rate", rows)
+    for tell_delay in (True, False):
+        with emulator("--latency", "lognormal:0.5:0.6") as api:
+            api.post("limits", {"requests_per_second": rate, "tell_delay": tell_delay})
+            infer(folder, api.url, data, max_concurrent=500, save_every=50)
+            stats, seconds = api.get("stats"), api.seconds
+        assert stats["answers"] == stats["distinct_answered"] == rows
+        assert stats["peak_in_flight"] <= 500
+        table.add(
+            f"429s: share of the {rate} a second allowed, {'with' if tell_delay else 'no'} retryDelay",
+            f"{(rows - rate) / seconds / rate:.3f}",
+            "≥ 0.90",
+            f"peak {stats['peak_in_flight']} in flight, {stats['by_status'].get('429', 0):,} refused of "
+            f"{stats['requests']:,}",
+        )
+
+
+def bench_planning(table: Table, folder: Path) -> None:
+    """Half of the rows are finished."""
     from tasks.core.chunks import plan_resume
     from tasks.core.config import GenerateConfig, RunConfig
     from tasks.core.records import Kind, RowResult
     from tasks.core.sources import resolve
     from tasks.dataset import sample_keys
 
-    took = []
-    for rows in (500, 5000) if short else (5000, 50_000):
-        ref = resolve(RunConfig.model_validate({"dataset": write_rows(folder / f"q{rows}", rows)}))
+    def seconds(rows: int) -> float:
+        ref = resolve(RunConfig.model_validate({"dataset": write_rows(folder / f"planning{rows}", rows)}))
         generation = GenerateConfig(model="m")
         kept = [RowResult(row=0, id=i, key=key, kind=Kind.ANSWERED) for key, i in sample_keys(ref, generation)][::2]
         started = time.monotonic()
         plan = plan_resume(sample_keys(ref, generation), kept, 10)
-        took.append(time.monotonic() - started)
+        taken = time.monotonic() - started
         assert plan.to_send == rows // 2
-    table.add(
-        "planning 50,000 rows" if not short else "planning", f"{took[1]:.2f} s", "<= 3 s", f"a tenth: {took[0]:.2f} s"
-    )
+        return taken
+
+    few, many = (500, 5000) if table.short else (5000, 50_000)
+    small, large = (least(3, seconds, rows) for rows in (few, many))
+    table.add(f"planning {many:,} rows", f"{large:.2f} s", "< 3 s", f"{few:,} rows: {small:.2f} s")
 
 
-BENCHES: dict[str, Callable[[Table, Path, bool], None]] = {
+def bench_resume(table: Table, folder: Path) -> None:
+    """Finished rows to a written CSV, beyond what the same takes for 10 rows."""
+    few, many = (500, 2000) if table.short else (5000, 50_000)
+    for save_every in (10, 50):
+        start_up, small, large = (_resume_seconds(folder, rows, save_every) for rows in (10, few, many))
+        table.add(
+            f"resume: {many:,} finished rows to a CSV, save_every {save_every}",
+            f"{large - start_up:.1f} s",
+            "≤ 5 s",
+            f"{few:,} rows: {small - start_up:.1f} s; start-up {start_up:.1f} s",
+        )
+
+
+def _resume_seconds(folder: Path, rows: int, save_every: int) -> float:
+    data = write_rows(folder / f"resume{rows}-{save_every}", rows)
+    with emulator() as api:
+        infer(folder, api.url, data, max_concurrent=100, save_every=save_every)
+        api.post("reset")
+        runs = [infer(folder, api.url, data, resume=True, save_every=save_every) for _ in range(3)]
+        assert api.get("stats")["requests"] == 0
+    return min(run.seconds for run in runs)
+
+
+BENCHES: dict[str, Callable[[Table, Path], None]] = {
     "efficiency": bench_efficiency,
     "cpu": bench_cpu,
     "saturated": bench_saturated,
@@ -357,32 +217,49 @@ BENCHES: dict[str, Callable[[Table, Path, bool], None]] = {
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[None]:
-    """One Prefect server for all runs but those that measure the start."""
-    sys.path.insert(0, str(ROOT))
-    os.environ["PREFECT_HOME"] = str(folder / "home")
+def one_server(folder: Path) -> Iterator[None]:
+    """One Prefect server for all runs but those that measure the start; all that is cached goes to `folder`."""
     from flows.local_server import LocalServer
 
-    with LocalServer() as server:
-        os.environ["PREFECT_API_URL"] = server.url or ""
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ |= {
+        "PREFECT_HOME": str(folder / "home"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+    }
+    with LocalServer():
         yield
 
 
-def main(arguments: list[str] | None = None) -> Table:
+@contextmanager
+def without_server(home: Path) -> Iterator[None]:
+    before = {name: os.environ.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_HOME")}
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        os.environ |= before
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, load before the run {os.getloadavg()[0]:.1f}"
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="small sizes")
-    parser.add_argument("--only", nargs="+", choices=list(BENCHES), default=list(BENCHES))
+    parser.add_argument("--only", nargs="+", choices=list(BENCHES), default=list(BENCHES), metavar="NAME")
+    parser.add_argument("--markdown", action="store_true", help="print the table as markdown at the end")
     options = parser.parse_args(arguments)
-    table = Table()
-    with tempfile.TemporaryDirectory() as name, prefect_server(Path(name)):
+    table, where = Table(options.short), machine()
+    print(where, file=sys.stderr)
+    with tempfile.TemporaryDirectory() as name, one_server(Path(name)):
         for bench in options.only:
-            BENCHES[bench](table, Path(name), options.short)
-    print(f"\n{os.cpu_count()} cores\n\n{table.markdown()}")
-    return table
+            BENCHES[bench](table, Path(name))
+    if options.markdown:
+        print(f"{table.markdown()}\n\n{where}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--plain"]:
-        asyncio.run(run_plain(sys.argv[2], *map(int, sys.argv[3:6])))
-    else:
-        main()
+    main()

@@ -2,15 +2,16 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tasks.core.batch import Inference, key_of, prepare
+from tasks.core.batch import MOST_ROW_SECONDS, Inference, key_of, prepare
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
-from tasks.core.health import Health
+from tasks.core.health import ALIKE_REFUSALS, Health
 from tasks.core.records import Kind, ModelOutput, Request, RowResult, Sample, Usage
 from tasks.core.throttle import Throttle
 
@@ -260,3 +261,140 @@ def test_planning_and_sending_give_a_sample_the_same_key() -> None:
     changed = GenerateConfig(model="m", generation_config={"temperature": 0})
     assert key_of(changed, Sample(0, "id", "text"), images) != key_of(GENERATION, Sample(0, "id", "text"), images)
     assert key_of(GENERATION, Sample(0, "a", "text"), images) == key_of(GENERATION, Sample(0, "b", "text"), images)
+
+
+def delayed(code: int, delay: str) -> ApiError:
+    return ApiError(code, "", "later", [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}])
+
+
+async def test_a_server_error_that_says_when_to_come_back_is_obeyed() -> None:
+    """RetryInfo is not for 429s alone: without a wait, all attempts would be gone at once."""
+    model = Model(lambda request, attempt: delayed(503, "7.5s") if attempt == 1 else "ok")
+    run, pauses = inference(model)
+    assert (await infer(run, ["x"]))["x"].status == "success"
+    assert pauses == [7.5]
+
+
+async def test_a_retry_delay_of_nothing_is_no_leave_to_hammer() -> None:
+    """`0s` is as good as no delay: exponential back-off."""
+    model = Model(lambda request, attempt: delayed(429, "0s"))
+    run, pauses = inference(model, max_attempts=3)
+    assert (await infer(run, ["x"]))["x"].kind is Kind.RATE_LIMIT
+    assert pauses == [2.0, 4.0]
+
+
+async def test_a_row_is_given_up_after_the_longest_time_whatever_attempts_are_left() -> None:
+    """429s beside other rows' progress use no attempts: time ends them."""
+    now = 0.0
+
+    def refuse(request: Request, attempt: int) -> Any:
+        nonlocal now
+        if request.text != "unlucky":
+            return "ok"
+        now += MOST_ROW_SECONDS / 10
+        return TOO_MANY
+
+    model = Model(refuse)
+    run, _ = inference(model, max_concurrent=2, max_attempts=3)
+    run.clock = lambda: now
+    unlucky = asyncio.create_task(infer(run, ["unlucky"]))
+    while not unlucky.done():
+        await infer(run, [f"other {len(model.requests)}"])
+    assert (await unlucky)["unlucky"].kind is Kind.RATE_LIMIT
+    assert [request.text for request in model.requests].count("unlucky") == 11
+
+
+async def test_a_request_whose_image_is_read_when_the_run_stops_is_not_sent() -> None:
+    """What is not on its way is not paid for, and nobody waits for it."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read(row: int) -> bytes:
+        reading.set()
+        go_on.wait(10)
+        return PNG
+
+    model = Model()
+    run, _ = inference(model, max_concurrent=1)
+    results: list[RowResult] = []
+    chunk = asyncio.create_task(run.infer([Sample(0, "0", "q")], read, results))
+    await asyncio.to_thread(reading.wait, 10)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    go_on.set()
+    with pytest.raises(RunStopped):
+        await chunk
+    assert model.requests == []
+    assert results == []
+    assert run.throttle.in_flight == 0
+
+
+async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
+    """Ten refusals in the same words are a setting that is wrong; refused images are rows that go as text."""
+    refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
+    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    count = 2 * ALIKE_REFUSALS
+    run, _ = inference(model, max_concurrent=count)
+    rows = await infer(run, [f"q{n}" for n in range(count)], lambda row: PNG)
+    assert {row.status for row in rows.values()} == {"success"}
+
+
+async def test_an_image_alone_that_the_api_cannot_read_is_an_error() -> None:
+    """There is no text to ask instead."""
+    model = Model(lambda request, attempt: ApiError(400, "INVALID_ARGUMENT", "Unable to process input image."))
+    run, _ = inference(model)
+    rows = await infer(run, [""], lambda row: PNG)
+    assert (rows[""].kind, rows[""].has_image) == (Kind.INVALID_REQUEST, True)
+    assert len(model.requests) == 1
+
+
+async def test_an_image_alone_is_asked_without_text() -> None:
+    """A sample needs one of the two."""
+    model = Model()
+    run, _ = inference(model)
+    assert (await infer(run, [""], lambda row: PNG))[""].status == "success"
+    assert model.requests[0].text == ""
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED),
+        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED),
+        (ApiError(429, "", "", [{"violations": [{"quotaId": "RequestsPerDay-Free"}]}]), StopReason.QUOTA),
+    ],
+)
+async def test_what_no_row_can_get_past_stops_the_run_and_is_no_rows_outcome(
+    refusal: ApiError, reason: StopReason
+) -> None:
+    """The rows stay open, what was answered is kept, and nothing more is sent."""
+    model = Model(lambda request, attempt: refusal if request.text == "q3" else "ok")
+    run, _ = inference(model, max_concurrent=1)
+    results: list[RowResult] = []
+    with pytest.raises(RunStopped) as stopped:
+        await run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results)
+    assert stopped.value.reason is reason
+    assert [result.id for result in results] == ["0", "1", "2"]
+    assert len(model.requests) == 4
+
+
+async def test_an_api_that_is_gone_leaves_rows_open_instead_of_failing_them() -> None:
+    """When the run gives up, the rows that were being tried are not errors in the CSV."""
+    model = Model(lambda request, attempt: UNAVAILABLE)
+    run, _ = inference(model, max_concurrent=20, max_attempts=20)
+    ticks = iter(range(10_000))
+    run.health = Health(120, clock=lambda: 5.0 * next(ticks))
+    results: list[RowResult] = []
+    with pytest.raises(RunStopped) as stopped:
+        await run.infer([Sample(n, str(n), f"q{n}") for n in range(100)], None, results)
+    assert stopped.value.reason is StopReason.API_DOWN
+    assert results == []
+
+
+async def test_every_result_is_told_as_it_arrives() -> None:
+    """Once per row: the progress bar counts by it."""
+    run, _ = inference(Model())
+    told: list[int] = []
+    results: list[RowResult] = []
+    samples = [Sample(n, str(n), f"q{n}") for n in range(20)]
+    await run.infer(samples, None, results, lambda result: told.append(result.row))
+    assert told == [result.row for result in results]
+    assert sorted(told) == list(range(20))

@@ -1,9 +1,15 @@
 """What survives: pointers, manifests and chunks on a storage that loses and tears what it likes."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tasks.core.checkpoint import (
+    JOBS,
     AttemptRef,
     Checkpoints,
     Damaged,
@@ -14,6 +20,7 @@ from tasks.core.checkpoint import (
     registered,
     sample_key,
     unpack,
+    unregister,
 )
 from tasks.core.config import GenerateConfig
 from tasks.core.records import Kind, RowResult
@@ -174,3 +181,113 @@ def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else(
     ]
     assert len({sample_key(*question) for question in asked}) == len(asked)
     assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m"), "a", b"x")
+
+
+RESULTS = st.builds(
+    RowResult,
+    row=st.integers(0, 10**6),
+    id=st.text(max_size=9),
+    key=st.text("0123456789abcdef", max_size=9),
+    kind=st.sampled_from(Kind),
+    has_image=st.booleans(),
+    response=st.text(),
+    detail=st.text(),
+    image_note=st.text(max_size=9),
+    prompt_tokens=st.integers(0, 10**6),
+    answer_tokens=st.integers(0, 10**6),
+)
+
+
+@given(st.lists(RESULTS, max_size=5))
+def test_any_result_survives_as_json_text(kept: list[RowResult]) -> None:
+    """Whatever the model said."""
+    assert unpack(json.loads(json.dumps(pack(kept)))) == kept
+
+
+@pytest.mark.parametrize("value", [None, 7, "rows", [], {}, {"rows": None}, {"rows": [{}]}, ValueError("lost")])
+def test_what_is_no_chunk_is_damaged(value: Any) -> None:
+    """Not an error of another kind, which would end the run."""
+    with pytest.raises(Damaged):
+        unpack(value)
+
+
+def test_with_both_pointers_torn_there_is_nothing_to_resume_and_the_next_run_starts_a_new_one() -> None:
+    """Damage is not a crash."""
+    storage = Memory()
+    checkpoints = Checkpoints(storage, JOB)
+    checkpoints.open(manifest("one"))
+    checkpoints.open(manifest("two"))
+    storage[f"{JOB}/latest-0"] = TORN
+    storage[f"{JOB}/latest-1"] = {"sequence": "many"}
+    assert checkpoints.latest() is None
+    checkpoints.open(manifest("three"))
+    latest = checkpoints.latest()
+    assert latest
+    assert latest.attempt == "three"
+
+
+def test_a_storage_that_cannot_say_is_not_taken_for_an_empty_one() -> None:
+    """A network that fails must not make a run pay for everything again."""
+
+    class Unreachable(Memory):
+        def read(self, key: str) -> Any | None:
+            raise OSError("no route to host")
+
+    checkpoints = Checkpoints(Unreachable(), JOB)
+    for ask in (checkpoints.latest, lambda: checkpoints.attempts_of("run"), lambda: checkpoints.read(manifest("a"))):
+        with pytest.raises(OSError, match="no route"):
+            ask()
+
+
+def test_a_torn_manifest_neither_hides_later_attempts_nor_gives_its_number_away() -> None:
+    """A second attempt of the same name would find the chunks of the first under its own keys."""
+    storage = Memory()
+    checkpoints = Checkpoints(storage, JOB)
+    for number in (1, 2):
+        checkpoints.open(manifest(f"run-{number}"))
+    storage[f"{JOB}/run-1/manifest"] = TORN
+    attempt, last = checkpoints.attempts_of("run")
+    assert attempt == "run-3"
+    assert last
+    assert last.attempt == "run-2"
+    storage[f"{JOB}/run-2/manifest"] = {"job": JOB}
+    assert checkpoints.attempts_of("run") == ("run-3", None)
+
+
+def test_a_torn_pointer_or_manifest_of_one_run_leaves_the_other_running() -> None:
+    """What a run writes next stands under keys of its own."""
+    storage = Memory()
+    checkpoints = Checkpoints(storage, JOB)
+    checkpoints.open(manifest("first"))
+    checkpoints.open(manifest("second"))
+    storage[f"{JOB}/second/manifest"] = TORN
+    storage[chunk_key(JOB, "first", 0)] = pack(results("a"))
+    storage[chunk_key(JOB, "second", 0)] = pack(results("b"))
+    latest = checkpoints.latest()
+    assert latest
+    assert [result.key for result in checkpoints.read(latest).results] == ["a"]
+
+
+def test_a_summary_says_how_an_attempt_ended() -> None:
+    """And a torn one says nothing."""
+    storage = Memory()
+    checkpoints = Checkpoints(storage, JOB)
+    assert checkpoints.summary("one") is None
+    checkpoints.close("one", 10, 2)
+    summary = checkpoints.summary("one")
+    assert summary
+    assert (summary.rows, summary.open) == (10, 2)
+    storage[f"{JOB}/one/summary"] = TORN
+    assert checkpoints.summary("one") is None
+
+
+def test_a_torn_list_of_jobs_begins_again() -> None:
+    """It is for people to look at; what it forgets still resumes."""
+    storage = Memory()
+    Checkpoints(storage, "lost").open(manifest("one"))
+    storage[JOBS] = TORN
+    Checkpoints(storage, JOB).open(manifest("one"))
+    assert registered(storage) == [JOB]
+    unregister(storage, JOB)
+    assert registered(storage) == []
+    assert Checkpoints(storage, "lost").latest()

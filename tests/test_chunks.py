@@ -10,6 +10,7 @@ from tasks.core.records import Kind, RowResult
 
 KINDS = st.sampled_from([Kind.ANSWERED, Kind.BLOCKED, Kind.TRUNCATED, Kind.TIMEOUT, Kind.SERVER_ERROR])
 KEYS = st.sampled_from("abcdefgh")  # few, so that samples repeat
+EDITS = st.lists(st.tuples(st.sampled_from(["insert", "delete", "edit", "move", "copy"]), st.integers(0, 99), KEYS))
 SAMPLES = st.lists(st.tuples(KEYS, st.sampled_from(["1", "2", "3", "4"])), max_size=30)
 RESULTS = st.lists(st.builds(RowResult, row=st.integers(0, 30), id=KEYS, key=KEYS, kind=KINDS), max_size=40)
 
@@ -88,3 +89,78 @@ def test_a_chunk_says_where_its_rows_are() -> None:
     assert Chunk(0, (range(120, 130),)).label == "rows 120-129"
     assert Chunk(0, (range(3, 4),)).label == "row 3"
     assert Chunk(0, (range(3, 5), range(9, 10))).label == "rows 3-9, 3 of them"
+
+
+def edited(data: list[str], edits: list[tuple[str, int, str]]) -> list[str]:
+    """The keys of a data set after rows were inserted, deleted, edited, moved and copied."""
+    data = list(data)
+    for edit, at, key in edits:
+        place = at % (len(data) + 1)
+        match edit:
+            case "insert":
+                data.insert(place, key)
+            case "copy" if data:
+                data.insert(place, data[at % len(data)])
+            case "delete" if data:
+                del data[at % len(data)]
+            case "edit" if data:
+                data[at % len(data)] = key
+            case "move" if data:
+                data.insert(place, data.pop(at % len(data)))
+    return data
+
+
+@given(
+    st.lists(KEYS, max_size=20),
+    st.lists(st.tuples(EDITS, st.integers(1, 7), st.integers(0, 9), st.sets(st.integers(0, 30))), max_size=6),
+)
+def test_no_answer_is_paid_for_twice_over_any_history(
+    data: list[str], history: list[tuple[list[tuple[str, int, str]], int, int, set[int]]]
+) -> None:
+    """Runs that end early, fail rows, change `save_every`, on data that is edited in between.
+
+    A key is answered as often as it ever stood in the data at once, and not once more.
+    """
+    results: list[RowResult] = []  # newest first
+    paid: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    for edits, save_every, chunks_done, failing in history:
+        data = edited(data, edits)
+        most |= Counter(data)
+        plan = plan_resume([(key, str(row)) for row, key in enumerate(data)], results, save_every)
+        for chunk in plan.chunks[:chunks_done]:
+            rows = [row for span in chunk.spans for row in span]
+            arrived = [
+                RowResult(row=row, id="", key=data[row], kind=Kind.TIMEOUT if row in failing else Kind.ANSWERED)
+                for row in rows
+            ]
+            paid.update(result.key for result in arrived if not result.open)
+            results = [*arrived, *results]
+        assert paid <= most
+    last = plan_resume([(key, str(row)) for row, key in enumerate(data)], results, 5)
+    assert len(last.reused) == (Counter(data) & paid).total()
+
+
+@given(RESULTS)
+def test_the_order_of_the_data_does_not_change_how_much_is_reused(results: list[RowResult]) -> None:
+    """Rows are recognised by what they ask, not by where they stand."""
+    samples = [(key, str(row)) for row, key in enumerate("aabbccdd")]
+    there, back = (plan_resume(order, results, 3) for order in (samples, samples[::-1]))
+    assert len(there.reused) == len(back.reused)
+    assert there.to_send == back.to_send
+
+
+def test_an_answer_keeps_what_it_said_under_its_new_row() -> None:
+    """Only row and id are those of the sample as it stands now."""
+    kept = RowResult(row=5, id="old", key="a", kind=Kind.TRUNCATED, response="r", detail="d", image_note="n")
+    plan = plan_resume([("x", "0"), ("a", "new")], [kept], 10)
+    assert plan.reused == {1: kept.model_copy(update={"row": 1, "id": "new"})}
+    assert rows_of(plan) == [0]
+
+
+def test_a_kind_that_is_asked_for_again_does_not_touch_the_others() -> None:
+    """`--retry-errors blocked` sends what was blocked, and nothing that was truncated or answered."""
+    kept = [result("a"), result("b", Kind.BLOCKED), result("c", Kind.TRUNCATED), result("d", Kind.EMPTY)]
+    plan = plan_resume([(key, key) for key in "abcd"], kept, 10, [Kind.BLOCKED])
+    assert rows_of(plan) == [1]
+    assert plan.reasons == Counter([Reason.ASKED])

@@ -1,6 +1,11 @@
 """What the API says and what it amounts to: the real SDK against the emulator, one behaviour at a time."""
 
+import json
+from typing import Any
+
+import aiohttp.web
 import pytest
+from aiohttp.test_utils import TestServer
 
 from deployments.emulator import (
     BAD_IMAGE,
@@ -22,7 +27,8 @@ from deployments.emulator import (
     answer_to,
 )
 from tasks.core.config import GenerateConfig
-from tasks.core.gemini import GeminiClient
+from tasks.core.errors import ApiError as PlainError
+from tasks.core.gemini import GeminiClient, has_credentials
 from tasks.core.outcomes import outcome_of, outcome_of_error
 from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request
 
@@ -114,3 +120,104 @@ def test_half_a_surrogate_pair_does_not_reach_the_csv() -> None:
     """JSON can carry it, UTF-8 cannot."""
     outcome = outcome_of(ModelOutput(text="ok \ud83d", finish_reason="STOP"))
     assert outcome.text == "ok ?"
+
+
+async def outcome_from(status: int, body: str, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    """Of a server that speaks the wire format less well than the emulator does."""
+
+    async def reply(_: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=status, text=body, content_type="application/json")
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/{path:.*}", reply)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", str(server.make_url("")))
+        monkeypatch.setenv("GOOGLE_API_KEY", "test-key")
+        async with GeminiClient(GenerateConfig(model="m")) as client:
+            try:
+                return outcome_of(await client.generate(Request("hello")))
+            except Exception as error:
+                return outcome_of_error(error, 30)
+
+
+def error_of(**parts: Any) -> str:
+    return json.dumps({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"} | parts})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (429, error_of(details=None), Kind.RATE_LIMIT),
+        (429, error_of(details="soon"), Kind.RATE_LIMIT),
+        (429, error_of(details=["soon", None, {"violations": None}]), Kind.RATE_LIMIT),
+        (429, error_of(details=[{"retryDelay": "soon"}, {"retryDelay": 3}, {"retryDelay": None}]), Kind.RATE_LIMIT),
+        (429, f"[{error_of()}]", Kind.RATE_LIMIT),
+        (429, error_of(message={"en": "slow down"}), Kind.RATE_LIMIT),
+        (429, '{"error": "slow down"}', Kind.RATE_LIMIT),
+        (422, '{"detail": [{"loc": ["body"], "msg": "field required"}]}', Kind.INVALID_REQUEST),
+        (502, "<html>\n<h1>Bad gateway</h1>\n</html>", Kind.SERVER_ERROR),
+        (503, "", Kind.SERVER_ERROR),
+        (200, "[]", Kind.SERVER_ERROR),
+        (200, "null", Kind.SERVER_ERROR),
+        (200, '"ok"', Kind.SERVER_ERROR),
+        (200, '{"candidates": {"content": 7}}', Kind.SERVER_ERROR),
+        (200, '{"candidates": [{"content": {"parts": [{"text": null}]}, "finishReason": "STOP"}]}', Kind.EMPTY),
+    ],
+)
+async def test_bodies_of_other_servers_are_outcomes_too(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: str, kind: Kind
+) -> None:
+    """A Gemini-compatible endpoint or a proxy writes what it likes; no body takes a chunk along."""
+    outcome = await outcome_from(status, body, monkeypatch)
+    assert outcome.kind is kind or (status == 200 and outcome.kind in (Kind.SERVER_ERROR, Kind.NETWORK))
+    assert "\n" not in outcome.detail
+    assert not outcome.run_level
+    assert not outcome.daily_quota
+
+
+async def test_half_a_surrogate_pair_in_a_refusal_does_not_reach_the_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API that repeats the prompt in its message must not cost the whole CSV at the end."""
+    outcome = await outcome_from(400, '{"error": {"code": 400, "message": "bad: \\ud83d"}}', monkeypatch)
+    assert outcome.kind is Kind.INVALID_REQUEST
+    assert outcome.detail.encode() == b"400 bad: ?"
+
+
+async def test_thoughts_are_billed_and_not_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one answer are one text."""
+    parts = [{"text": "hmm", "thought": True}, {"text": "4"}, {"text": "2"}]
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 5}
+    body = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": usage}
+    outcome = await outcome_from(200, json.dumps(body), monkeypatch)
+    assert outcome.text == "42"
+    assert (outcome.usage.prompt_tokens, outcome.usage.answer_tokens) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [("26s", 26.0), ("0.5s", 0.5), ("1.000000001s", 1.000000001), ("-1s", None), ("1m", None)]
+)
+def test_a_delay_is_a_protobuf_duration(delay: str, seconds: float | None) -> None:
+    """What is none is as good as no delay."""
+    error = PlainError(429, "", "", [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}])
+    assert outcome_of_error(error, 30).retry_delay_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("variables", "known"),
+    [
+        ({}, False),
+        ({"GOOGLE_API_KEY": "k"}, True),
+        ({"GEMINI_API_KEY": "k"}, True),
+        ({"GOOGLE_API_KEY": ""}, False),
+        ({"GOOGLE_GENAI_USE_VERTEXAI": "true"}, True),
+        ({"GOOGLE_GENAI_USE_VERTEXAI": "false"}, False),
+    ],
+)
+def test_credentials_are_a_key_or_vertex_ai(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], known: bool
+) -> None:
+    """By the SDK's own variables."""
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert has_credentials() is known

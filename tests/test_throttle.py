@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.core.config import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
@@ -212,3 +214,115 @@ async def test_a_waiting_request_that_is_cancelled_leaves_no_trace() -> None:
     assert third.done()
     assert bench.throttle.in_flight == 1
     assert first.done()
+
+
+async def test_a_pause_that_begins_after_a_slot_was_given_still_holds_its_request_back() -> None:
+    """Between slot and sending an image is read: the API may have said "slow down" meanwhile."""
+    bench = Bench()
+    await bench.ask(2)
+    refused, ready = bench.slots
+    bench.refuse(refused, 26.0)
+    leaving = asyncio.create_task(bench.throttle.leave(ready))
+    await bench.clock.advance(25.9)
+    assert not leaving.done()
+    await bench.clock.advance(0.2)
+    assert leaving.done()
+
+
+async def test_a_longer_delay_said_during_a_pause_counts() -> None:
+    """A shorter one does not cut the pause."""
+    bench = Bench()
+    await bench.ask(6)
+    bench.refuse(bench.slots[0], 10.0)
+    bench.refuse(bench.slots[1], 20.0)
+    bench.refuse(bench.slots[2], 5.0)
+    await bench.clock.advance(19.9)
+    assert len(bench.order) == 4
+    await bench.clock.advance(0.2)
+    assert len(bench.order) == 5  # the limit has shrunk to 2, and 1 is still in flight
+
+
+async def test_a_request_that_is_ready_does_not_leave_once_the_run_has_been_stopped() -> None:
+    """Neither at once nor out of a pause."""
+    bench = Bench()
+    await bench.ask(2)
+    paused, ready = bench.slots
+    bench.throttle.rate_limited(ready, 3600)
+    leaving = asyncio.create_task(bench.throttle.leave(paused))
+    await settle()
+    bench.throttle.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    for attempt in (leaving, bench.throttle.leave(ready)):
+        with pytest.raises(RunStopped, match=r"Ctrl\+C"):
+            await attempt
+
+
+async def test_429s_of_a_second_burst_shrink_again_but_never_below_one() -> None:
+    """A request always goes out: a limit of nothing would hang the run."""
+    bench = Bench(max_concurrent=4)
+    for _ in range(6):
+        await bench.clock.advance(1)
+        asking = asyncio.create_task(bench.request(0))
+        await settle()
+        bench.refuse(bench.slots.pop())
+        await asking
+    assert bench.limits_seen == [2, 1]
+    assert bench.throttle.limit == 1.0
+
+
+async def test_a_429_among_many_answers_shrinks_little() -> None:
+    """What was answered since the last burst says how far the limit is above the quota."""
+    bench = Bench(max_concurrent=100)
+    await bench.ask(100)
+    for _ in range(99):
+        bench.throttle.answered()
+    bench.refuse(bench.slots[0])
+    assert bench.limits_seen == [90]
+
+
+async def test_a_slow_request_does_not_keep_answers_of_others_from_being_counted() -> None:
+    """Tokens are corrected for every request of the last minute, in whatever order they end and leave."""
+    bench = Bench(max_concurrent=3, tpm=100)
+    await bench.ask(2, tokens=45)
+    first, second = bench.slots
+    await bench.clock.advance(10)
+    await bench.throttle.leave(first)
+    bench.throttle.release(second, 5)
+    asking = asyncio.create_task(bench.request(2, 50))
+    await settle()
+    assert asking.done()
+
+
+REQUESTS = st.lists(
+    st.tuples(st.integers(1, 60), st.integers(0, 200), st.integers(0, 200)), min_size=1, max_size=25
+)  # tokens, then quarters of a second until it leaves, and until its answer
+
+
+@settings(max_examples=40, deadline=None)
+@given(REQUESTS, st.integers(1, 8), st.integers(1, 6), st.integers(20, 100))
+async def test_quotas_are_kept_over_any_minute_as_requests_really_left(
+    requests: list[tuple[int, int, int]], max_concurrent: int, rpm: int, tpm: int
+) -> None:
+    """However long their images take to read, and in the order in which they asked."""
+    bench = Bench(max_concurrent, rpm, tpm)
+    left: list[tuple[float, int]] = []
+    order: list[int] = []
+
+    async def one(number: int, tokens: int, reading: int, answering: int) -> None:
+        slot = await bench.throttle.acquire(tokens)
+        order.append(number)
+        await bench.clock.sleep(reading / 4)
+        await bench.throttle.leave(slot)
+        left.append((bench.clock.now, tokens))
+        await bench.clock.sleep(answering / 4)
+        bench.throttle.release(slot, tokens)
+
+    tasks = [asyncio.create_task(one(n, *request)) for n, request in enumerate(requests)]
+    await settle()
+    while not all(task.done() for task in tasks):
+        assert bench.clock.now < 60 * 60
+        await bench.clock.advance(10, step=1)
+    assert order == sorted(order)
+    for start, _ in left:
+        minute = [tokens for at, tokens in left if start <= at < start + 60]
+        assert len(minute) <= rpm
+        assert sum(minute) <= tpm or len(minute) == 1

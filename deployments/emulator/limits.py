@@ -3,7 +3,7 @@
 Must not read a clock: the caller passes `now`, in seconds of any monotonic clock.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployments.emulator.behaviours import Quota, RateLimited
 
@@ -19,12 +19,14 @@ class Limits:
     """How much is let through; None is without limit.
 
     `burst`: requests that may come at once before `requests_per_second` bites; None means one second's worth.
+    `tell_delay`: whether a 429 says how long to wait.
     """
 
     requests_per_second: float | None = None
     burst: int | None = None
     requests_per_minute: int | None = None
     answers_per_day: int | None = None
+    tell_delay: bool = True
 
     def __post_init__(self) -> None:
         for name in ("requests_per_second", "burst", "requests_per_minute"):
@@ -54,7 +56,7 @@ class Gate:
         refusal = self._day_is_over() or self._minute_is_full(now) or self._bucket_is_empty(now)
         if refusal is None:
             self._minute_count += 1
-        return refusal
+        return refusal if refusal is None or self.limits.tell_delay else replace(refusal, retry_delay_seconds=None)
 
     def count_answer(self) -> None:
         """One more answer of today's."""

@@ -123,8 +123,8 @@ class Inference:
             if not outcome.kind.passing or attempts >= self.limits.max_attempts or late:
                 return _result(sample, prepared, outcome)
             del prepared  # with its image, which is read again
-            if outcome.retry_delay_seconds is None:
-                await self.throttle.back_off(self._backoff_seconds(attempts))
+            if outcome.kind is not Kind.RATE_LIMIT or not outcome.retry_delay_seconds:  # else the throttle waits
+                await self.throttle.back_off(outcome.retry_delay_seconds or self._backoff_seconds(attempts))
 
     async def _attempt(
         self, sample: Sample, read_image: ReadImage | None, without_image: str
@@ -137,8 +137,10 @@ class Inference:
             prepared = await self._prepare(sample, read_image, without_image)
             if not prepared.request.text.strip() and not prepared.request.image:
                 return prepared, NOTHING_TO_SEND
+            await self.throttle.leave(slot)
             outcome = await self._call(prepared.request)
-            self._learn(slot, outcome)
+            if not _blames_image(prepared, outcome):
+                self._learn(slot, outcome)
             return prepared, outcome
         finally:
             self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)

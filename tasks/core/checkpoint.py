@@ -156,10 +156,10 @@ class Checkpoints:
         last = None
         for number in count(1):
             attempt = f"{run_id}-{number}"
-            manifest = self.manifest(attempt)
-            if manifest is None:
+            if manifest := self.manifest(attempt):
+                last = manifest
+            elif not self._exists(f"{self.job}/{attempt}/manifest"):
                 return attempt, last
-            last = manifest
         raise AssertionError
 
     def open(self, manifest: Manifest) -> None:
@@ -202,6 +202,13 @@ class Checkpoints:
     def _pointers(self) -> list[Pointer]:
         found = (self._record(Pointer, f"{self.job}/latest-{slot}") for slot in (0, 1))
         return [pointer for pointer in found if pointer]
+
+    def _exists(self, key: str) -> bool:
+        """Whether there is a record, damaged or not."""
+        try:
+            return self._storage.read(key) is not None
+        except Damaged:
+            return True
 
     def _record[M: BaseModel](self, model: type[M], key: str) -> M | None:
         with suppress(Damaged, ValidationError):

@@ -53,7 +53,8 @@ def _as_flag(name: str, value: Any) -> str:
     if value is True:
         return _flag(name)
     text = json.dumps(value) if isinstance(value, dict) else ",".join(value) if isinstance(value, list) else str(value)
-    return f"{_flag(name)} {shlex.quote(text)}"
+    text = "" if value is None else text  # a column that is not wanted
+    return f"{_flag(name)}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"
 
 
 def _flag(name: str) -> str:

@@ -7,6 +7,7 @@ beyond one answer, never retries, never follows up by itself: that is for batch.
 import json
 import os
 from typing import Any, Self
+from urllib.request import getproxies
 
 import aiohttp
 from google import genai
@@ -17,8 +18,23 @@ from tasks.core.config import GenerateConfig
 from tasks.core.errors import ApiError, MalformedAnswer
 from tasks.core.records import Image, ModelOutput, Request, Usage
 
+
+class _FixedConfig(types.GenerateContentConfig):
+    """A config that never changes, so that its price is not paid again with every request: 0.4 ms of 1.3.
+
+    The SDK copies it twice, and asks `option in config` for every option, which pydantic answers, always with no,
+    by going through all fields.
+    """
+
+    def model_copy(self, **_: Any) -> Self:
+        return self
+
+    def __contains__(self, _: object) -> bool:
+        return False
+
+
 # The SDK follows continuation tokens and function calls by itself, each a billed request, unless told not to.
-_ONE_CALL = types.GenerateContentConfig(
+_ONE_CALL = _FixedConfig(
     automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
     automatic_continuation=False,
 )
@@ -40,7 +56,9 @@ class GeminiClient:
 
     def __init__(self, generation: GenerateConfig) -> None:
         self._model = generation.model
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+        # trust_env: proxies, at the price of 0.2 ms a request, for it reads ~/.netrc as well
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=bool(getproxies()))
         options = types.HttpOptions(
             aiohttp_client=self._session,
             retry_options=types.HttpRetryOptions(attempts=1),
@@ -134,8 +152,9 @@ def _name(value: Any) -> str:
 def _plain(error: APIError) -> ApiError:
     body = error.details if isinstance(error.details, dict) else {}
     inner = body.get("error", body)
-    details = inner.get("details", []) if isinstance(inner, dict) else []
-    return ApiError(error.code, error.status or "", _one_line(error.message or str(body)), details)
+    found = inner.get("details") if isinstance(inner, dict) else None
+    details = [detail for detail in found if isinstance(detail, dict)] if isinstance(found, list) else []
+    return ApiError(error.code, error.status or "", _one_line(str(error.message or body)), details)
 
 
 def _short(error: Exception) -> str:

@@ -18,6 +18,7 @@ from tasks.core.records import Image
 
 # Gemini's limit is 100 MB for the encoded request; base64 takes a third more than the bytes.
 MAX_BYTES = 70_000_000
+SHOWN_CHARS = 200  # of a path in a message: a cell may hold a whole image as base64
 SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 # Formats with a signature worth the name, and none that runs another program (as EPS does).
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
@@ -62,21 +63,22 @@ def to_image(data: bytes) -> Image:
 
 
 def _read_path(text: str, roots: Sequence[str]) -> bytes:
+    shown = repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
     if "://" in text or "::" in text or "\0" in text:
-        raise ImageError(f"{text!r} is not a path in the data folder")
+        raise ImageError(f"{shown} is not a path in the data folder")
     path = Path(roots[0], text)
     try:
         real = path.resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
-            raise ImageError(f"path {text!r} leads out of the data folder")
+            raise ImageError(f"path {shown} leads out of the data folder")
         info = real.stat()
         if not stat.S_ISREG(info.st_mode):
-            raise ImageError(f"{text!r} is not a file")
+            raise ImageError(f"{shown} is not a file")
         return real.read_bytes()
     except FileNotFoundError:
-        raise ImageError(f"{text!r} does not exist") from None
+        raise ImageError(f"{shown} does not exist") from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise ImageError(f"{text!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _heic(data: bytes) -> Image | None:
@@ -108,6 +110,8 @@ def _converted(picture: Pillow.Image) -> Image:
     if upright.mode == "CMYK":
         upright.convert("RGB").save(buffer, "JPEG", quality=95)
         return Image(buffer.getvalue(), "image/jpeg")
+    if upright.mode == "I;16B":  # straight to I;16 or RGB, Pillow cuts off at 255
+        upright = upright.convert("I").convert("I;16")
     if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         upright = upright.convert("RGB")
     upright.save(buffer, "PNG")

@@ -16,7 +16,7 @@ _PASSING_CODES = {408: Kind.TIMEOUT, 429: Kind.RATE_LIMIT}
 
 def outcome_of(output: ModelOutput) -> Outcome:
     """What an answer of the API amounts to."""
-    text = output.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written to the CSV
+    text = _writable(output.text)
     if output.blank:
         return Outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer")
     if output.block_reason:
@@ -47,8 +47,13 @@ def _reasons(name: str, reason: str, output: ModelOutput) -> str:
     return f"{name} {reason}{ratings}"
 
 
+def _writable(text: str) -> str:
+    """Half a surrogate pair, which JSON can carry, cannot be written to the CSV."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _outcome_of_refusal(error: ApiError) -> Outcome:
-    detail = " ".join(f"{error.code} {error.status} {error.message}".split())
+    detail = _writable(" ".join(f"{error.code} {error.status} {error.message}".split()))
     if error.code in _PASSING_CODES or error.code >= 500:
         return Outcome(
             _PASSING_CODES.get(error.code, Kind.SERVER_ERROR),
@@ -78,5 +83,5 @@ def _retry_delay_seconds(details: list[dict[str, Any]]) -> float | None:
 
 
 def _is_daily(details: list[dict[str, Any]]) -> bool:
-    violations = [violation for detail in details for violation in detail.get("violations", [])]
+    violations = [violation for detail in details for violation in detail.get("violations") or []]
     return any("PerDay" in str(violation.get("quotaId", "")) for violation in violations)

@@ -100,6 +100,19 @@ class Progress:
         self._bar.close()
 
 
+class LimitLog:
+    """Says how many requests may be in flight when that has changed by much; not at every step of the way."""
+
+    def __init__(self, most: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self._said, self._most, self._logger = most, most, logger
+
+    def __call__(self, limit: int) -> None:
+        if limit <= 0.7 * self._said or limit >= min(1.4 * self._said, self._most):
+            why = "the API asks to slow down" if limit < self._said else "the API keeps up"
+            self._logger.info("%s: at most %d requests in flight now, of %d", why, limit, self._most)
+            self._said = limit
+
+
 def plan_line(plan: Plan, settings_changed: bool) -> str:
     """What a resumed run is about to do, before money is spent."""
     line = f"{len(plan.reused):,} rows reused from the checkpoint, {plan.to_send:,} to send"

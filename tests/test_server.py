@@ -1,0 +1,240 @@
+"""On a real Prefect server: PostgreSQL, process workers, results on S3, clusters. What a person does in the UI is done
+through the same calls of the API.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from deployments.emulator import UNAVAILABLE, Emulator, LogNormal, answer_to
+from tests.services import (
+    BIN,
+    Services,
+    answers,
+    start_postgres,
+    start_prefect,
+    start_s3,
+    wait_until,
+)
+from tests.support import numbered, read_csv, write_jsonl
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[1]
+CHUNKS_AT_ONCE = 3  # the limit on the tag, over all runs
+SAVE_EVERY = 4
+BLOCK = "remote-file-system/gemini-infer"
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+@dataclass
+class Production:
+    """Everything that runs, and what a person with a browser can do to it."""
+
+    services: Services
+    url: str
+    client: SyncPrefectClient
+    folder: Path
+
+    def environment(self, name: str) -> dict[str, str]:
+        """For a machine of that name: of its own is all but the server and the result storage."""
+        return {
+            "PREFECT_API_URL": self.url,
+            "PREFECT_HOME": str(self.folder / name),
+            "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": BLOCK,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "GOOGLE_API_KEY": "k",
+        }
+
+    def start_worker(self, name: str) -> subprocess.Popen[bytes]:
+        command = [BIN / "prefect", "worker", "start", "--pool", "gemini-infer", "--name", name]
+        return self.services.start(f"worker-{name}", command, self.environment(name))
+
+    def command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.environment("shell")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, emulator: Emulator, deployment: str = "on-demand", **parameters: Any) -> UUID:
+        """Fill in the form and press Run."""
+        found = self.client.read_deployment_by_name(f"infer/{deployment}")
+        env = {"GOOGLE_GEMINI_BASE_URL": emulator.url}
+        run = self.client.create_flow_run_from_deployment(
+            found.id, parameters=parameters, job_variables={"env": env, "stream_output": True}
+        )
+        return run.id
+
+    def press(self, run: UUID, kind: str, name: str) -> None:
+        """A button of the UI: it sets a state."""
+        state = {"type": kind, "name": name, "message": "from the UI"}
+        self.client.request("POST", "/flow_runs/{id}/set_state", path_params={"id": run}, json={"state": state})
+
+    def end_of(self, run: UUID, seconds: float = 90) -> FlowRun:
+        def ended() -> FlowRun | None:
+            found = self.client.read_flow_run(run)
+            return found if found.state and found.state.type.value in FINAL else None
+
+        found: FlowRun = wait_until(ended, f"flow run {run}", seconds)
+        return found
+
+    def slots_taken(self) -> int:
+        answer = self.client.request("GET", "/v2/concurrency_limits/{name}", path_params={"name": "tag:gemini"})
+        taken: int = answer.json()["active_slots"]
+        return taken
+
+    def artifacts(self, run: UUID) -> dict[str, Any]:
+        body = {"artifacts": {"flow_run_id": {"any_": [str(run)]}}}
+        return {found["key"]: found for found in self.client.request("POST", "/artifacts/filter", json=body).json()}
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """PostgreSQL, S3, Prefect server, bootstrap, `prefect deploy --all`, one worker."""
+    folder = tmp_path_factory.mktemp("production")
+    services = Services(folder)
+    with ThreadPoolExecutor() as threads:
+        try:
+            s3 = threads.submit(start_s3, services)
+            url = start_prefect(services, start_postgres(services))
+            wait_until(lambda: answers(f"{url}/health"), "the Prefect server", 120)
+            with SyncPrefectClient(url) as client:
+                made = Production(services, url, client, folder)
+                settings = json.dumps({"key": "k", "secret": "s", "endpoint_url": s3.result()})
+                storage = ["--storage", "s3://results/checkpoints", "--storage-settings", settings]
+                bootstrap = ["deployments/bootstrap.py", "--limit", str(CHUNKS_AT_ONCE)]
+                made.command(*bootstrap, *storage)
+                made.start_worker("one")
+                made.command("-m", "prefect", "deploy", "--all")
+                yield made
+        finally:
+            services.stop()
+
+
+@pytest.fixture
+def gemini() -> Iterator[Emulator]:
+    with Emulator(latency=LogNormal(0.2, 0.5)).in_thread() as emulator:
+        yield emulator
+
+
+def data_of(folder: Path, rows: int) -> dict[str, Any]:
+    """Parameters of a run over `rows` rows of its own."""
+    return {
+        "dataset": write_jsonl(folder / "d.jsonl", numbered(rows)),
+        "output_dir": str(folder / "result"),
+        "save_every": SAVE_EVERY,
+    }
+
+
+def assert_whole(folder: Path, rows: int) -> None:
+    """The CSV is that of a run that nothing has happened to."""
+    lines = read_csv(folder / "result" / "gemini-2.5-flash_test_result.csv")
+    assert [(line["id"], line["response"]) for line in lines] == [
+        (row["id"], answer_to(row["input_query"])) for row in numbered(rows)
+    ]
+
+
+def paid_twice(emulator: Emulator) -> int:
+    return emulator.stats.answers - emulator.stats.distinct_answered
+
+
+def test_the_limit_on_the_tag_holds_over_two_runs(production: Production, gemini: Emulator, tmp_path: Path) -> None:
+    """Two flow runs at once never have more chunks in flight than the server allows; both complete."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    runs = []
+    for folder, deployment in zip(folders, ("on-demand", "nightly"), strict=True):
+        folder.mkdir()
+        # one row at a time in a chunk: rows in flight are chunks in flight
+        given = data_of(folder, 24) | {"save_every": 1, "max_concurrent": 3}
+        runs.append(production.run(gemini, deployment, **given))
+    ended = [production.end_of(run) for run in runs]
+
+    assert [run.state_name for run in ended] == ["Completed", "Completed"], production.services.log("worker-one")
+    for folder in folders:
+        assert_whole(folder, 24)
+    assert gemini.stats.peak_in_flight == CHUNKS_AT_ONCE
+    spans = [(run.start_time, run.end_time) for run in ended]
+    assert max(start for start, _ in spans) < min(stop for _, stop in spans), "the runs did not overlap"
+
+
+def test_a_run_is_easy_to_follow(production: Production, gemini: Emulator, tmp_path: Path) -> None:
+    """Names that say data set, model and chunk; progress, outcomes and errors, and the CSV as artifacts."""
+    run = production.end_of(production.run(gemini, **data_of(tmp_path, 10)))
+
+    assert run.name == "d.jsonl test gemini-2.5-flash"
+    body = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
+    names = {task["name"] for task in production.client.request("POST", "/task_runs/filter", json=body).json()}
+    assert {"infer-chunk 0 (rows 0-3)", "infer-chunk 2 (rows 8-9)"} <= names
+    made = production.artifacts(run.id)
+    assert made["infer-progress"]["data"] == 100
+    assert "| answered | 10 | 100.0% |" in made["infer-summary"]["data"]
+    assert f"file://{tmp_path}/result/gemini-2.5-flash_test_result.csv" in made["infer-csv"]["data"]
+    assert "10 answered" in (run.state.message or "") if run.state else False
+
+
+def test_a_wrong_value_is_refused_in_the_form(production: Production, gemini: Emulator) -> None:
+    """The server checks bounds before a run exists; every field of the form has a description."""
+    found = production.client.read_deployment_by_name("infer/on-demand")
+    schema = found.parameter_openapi_schema
+    assert schema
+    assert all(field.get("description") for field in schema["properties"].values())
+    for wrong in ({"max_concurrent": 0}, {"save_every": "many"}, {"retry_errors": ["nonsense"]}, {"unknown": 1}):
+        with pytest.raises(httpx.HTTPStatusError, match=r"409|422"):
+            production.run(gemini, **wrong)
+
+
+def test_a_retry_from_the_ui_sends_only_what_was_open(production: Production, gemini: Emulator, tmp_path: Path) -> None:
+    """The API goes down half-way: Failed. Back up, Retry: the same run completes, and nothing is paid for twice."""
+    rows = 40
+    run = production.run(gemini, **data_of(tmp_path, rows), max_concurrent=2, max_attempts=2, give_up_seconds=2)
+    wait_until(lambda: gemini.stats.answers >= 10, "answers")
+    gemini.set_outage(UNAVAILABLE)
+    failed = production.end_of(run)
+    assert (failed.state_type, failed.state_name) == ("FAILED", "Incomplete")
+    before = gemini.stats.answers
+    assert before < rows
+
+    gemini.set_outage(None)
+    production.press(run, "SCHEDULED", "AwaitingRetry")
+    wait_until(lambda: production.client.read_flow_run(run).run_count == 2, "the second try")
+    again = production.end_of(run)
+    assert again.state_name == "Completed"
+    assert_whole(tmp_path, rows)
+    assert gemini.stats.answers == rows
+
+
+def test_a_cancelled_run_keeps_its_answers_and_frees_its_slots(
+    production: Production, gemini: Emulator, tmp_path: Path
+) -> None:
+    """Cancel in the UI: Cancelled, the slots come free at once; a resumed run pays for the rest only."""
+    rows = 60
+    run = production.run(gemini, **data_of(tmp_path, rows), max_concurrent=2)
+    wait_until(lambda: gemini.stats.answers >= 10, "answers")
+    production.press(run, "CANCELLING", "Cancelling")
+    assert production.end_of(run).state_type == "CANCELLED"
+    assert production.slots_taken() == 0
+    assert gemini.stats.answers < rows
+
+    resumed = production.end_of(production.run(gemini, "nightly", **data_of(tmp_path, rows)))
+    assert resumed.state_name == "Completed"
+    assert_whole(tmp_path, rows)
+    assert paid_twice(gemini) == 0
