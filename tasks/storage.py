@@ -1,9 +1,11 @@
 """Prefect's result storage as the Storage of checkpoint.py: local folder, S3, any block, without knowing which."""
 
+from pathlib import Path
 from typing import Any, Self
 
 from prefect import Task
-from prefect.results import ResultStore, get_result_store
+from prefect.filesystems import LocalFileSystem
+from prefect.results import ResultRecord, ResultStore, get_result_store  # type: ignore[attr-defined]  # not in __all__
 
 from tasks.core.checkpoint import Damaged
 
@@ -33,7 +35,7 @@ class ResultStorage:
     def read(self, key: str) -> Any | None:
         """See Storage.read."""
         try:
-            return self._store.read(key).result
+            return self._read(key)
         except Exception as error:
             if _signature(error, key) == self._nothing():
                 return None
@@ -44,11 +46,22 @@ class ResultStorage:
     def write(self, key: str, value: Any) -> None:
         self._store.write(value, key=key)
 
+    def _read(self, key: str) -> Any:
+        """What the store reads; from a local folder at a fifth of its 0.6 ms, most of which resolves the same paths.
+
+        A checkpoint of 50,000 rows can have 5,000 records.
+        """
+        folder = self._store.result_storage
+        if not isinstance(folder, LocalFileSystem) or not folder.basepath or self._store.metadata_storage:
+            return self._store.read(key).result
+        content = Path(folder.basepath).expanduser().joinpath(key).read_bytes()
+        return ResultRecord.deserialize(content, backup_serializer=self._store.serializer).result
+
     def _nothing(self) -> tuple[type, str]:
         """Every kind of storage says "not there" in its own way; a failing network must not pass for it."""
         if self._missing is None:
             try:
-                self._store.read(_NOWHERE)
+                self._read(_NOWHERE)
             except Exception as error:
                 self._missing = _signature(error, _NOWHERE)
             else:

@@ -1,11 +1,18 @@
 """One definition for the command line, the flow and the form in the UI."""
 
+import inspect
+import shlex
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prefect.exceptions import ParameterTypeError
+from pydantic import BaseModel, Field, ValidationError
 
 from flows.infer import infer
 from tasks.core.command_line import parse, resume_command
-from tasks.core.config import RunConfig
+from tasks.core.config import GenerateConfig, LimitsConfig, RunConfig, takes
 from tasks.core.errors import InputError
 from tasks.core.records import Kind
 
@@ -75,3 +82,130 @@ def test_the_command_that_resumes_says_what_was_said() -> None:
         "python flows/infer.py --dataset 'my data.csv' --generation-config '{\"temperature\": 0}'"
         " --retry-errors blocked --resume"
     )
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda inner: st.lists(inner, max_size=3))
+CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "dataset": TEXTS,
+        "revision": TEXTS,
+        "split": TEXTS,
+        "text_column": TEXTS,
+        "image_column": st.none() | TEXTS,
+        "id_column": st.none() | TEXTS,
+        "system_instruction": TEXTS,
+        "generation_config": st.dictionaries(TEXTS, JSON, max_size=3),
+        "max_concurrent": st.integers(1, 10_000),
+        "rpm": st.integers(1),
+        "timeout_seconds": st.floats(0.001, 3600),
+        "give_up_seconds": st.floats(0.001),
+        "output_dir": TEXTS,
+        "limit": st.integers(0),
+        "retry_errors": st.lists(st.sampled_from(Kind)),
+        "demo": st.booleans(),
+    },
+)
+
+
+@given(CONFIGS)
+def test_the_command_that_resumes_is_understood_as_it_was_meant(parameters: dict[str, Any]) -> None:
+    """By a shell and by the parser: a column that is not wanted, a text that looks like a flag."""
+    config = RunConfig(**parameters)
+    program, script, *flags = shlex.split(resume_command(config))
+    assert (program, script) == ("python", "flows/infer.py")
+    assert parse(flags) == config.model_copy(update={"resume": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "below", "most", "above"),
+    [
+        ("max_concurrent", 1, 0, 10_000, 10_001),
+        ("save_every", 1, 0, 10_000, 10_001),
+        ("max_attempts", 1, 0, 20, 21),
+        ("rpm", 1, 0, None, None),
+        ("tpm", 1, 0, None, None),
+        ("limit", 0, -1, None, None),
+        ("timeout_seconds", 0.001, 0, 3600, 3601),
+        ("timeout_seconds", 1, -1, 3600, float("nan")),
+        ("give_up_seconds", 0.001, 0, None, float("nan")),
+        ("split", "x", "", None, None),
+        ("text_column", "x", "", None, None),
+        ("output_dir", "x", "", None, None),
+        ("model", "models/gemini-2.5-pro", "", "publishers/google/models/a@001", "gemini 2.5"),
+    ],
+)
+def test_bounds_hold(name: str, least: Any, below: Any, most: Any, above: Any) -> None:
+    """At both ends, where there are two."""
+    for value in (least, most):
+        if value is not None:
+            assert getattr(RunConfig.model_validate({name: value}), name) == value
+    for value in (below, above):
+        if value is not None:
+            with pytest.raises(ValidationError):
+                RunConfig.model_validate({name: value})
+
+
+def test_an_unknown_parameter_is_refused() -> None:
+    """A typing error must not be a default in disguise."""
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate({"max_concurent": 5})
+
+
+def test_a_config_does_not_change() -> None:
+    """It travels between machines and names a checkpoint."""
+    with pytest.raises(ValidationError):
+        RunConfig().limit = 3  # type: ignore[misc]
+
+
+def test_what_changes_answers_changes_the_fingerprint_and_nothing_else_does() -> None:
+    """The order of generation settings is no difference."""
+    config = RunConfig(generation_config={"topK": 1, "temperature": 0}, system_instruction="s")
+    same = RunConfig(generation_config={"temperature": 0, "topK": 1}, system_instruction="s", max_concurrent=99, rpm=7)
+    assert config.generation.fingerprint == same.generation.fingerprint
+    others = [
+        RunConfig(),
+        RunConfig(model="m"),
+        RunConfig(system_instruction="s"),
+        RunConfig(generation_config={"topK": 1}),
+        RunConfig(generation_config={"topK": 2}),
+    ]
+    assert len({other.generation.fingerprint for other in [config, *others]}) == 6
+    assert set(LimitsConfig.model_fields).isdisjoint(GenerateConfig.model_fields)
+
+
+def test_a_function_takes_the_fields_of_a_model() -> None:
+    """As keyword parameters with bounds and defaults in its signature, descriptions in its docstring."""
+
+    class Settings(BaseModel):
+        size: int = Field(3, ge=1, description="How many.")
+        name: str = Field("n", description="Who.")
+
+    @takes(Settings)
+    def work(**parameters: Any) -> dict[str, Any]:
+        """Do it."""
+        return parameters
+
+    signature = inspect.signature(work)
+    assert [(p.name, p.default, p.kind) for p in signature.parameters.values()] == [
+        ("size", 3, inspect.Parameter.KEYWORD_ONLY),
+        ("name", "n", inspect.Parameter.KEYWORD_ONLY),
+    ]
+    assert "Do it." in (work.__doc__ or "")
+    assert "    size: How many.\n    name: Who." in (work.__doc__ or "")
+    assert work(size=1) == {"size": 1}
+
+
+def test_every_mistake_of_a_command_line_is_told_at_once() -> None:
+    """Not one per attempt."""
+    with pytest.raises(InputError) as caught:
+        parse(["--save-every", "0", "--limit", "-1", "--model", ""])
+    assert all(flag in caught.value.line for flag in ("--save-every", "--limit", "--model"))
+
+
+def test_a_flag_is_not_abbreviated_and_a_switch_can_be_switched_off() -> None:
+    """`--lim` may mean something else next year."""
+    with pytest.raises(InputError):
+        parse(["--lim", "3"])
+    assert parse(["--resume", "--no-resume"]).resume is False

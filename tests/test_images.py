@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import ImageError
-from tasks.core.images import MAX_BYTES, read_image, to_image
+from tasks.core.images import MAX_BYTES, SHOWN_CHARS, read_image, to_image
 
 
 def picture(file_format: str, mode: str = "RGB", **options: Any) -> bytes:
@@ -134,3 +135,79 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
             read_image(name, [str(tmp_path)])
     with pytest.raises(ImageError, match="expected bytes or a path"):
         read_image(7, [str(tmp_path)])
+
+
+def test_an_encapsulated_postscript_file_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would run Ghostscript on it, which runs what the file says."""
+    opened: list[str] = []
+    monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "_open", lambda self: opened.append("EPS"))
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    for start in (b"", b"\xc5\xd0\xd3\xc6" + bytes(28)):
+        with pytest.raises(ImageError, match="not an image"):
+            to_image(start + data)
+    assert opened == []
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"isom", b"mp42", b"qt  "])
+def test_a_film_or_an_avif_is_not_taken_for_heic(brand: bytes) -> None:
+    """They share the container; Gemini's image types do not hold them."""
+    with pytest.raises(ImageError):
+        to_image((24).to_bytes(4) + b"ftyp" + brand + bytes(8) + b"rest of the file")
+
+
+def test_an_avif_that_calls_itself_mif1_first_is_converted() -> None:
+    """The brand that counts stands among the compatible ones."""
+    data = bytearray(picture("AVIF"))
+    data[8:12] = b"mif1"
+    assert to_image(bytes(data)).mime_type == "image/png"
+
+
+def test_the_type_comes_from_the_content_whatever_the_name_says(tmp_path: Path) -> None:
+    """A JPEG called `.png` is a JPEG; a text called `.jpg` is no image."""
+    (tmp_path / "a.png").write_bytes(picture("JPEG"))
+    (tmp_path / "b.jpg").write_text("GOOGLE_API_KEY=secret")
+    jpeg = read_image("a.png", [str(tmp_path)])
+    secret = read_image("b.jpg", [str(tmp_path)])
+    assert jpeg
+    assert to_image(jpeg).mime_type == "image/jpeg"
+    assert secret
+    with pytest.raises(ImageError, match="not an image"):
+        to_image(secret)
+
+
+def test_sixteen_bits_of_either_byte_order_keep_their_greys() -> None:
+    """A microscope's TIFF is not cut off at 255."""
+    rows = b"".join((value * 900).to_bytes(2, "big") for value in range(64))
+    buffer = io.BytesIO()
+    Pillow.frombytes("I;16B", (8, 8), rows).save(buffer, "TIFF")
+    with Pillow.open(io.BytesIO(to_image(buffer.getvalue()).data)) as after:
+        assert after.getextrema() == (0, 63 * 900)
+
+
+def test_a_converted_image_is_upright() -> None:
+    """The orientation tag is lost in the conversion, so it is carried out."""
+    tags = Pillow.Exif()
+    tags[0x0112] = 6
+    with Pillow.open(io.BytesIO(to_image(picture("TIFF", exif=tags)).data)) as after:
+        assert after.size == (24, 32)
+
+
+def test_a_cell_that_holds_a_whole_image_as_text_does_not_fill_the_message() -> None:
+    """base64 in a column of paths is one error a row, not a megabyte of it."""
+    for cell in ("iVBORw0KGgo" + "A" * 100_000, "iVBORw0KGgo/" * 10_000, "data:image/png;base64," + "A" * 100_000):
+        with pytest.raises(ImageError) as caught:
+            read_image(cell, ["/nowhere"])
+        assert len(str(caught.value)) < SHOWN_CHARS + 100
+
+
+def test_a_path_may_lead_into_any_root_and_starts_at_the_first(tmp_path: Path) -> None:
+    """On the Hub data and its unpacked archives lie in two folders."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(folder.name.encode())
+    roots = [str(first), str(second)]
+    assert read_image("a.png", roots) == b"first"
+    assert read_image(str(second / "a.png"), roots) == b"second"
+    with pytest.raises(ImageError, match="leads out"):
+        read_image("../second-hand/a.png", roots)

@@ -1,14 +1,21 @@
 """The CSV: exact columns, any text, whole or not at all."""
 
 import csv
+import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.records import Kind, RowResult, Sample
-from tasks.output import COLUMNS, _line, _quoting, check_writable, csv_path, write_csv
+from tasks.core.sources import DatasetRef, resolve
+from tasks.output import COLUMNS, _line, _quoting, assemble_csv, check_writable, csv_path, write_csv
 
 NASTY = [
     "plain",
@@ -50,7 +57,7 @@ def test_a_csv_is_whole_or_not_written(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("earlier")
 
-    def frames():  # type: ignore[no-untyped-def]
+    def frames() -> Iterator[pd.DataFrame]:
         yield frame_of(["a"])
         raise OSError("disk full")
 
@@ -103,3 +110,120 @@ def test_status_and_message_say_what_became_of_a_row(kind: Kind, status: str, me
     assert (result.status, result.error_message) == (status, message)
     noted = result.model_copy(update={"image_note": "broken"})
     assert noted.error_message.endswith("image: broken")
+
+
+WRITABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("csv")
+
+
+@given(lines=st.lists(st.tuples(WRITABLE, WRITABLE, WRITABLE), max_size=6), slice_size=st.integers(1, 3))
+def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str]], slice_size: int) -> None:
+    """Ids, prompts and answers of every kind, written in slices of any size."""
+    path = folder / "out.csv"
+    rows = [
+        _line(Sample(n, i, text), RowResult(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
+        for n, (i, text, answer) in enumerate(lines)
+    ]
+    frames = [pd.DataFrame(rows[n : n + slice_size], columns=COLUMNS) for n in range(0, len(rows), slice_size)]
+    write_csv(path, frames)
+    with path.open(encoding="utf-8", newline="") as file:
+        read = [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
+    assert read == lines
+    again = pd.read_csv(io.BytesIO(path.read_bytes()), keep_default_na=False, dtype=str, lineterminator="\n")
+    assert list(zip(again["id"], again["input_query"], again["response"], strict=True)) == lines
+
+
+def test_no_frames_are_a_header(tmp_path: Path) -> None:
+    """A run without rows has a CSV like any other."""
+    path = tmp_path / "out.csv"
+    write_csv(path, [])
+    assert path.read_text() == "id,input_query,has_image,response,status,error_message\n"
+
+
+def test_an_unfinished_draft_is_never_under_the_name_of_the_csv(tmp_path: Path) -> None:
+    """Who looks while it is written sees the earlier one, or none."""
+    path = tmp_path / "out.csv"
+
+    def frames() -> Iterator[pd.DataFrame]:
+        yield frame_of(["a"])
+        assert not path.exists()
+        yield frame_of(["b"])
+
+    write_csv(path, frames())
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_csv_can_be_read_by_those_who_may_read_other_files(tmp_path: Path) -> None:
+    """A temporary file is for its owner alone; the CSV goes by the umask."""
+    path = tmp_path / "out.csv"
+    plain = tmp_path / "plain"
+    plain.touch()
+    write_csv(path, [])
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def data_set(folder: Path, ids: list[str]) -> DatasetRef:
+    path = folder / "data.jsonl"
+    path.write_text("".join(json.dumps({"id": i, "input_query": f"q{n}"}) + "\n" for n, i in enumerate(ids)))
+    return resolve(RunConfig(dataset=str(path)))
+
+
+def results(kinds: list[Kind]) -> dict[int, RowResult]:
+    rows = [RowResult(row=n, id="", key="k", kind=kind, response=f"a{n}") for n, kind in enumerate(kinds)]
+    return {result.row: result for result in reversed(rows)}
+
+
+def ids_and_answers(path: Path) -> list[tuple[str, str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
+
+
+def test_lines_stand_in_the_order_of_the_data_duplicates_of_an_id_included(tmp_path: Path) -> None:
+    """Whatever order the results arrived in."""
+    data = data_set(tmp_path, ["b", "a", "b", ""])
+    written = assemble_csv.fn(data, results([Kind.ANSWERED] * 4), tmp_path / "out.csv")
+    assert ids_and_answers(written) == [("b", "q0", "a0"), ("a", "q1", "a1"), ("b", "q2", "a2"), ("", "q3", "a3")]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "name"),
+    [
+        ("AAA", "AAA", "out.csv"),
+        ("AAA", "AAT", "out_unfinished.csv"),
+        ("AAT", "AAT", "out.csv"),
+        ("AAT", "AAA", "out.csv"),
+        ("ABB", "ATT", "out.csv"),
+        ("AAA", "BBB", "out.csv"),
+        ("", "TTT", "out.csv"),
+    ],
+)
+def test_a_better_csv_is_left_alone_by_an_unfinished_run(tmp_path: Path, before: str, now: str, name: str) -> None:
+    """Answered, Blocked, Timeout: with open rows and fewer successes than the CSV there, a run writes beside it."""
+    kind = {"A": Kind.ANSWERED, "B": Kind.BLOCKED, "T": Kind.TIMEOUT}
+    path = tmp_path / "out.csv"
+    if before:
+        assert assemble_csv.fn(data_set(tmp_path, list("xyz")), results([kind[c] for c in before]), path) == path
+    old = path.read_bytes() if before else b""
+    written = assemble_csv.fn(data_set(tmp_path, list("xyz")), results([kind[c] for c in now]), path)
+    assert written.name == name
+    assert len(ids_and_answers(written)) == 3
+    assert written == path or path.read_bytes() == old
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b'"open'])
+def test_something_else_under_the_name_of_the_csv_is_replaced(tmp_path: Path, junk: bytes) -> None:
+    """It holds no successes of a run."""
+    path = tmp_path / "out.csv"
+    path.write_bytes(junk)
+    assert assemble_csv.fn(data_set(tmp_path, ["x"]), results([Kind.TIMEOUT]), path) == path
+    assert len(ids_and_answers(path)) == 1
+
+
+def test_a_name_that_is_too_long_for_a_file_is_found_out_first(tmp_path: Path) -> None:
+    """A long sum of slices makes a long name."""
+    with pytest.raises(InputError, match="--output-dir"):
+        check_writable(csv_path(str(tmp_path), "m", "test[:10]+" * 30))

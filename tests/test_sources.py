@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from tasks.core.config import GenerateConfig, RunConfig
 from tasks.core.errors import ImageError, InputError
 from tasks.core.sources import DatasetRef, resolve
-from tasks.dataset import Reader, sample_keys
+from tasks.dataset import SLICE, Reader, open_reader, sample_keys
 
 ROWS = [
     {"id": "007", "input_query": "NA"},
@@ -71,7 +71,7 @@ def test_a_folder_of_files_has_the_splits_of_their_names(tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("folder")  # datasets looks for splits in the names of folders as well
     written(folder, suffix, "test")
     written(folder, suffix, "train")
-    assert len(opened(folder)[1]) == 3
+    assert opened(folder)[1] == EXPECTED
     with pytest.raises(InputError, match=r"split 'nope' is not in .*\['train', 'test'\]"):
         opened(folder, split="nope")
 
@@ -130,11 +130,33 @@ def test_a_sample_key_is_the_same_wherever_the_sample_stands(tmp_path: Path) -> 
     assert [key for key, _ in sample_keys(opened(other)[0], generation)] == keys[::-1]
 
 
-@pytest.mark.parametrize(("name", "content"), [("e.jsonl", ""), ("e.csv", ""), ("e.csv", "id,input_query\n")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("e.jsonl", ""),
+        ("e.jsonl", "\n\n"),
+        ("e.json", "[]"),
+        ("e.csv", ""),
+        ("e.csv", "id,input_query\n"),
+        ("e.parquet", ""),
+    ],
+)
 def test_an_empty_file_has_no_rows(tmp_path: Path, name: str, content: str) -> None:
     """It is no mistake."""
     (tmp_path / name).write_text(content)
-    assert opened(tmp_path / name)[1] == []
+    ref, samples = opened(tmp_path / name)
+    assert (ref.rows, samples) == (0, [])
+
+
+def test_an_empty_split_has_no_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nor has an empty slice, of a file, a folder or a saved data set."""
+    folder = tmp_path_factory.mktemp("folder")
+    pd.DataFrame(ROWS).iloc[:0].to_parquet(folder / "test.parquet")
+    assert opened(folder / "test.parquet")[1] == []
+    full = written(folder, ".jsonl", "train")
+    assert opened(full, split="train[:0]")[1] == []
+    datasets.Dataset.from_list(ROWS).save_to_disk(folder / "saved")
+    assert opened(folder / "saved", split="test[:0]")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -142,6 +164,11 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, name: str, content: str) -> N
     [
         ({"dataset": ""}, "ValueError: no data set: pass --dataset or set INFER_DATASET in .env"),
         ({"dataset": "no/such/file.csv"}, "DatasetNotFoundError: 'no/such/file.csv' does not exist on this machine"),
+        ({"dataset": "~nobody_of_that_name/x"}, "DatasetNotFoundError: '~nobody_of_that_name/x' does not exist"),
+        ({"dataset": "a/" * 3000}, "does not exist on this machine"),
+        ({"dataset": "data.CSV.jsonl"}, "DatasetNotFoundError: 'data.CSV.jsonl' does not exist on this machine"),
+        ({"dataset": "three/part/name"}, "DatasetNotFoundError: 'three/part/name' does not exist on this machine"),
+        ({"split": "all"}, "split 'all'"),
         ({"dataset": "./gone"}, "DatasetNotFoundError: './gone' does not exist on this machine"),
         ({"text_column": "question"}, "ValueError: text_column='question' is not in"),
         ({"image_column": "img"}, "columns: id, input_query"),
@@ -158,6 +185,33 @@ def test_a_mistake_is_one_line(tmp_path: Path, parameters: dict[str, Any], line:
     assert "\n" not in caught.value.line
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b'id,input_query\n1,x\n2,"open\n'),
+        ("a.csv", b"id,input_query\n1,caf\xe9\n"),
+        ("a.jsonl", b'{"id": "1", "input_query": "half \\ud83d"}\n'),
+        ("a.json", b'{"data": [{"id": "1"}]}'),
+        ("a.parquet", b"PAR1 of a kind"),
+        ("test/dataset_info.json", b"{"),
+        ("state.json", b"{"),
+    ],
+)
+def test_data_that_cannot_be_read_is_one_line_and_nothing_else(
+    tmp_path: Path, name: str, content: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the reader raises, and without what it logs itself."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        resolve(RunConfig(dataset=str(path if path.stem == "a" else tmp_path)))
+    assert str(tmp_path) in caught.value.line
+    assert "\n" not in caught.value.line
+    assert caplog.records == []
+    assert capfd.readouterr().err == ""
+
+
 def test_a_broken_file_says_where(tmp_path: Path) -> None:
     """The reader's own words, without its traceback."""
     (tmp_path / "bad.jsonl").write_text('{"id": 1, "input_query": "x"}\n{"id"\n')
@@ -172,7 +226,13 @@ class Hub(BaseHTTPRequestHandler):
     """As much of the Hub as an unsuccessful look-up needs."""
 
     def do_GET(self) -> None:
-        if "gated" in self.path:
+        if "token" in self.path:
+            self.answer(401, {"X-Error-Message": "Invalid credentials in Authorization header"})
+        elif "gone" in self.path:
+            self.close_connection = True
+        elif "down" in self.path:
+            self.answer(418, {})
+        elif "gated" in self.path:
             self.answer(403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this is gated"})
         elif "/revision/" in self.path:
             self.answer(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
@@ -200,11 +260,11 @@ def hub() -> Iterator[str]:
 
 
 LOOK_UP = """
-import sys
+import json, sys
 from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.sources import resolve
-for name, revision in [("some/private", None), ("some/gated", None), ("some/set", "v9")]:
+for name, revision in json.loads(sys.argv[1]):
     try:
         resolve(RunConfig(dataset=name, revision=revision))
     except InputError as error:
@@ -212,18 +272,172 @@ for name, revision in [("some/private", None), ("some/gated", None), ("some/set"
 """
 
 
-def test_what_the_hub_does_not_show_is_one_line_and_names_the_token(hub: str, tmp_path: Path) -> None:
-    """Private without a token, gated, a revision that is not there."""
+def looked_up(names: list[tuple[str, str | None]], home: Path, endpoint: str, **environ: str) -> list[str]:
+    """The line for each name, from a process of its own: the Hub's library reads the environment on import."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK_UP],
-        env=os.environ | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"},
+        [sys.executable, "-c", LOOK_UP, json.dumps(names)],
+        env=os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"} | environ,
         capture_output=True,
         text=True,
         timeout=100,
     )
-    private, gated, revision = done.stdout.splitlines()
+    assert "Traceback" not in done.stderr
+    return done.stdout.splitlines()
+
+
+def test_offline_only_what_is_in_the_cache_is_found(tmp_path: Path) -> None:
+    """`HF_HUB_OFFLINE=1` asks nobody."""
+    (line,) = looked_up([("some/set", None)], tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    assert "'some/set' on the Hub (OfflineModeIsEnabled)" in line
+
+
+def test_what_the_hub_does_not_show_is_one_line_and_names_the_token(hub: str, tmp_path: Path) -> None:
+    """Private without a token, gated, a revision that is not there, a token that is refused, a Hub in trouble."""
+    names = [
+        ("some/private", None),
+        ("some/gated", None),
+        ("some/set", "v9"),
+        ("some/token", None),
+        ("is/down", None),
+        ("is/gone", None),
+    ]
+    lines = looked_up(names, tmp_path, hub, HUGGINGFACE_TOKEN="hf_secret")
+    private, gated, revision, token, down, gone = lines
+    assert all("hf_secret" not in line for line in lines)
+    assert "some/token" in token
+    assert "needs HUGGINGFACE_TOKEN in .env" in token
+    assert "the Hub refused 'is/down'" in down
+    assert "the Hub cannot be reached for 'is/gone'" in gone
     assert private.startswith("DatasetNotFoundError: 'some/private' does not exist on the Hub or on this machine")
     assert "needs HUGGINGFACE_TOKEN in .env" in private
     assert gated.startswith("DatasetNotFoundError:")
     assert "needs HUGGINGFACE_TOKEN in .env" in gated
     assert revision == "DatasetNotFoundError: 'some/set' has no revision 'v9' on the Hub"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("value", ["2024-01-01", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00.5"])
+def test_a_column_of_dates_in_json_is_text(tmp_path_factory: pytest.TempPathFactory, suffix: str, value: str) -> None:
+    """JSON has no dates: what stands there goes out, not what a parser made of it."""
+    folder = tmp_path_factory.mktemp("folder")
+    rows = [{"id": value, "input_query": value}, {"id": value, "input_query": None}]
+    text = json.dumps(rows) if suffix == ".json" else "\n".join(map(json.dumps, rows))
+    (folder / f"test{suffix}").write_text(text)
+    for path in (folder / f"test{suffix}", folder):
+        assert opened(path)[1] == [(value, value), (value, "")]
+
+
+@pytest.mark.parametrize("beside", ["README.md", "images/a.png", ".cache/other.csv"])
+def test_files_beside_a_csv_do_not_change_how_it_is_read(tmp_path_factory: pytest.TempPathFactory, beside: str) -> None:
+    """A card, the images it names, a hidden folder: `007` and `NA` stay text."""
+    folder = tmp_path_factory.mktemp("folder")
+    written(folder, ".csv", "test")
+    other = folder / beside
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("a,b\n1,2\n")
+    assert opened(folder)[1] == EXPECTED
+
+
+def test_a_link_is_read_by_its_own_name(tmp_path: Path) -> None:
+    """The Hub's cache and DVC keep files under names without a suffix."""
+    (tmp_path / "blobs").mkdir()
+    written(tmp_path / "blobs", ".csv", "3f0a").rename(tmp_path / "blobs" / "3f0a")
+    (tmp_path / "test.csv").symlink_to(tmp_path / "blobs" / "3f0a")
+    ref, samples = opened(tmp_path / "test.csv")
+    assert samples == EXPECTED
+    assert ref.image_roots == (str(tmp_path),)
+
+
+def test_a_data_set_is_the_same_from_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path names the job, and another process must find it."""
+    path = written(tmp_path, ".csv")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    names = [str(path), "../data.csv", "../sub/../data.csv"]
+    assert {resolve(RunConfig(dataset=name)).dataset for name in names} == {str(path.resolve())}
+
+
+def test_a_suffix_may_be_written_large(tmp_path: Path) -> None:
+    """As old Windows programs do."""
+    path = written(tmp_path, ".csv").rename(tmp_path / "DATA.CSV")
+    assert opened(path)[1] == EXPECTED
+
+
+def test_rows_read_one_way_or_another_are_the_same(tmp_path: Path) -> None:
+    """Slices of any size, from any row."""
+    rows = [{"id": str(n), "input_query": f"q{n}"} for n in range(25)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ref = resolve(RunConfig(dataset=str(path), split="test[5:]", limit=17))
+    reader = Reader(ref)
+    whole = reader.samples(range(ref.rows))
+    assert [(s.row, s.id) for s in whole] == [(n, str(n + 5)) for n in range(17)]
+    assert reader.samples(range(3, 9)) == whole[3:9]
+    assert reader.samples(range(0)) == []
+    assert [row for span in reader.spans() for row in span] == list(range(17))
+
+
+def test_cells_that_are_no_text_become_text(tmp_path: Path) -> None:
+    """Numbers as they are written, nothing for nothing, JSON for a structure."""
+    frame = pd.DataFrame(
+        {"id": [1, 2, 3], "input_query": [["a", "한"], None, ["b"]], "score": [1.5, None, 2.0], "when": pd.Timestamp(0)}
+    )
+    frame.to_parquet(tmp_path / "d.parquet")
+    path = tmp_path / "d.parquet"
+    assert opened(path)[1] == [("1", '["a", "한"]'), ("2", ""), ("3", '["b"]')]
+    assert [text for _, text in opened(path, text_column="score")[1]] == ["1.5", "", "2.0"]
+    assert opened(path, text_column="when")[1][0] == ("1", "1970-01-01 00:00:00")
+
+
+def test_without_an_id_column_the_row_number_is_the_id(tmp_path: Path) -> None:
+    """That of the split as read; a column that was asked for by name must be there."""
+    (tmp_path / "d.csv").write_text("input_query\na\nb\n")
+    assert opened(tmp_path / "d.csv")[1] == [("0", "a"), ("1", "b")]
+    assert opened(tmp_path / "d.csv", id_column="")[1] == [("0", "a"), ("1", "b")]
+    with pytest.raises(InputError, match="id_column='key'"):
+        opened(tmp_path / "d.csv", id_column="key")
+
+
+def test_an_image_path_is_read_from_beside_the_data_file(tmp_path: Path) -> None:
+    """And never from elsewhere."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".env").write_text("GOOGLE_API_KEY=secret")
+    (tmp_path / "data" / "a.png").write_bytes(b"bytes of a")
+    rows = [{"input_query": "q", "image_path": path} for path in ("a.png", None, "", "../.env", str(tmp_path / ".env"))]
+    path = tmp_path / "data" / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reader = Reader(resolve(RunConfig(dataset=str(path))))
+    assert [reader.image(row) for row in range(3)] == [b"bytes of a", None, None]
+    for row in (3, 4):
+        with pytest.raises(ImageError, match="leads out of the data folder"):
+            reader.image(row)
+
+
+def test_a_changed_image_or_text_makes_another_sample_key(tmp_path: Path) -> None:
+    """Under the same file name too; a sample without its image is another one."""
+    generation = GenerateConfig(model="m")
+    path = tmp_path / "d.jsonl"
+
+    def key(text: str, image: bytes | None) -> str:
+        path.write_text(json.dumps({"input_query": text, "image_path": "a.png"}) + "\n")
+        (tmp_path / "a.png").unlink(missing_ok=True)
+        if image is not None:
+            (tmp_path / "a.png").write_bytes(image)
+        open_reader.cache_clear()
+        ((found, _),) = sample_keys(resolve(RunConfig(dataset=str(path))), generation)
+        return found
+
+    asked: list[tuple[str, bytes | None]] = [("a", b"1"), ("a", b"2"), ("b", b"1"), ("a", None)]
+    keys = [key(*question) for question in asked]
+    assert len(set(keys)) == 4
+    assert [key(*question) for question in asked] == keys
+
+
+def test_keys_of_samples_with_images_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    """Although many threads read them."""
+    rows = [{"id": str(n), "input_query": f"q{n}", "image_path": "gone.png"} for n in range(2 * SLICE + 1)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = list(sample_keys(resolve(RunConfig(dataset=str(path))), GenerateConfig(model="m")))
+    assert [sample_id for _, sample_id in found] == [row["id"] for row in rows]
+    assert len({key for key, _ in found}) == len(rows)

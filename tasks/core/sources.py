@@ -12,6 +12,7 @@ from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features, Json, ReadInstruction, Value
 from datasets.packaged_modules.csv.csv import Csv as CsvBuilder
 from datasets.packaged_modules.json.json import Json as JsonBuilder
@@ -134,7 +135,7 @@ def _load_file(path: Path, split: str) -> Dataset:
     builder = BUILDERS.get(path.suffix.lower())
     if builder is None:
         raise InputError(f"{path} is not one of {', '.join(BUILDERS)}; convert it or pass a folder")
-    if path.stat().st_size == 0:
+    if path.stat().st_size == 0 or (builder == "parquet" and pq.read_metadata(path).num_rows == 0):
         return Dataset.from_dict({})
     files = {split.split("[")[0]: str(path)}
     options = _text_columns(path) if builder == "csv" else {}
