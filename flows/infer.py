@@ -14,10 +14,13 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from dotenv import find_dotenv, load_dotenv
 from prefect import State, flow, get_run_logger, runtime
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
 from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 from prefect.utilities.annotations import quote
 
@@ -60,7 +63,7 @@ def infer(**parameters: Any) -> State[Any]:
     try:
         config = effective(checked(parameters))
         with _api_of(config):
-            return _retried(_infer(config))
+            return _put_off(_retried(_infer(config)))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
 
@@ -71,6 +74,16 @@ def _retried(state: State[Any]) -> State[Any]:
     run = context.flow_run if context else None
     if run and state.name == "Incomplete" and run.run_count <= (run.empirical_policy.retries or 0):
         raise RunIncomplete(state.message)
+    return state
+
+
+def _put_off(state: State[Any]) -> State[Any]:
+    """`state`, or where the run is to go on later, the end of this process: Prefect knows no returned state like it."""
+    if state.is_scheduled():
+        with get_client(sync_client=True) as client:
+            set_state = client.set_flow_run_state(UUID(runtime.flow_run.id), state).state
+        get_run_logger().warning(state.message)
+        raise Pause(state.message, state=set_state)
     return state
 
 

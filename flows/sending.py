@@ -102,11 +102,11 @@ def _leave() -> None:
 def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
     future.wait()
     state = future.state
-    value = state.result(raise_on_failure=False)
+    value = state.result(raise_on_failure=False) if state.is_final() else None  # the cluster has lost it
     try:
         results = unpack(value)
     except Damaged:  # an exception, or nothing: the chunk never started or failed
-        if state.is_failed() or state.is_crashed():
+        if state.is_failed() or state.is_crashed() or not state.is_final():
             sent.failures.append(f"{state.name}: {state.message}")
         return []
     sent.results += results

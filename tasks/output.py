@@ -65,7 +65,7 @@ def report(name: str, model: str, results: Mapping[int, RowResult], path: Path) 
 
 def write_csv(path: Path, frames: Iterable[pd.DataFrame]) -> None:
     """UTF-8 with a header; replaces `path` only when it is complete and on disk."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".infer-")
     draft = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

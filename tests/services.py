@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
-BOOT_SECONDS = 120.0
+_PRELOAD = ["--preload", "tasks.inference"]  # else the first chunk is what pays for the import
 
 
 def free_port() -> int:
@@ -155,3 +155,36 @@ def start_s3(services: Services) -> str:
     request = urllib.request.Request(f"{endpoint}/results", method="PUT", headers={"Host": f"127.0.0.1:{port}"})
     with urllib.request.urlopen(request):
         return endpoint
+
+
+def start_dask(services: Services, env: dict[str, str]) -> str:
+    """A scheduler with two worker processes; returns its address."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", *_PRELOAD]
+    services.start("dask", [*dask, *scheduler], env)
+    workers = [
+        "worker",
+        address,
+        "--nworkers",
+        "2",
+        "--nthreads",
+        "3",
+        "--no-dashboard",
+        *_PRELOAD,
+        "--local-directory",
+    ]
+    services.start("dask-workers", [*dask, *workers, services.folder / "dask"], env)
+    return address
+
+
+def start_ray(services: Services, env: dict[str, str]) -> str:
+    """A head that runs two processes; returns its address."""
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="ray-"))  # a short path: sockets lie in it
+    services.removed.append(folder)
+    head = ["--head", "--block", "--port", str(port), "--node-ip-address", "127.0.0.1", "--num-cpus", "2"]
+    rest = ["--include-dashboard", "false", "--disable-usage-stats", "--temp-dir", folder]
+    patience = {"RAY_raylet_start_wait_time_s": "120"}
+    services.start("ray", [BIN / "ray", "start", *head, *rest], env | patience)
+    return f"127.0.0.1:{port}"

@@ -17,6 +17,10 @@ from tasks.core.errors import InputError
 from tasks.core.records import Kind
 
 
+def config(**parameters: Any) -> RunConfig:
+    return RunConfig(**parameters)
+
+
 def test_every_flag_is_a_parameter_of_the_flow_with_its_bounds_and_description() -> None:
     """The form in the UI is drawn from this schema."""
     properties = infer.parameters.properties
@@ -34,13 +38,13 @@ def test_the_flow_refuses_what_is_out_of_bounds() -> None:
 
 def test_flags_become_a_config() -> None:
     """With the defaults for what is not said."""
-    config = parse(
+    asked = parse(
         ["--dataset", "d", "--limit", "5", "--resume", "--generation-config", '{"topK": 1}', "--image-column", ""]
     )
-    assert (config.dataset, config.limit, config.resume, config.generation_config) == ("d", 5, True, {"topK": 1})
-    assert config.image_column is None
+    assert (asked.dataset, asked.limit, asked.resume, asked.generation_config) == ("d", 5, True, {"topK": 1})
+    assert asked.image_column is None
     assert parse(["--retry-errors", "blocked, truncated"]).retry_errors == [Kind.BLOCKED, Kind.TRUNCATED]
-    assert parse([]) == RunConfig()
+    assert parse([]) == config()
 
 
 @pytest.mark.parametrize(
@@ -75,10 +79,10 @@ def test_help_names_every_flag_and_the_exit_codes(capsys: pytest.CaptureFixture[
 
 def test_the_command_that_resumes_says_what_was_said() -> None:
     """It can be pasted into a shell."""
-    config = parse(
+    asked = parse(
         ["--dataset", "my data.csv", "--generation-config", '{"temperature": 0}', "--retry-errors", "blocked"]
     )
-    assert resume_command(config) == (
+    assert resume_command(asked) == (
         "python flows/infer.py --dataset 'my data.csv' --generation-config '{\"temperature\": 0}'"
         " --retry-errors blocked --resume"
     )
@@ -112,10 +116,10 @@ CONFIGS = st.fixed_dictionaries(
 @given(CONFIGS)
 def test_the_command_that_resumes_is_understood_as_it_was_meant(parameters: dict[str, Any]) -> None:
     """By a shell and by the parser: a column that is not wanted, a text that looks like a flag."""
-    config = RunConfig(**parameters)
-    program, script, *flags = shlex.split(resume_command(config))
+    asked = config(**parameters)
+    program, script, *flags = shlex.split(resume_command(asked))
     assert (program, script) == ("python", "flows/infer.py")
-    assert parse(flags) == config.model_copy(update={"resume": True})
+    assert parse(flags) == asked.model_copy(update={"resume": True})
 
 
 @pytest.mark.parametrize(
@@ -156,22 +160,22 @@ def test_an_unknown_parameter_is_refused() -> None:
 def test_a_config_does_not_change() -> None:
     """It travels between machines and names a checkpoint."""
     with pytest.raises(ValidationError):
-        RunConfig().limit = 3  # type: ignore[misc]
+        config().limit = 3
 
 
 def test_what_changes_answers_changes_the_fingerprint_and_nothing_else_does() -> None:
     """The order of generation settings is no difference."""
-    config = RunConfig(generation_config={"topK": 1, "temperature": 0}, system_instruction="s")
-    same = RunConfig(generation_config={"temperature": 0, "topK": 1}, system_instruction="s", max_concurrent=99, rpm=7)
-    assert config.generation.fingerprint == same.generation.fingerprint
+    asked = config(generation_config={"topK": 1, "temperature": 0}, system_instruction="s")
+    same = config(generation_config={"temperature": 0, "topK": 1}, system_instruction="s", max_concurrent=99, rpm=7)
+    assert asked.generation.fingerprint == same.generation.fingerprint
     others = [
-        RunConfig(),
-        RunConfig(model="m"),
-        RunConfig(system_instruction="s"),
-        RunConfig(generation_config={"topK": 1}),
-        RunConfig(generation_config={"topK": 2}),
+        config(),
+        config(model="m"),
+        config(system_instruction="s"),
+        config(generation_config={"topK": 1}),
+        config(generation_config={"topK": 2}),
     ]
-    assert len({other.generation.fingerprint for other in [config, *others]}) == 6
+    assert len({other.generation.fingerprint for other in [asked, *others]}) == 6
     assert set(LimitsConfig.model_fields).isdisjoint(GenerateConfig.model_fields)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -166,10 +167,14 @@ def test_a_csv_can_be_read_by_those_who_may_read_other_files(tmp_path: Path) -> 
     assert path.stat().st_mode == plain.stat().st_mode
 
 
+def config(**parameters: Any) -> RunConfig:
+    return RunConfig(**parameters)
+
+
 def data_set(folder: Path, ids: list[str]) -> DatasetRef:
     path = folder / "data.jsonl"
     path.write_text("".join(json.dumps({"id": i, "input_query": f"q{n}"}) + "\n" for n, i in enumerate(ids)))
-    return resolve(RunConfig(dataset=str(path)))
+    return resolve(config(dataset=str(path)))
 
 
 def results(kinds: list[Kind]) -> dict[int, RowResult]:
@@ -224,6 +229,9 @@ def test_something_else_under_the_name_of_the_csv_is_replaced(tmp_path: Path, ju
 
 
 def test_a_name_that_is_too_long_for_a_file_is_found_out_first(tmp_path: Path) -> None:
-    """A long sum of slices makes a long name."""
+    """A long sum of slices makes a long name; one that just fits can be written."""
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(csv_path(str(tmp_path), "m", "test[:10]+" * 30))
+    longest = tmp_path / ("x" * 251 + ".csv")
+    check_writable(longest)
+    write_csv(longest, [])

@@ -33,8 +33,12 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf-cache")
 
 
+def config(**parameters: Any) -> RunConfig:
+    return RunConfig(**parameters)
+
+
 def opened(dataset: str | Path, **parameters: Any) -> tuple[DatasetRef, list[tuple[str, str]]]:
-    ref = resolve(RunConfig(dataset=str(dataset), **parameters))
+    ref = resolve(config(dataset=str(dataset), **parameters))
     return ref, [(sample.id, sample.text) for sample in Reader(ref).samples(range(ref.rows))]
 
 
@@ -94,7 +98,7 @@ def test_an_image_folder_is_read_with_its_metadata(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     Pillow.new("RGB", (8, 8), "red").save(folder / "a.png")
     (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "input_query": "what colour?"}))
-    ref = resolve(RunConfig(dataset=str(tmp_path / "set"), image_column="image"))
+    ref = resolve(config(dataset=str(tmp_path / "set"), image_column="image"))
     reader = Reader(ref)
     assert reader.samples(range(1))[0].text == "what colour?"
     assert reader.samples(range(1))[0].id == "0"
@@ -113,7 +117,7 @@ def test_images_inside_parquet_are_read_as_they_were_stored(tmp_path: Path) -> N
     ]
     datasets.Dataset.from_list(rows, features=feature).to_parquet(tmp_path / "image.parquet")
     for name in ("raw", "image"):
-        ref = resolve(RunConfig(dataset=str(tmp_path / f"{name}.parquet")))
+        ref = resolve(config(dataset=str(tmp_path / f"{name}.parquet")))
         assert Reader(ref).image(0) == buffer.getvalue()
     with pytest.raises(ImageError, match="leads out of the data folder"):
         Reader(ref).image(1)
@@ -178,9 +182,9 @@ def test_an_empty_split_has_no_rows(tmp_path_factory: pytest.TempPathFactory) ->
 )
 def test_a_mistake_is_one_line(tmp_path: Path, parameters: dict[str, Any], line: str) -> None:
     """What, the actual value, and the way out; no network is asked about a local path."""
-    config = {"dataset": str(written(tmp_path, ".csv")), **parameters}
+    given = {"dataset": str(written(tmp_path, ".csv")), **parameters}
     with pytest.raises(InputError) as caught:
-        resolve(RunConfig(**config))
+        resolve(config(**given))
     assert line in caught.value.line
     assert "\n" not in caught.value.line
 
@@ -205,7 +209,7 @@ def test_data_that_cannot_be_read_is_one_line_and_nothing_else(
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        resolve(RunConfig(dataset=str(path if path.stem == "a" else tmp_path)))
+        resolve(config(dataset=str(path if path.stem == "a" else tmp_path)))
     assert str(tmp_path) in caught.value.line
     assert "\n" not in caught.value.line
     assert caplog.records == []
@@ -216,10 +220,10 @@ def test_a_broken_file_says_where(tmp_path: Path) -> None:
     """The reader's own words, without its traceback."""
     (tmp_path / "bad.jsonl").write_text('{"id": 1, "input_query": "x"}\n{"id"\n')
     with pytest.raises(InputError, match=r"cannot be read: .*JSON"):
-        resolve(RunConfig(dataset=str(tmp_path / "bad.jsonl")))
+        resolve(config(dataset=str(tmp_path / "bad.jsonl")))
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(InputError, match=r"is not one of \.csv, \.json, \.jsonl, \.parquet"):
-        resolve(RunConfig(dataset=str(tmp_path / "notes.txt")))
+        resolve(config(dataset=str(tmp_path / "notes.txt")))
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -354,7 +358,7 @@ def test_a_data_set_is_the_same_from_every_working_directory(tmp_path: Path, mon
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
     names = [str(path), "../data.csv", "../sub/../data.csv"]
-    assert {resolve(RunConfig(dataset=name)).dataset for name in names} == {str(path.resolve())}
+    assert {resolve(config(dataset=name)).dataset for name in names} == {str(path.resolve())}
 
 
 def test_a_suffix_may_be_written_large(tmp_path: Path) -> None:
@@ -368,7 +372,7 @@ def test_rows_read_one_way_or_another_are_the_same(tmp_path: Path) -> None:
     rows = [{"id": str(n), "input_query": f"q{n}"} for n in range(25)]
     path = tmp_path / "d.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ref = resolve(RunConfig(dataset=str(path), split="test[5:]", limit=17))
+    ref = resolve(config(dataset=str(path), split="test[5:]", limit=17))
     reader = Reader(ref)
     whole = reader.samples(range(ref.rows))
     assert [(s.row, s.id) for s in whole] == [(n, str(n + 5)) for n in range(17)]
@@ -406,7 +410,7 @@ def test_an_image_path_is_read_from_beside_the_data_file(tmp_path: Path) -> None
     rows = [{"input_query": "q", "image_path": path} for path in ("a.png", None, "", "../.env", str(tmp_path / ".env"))]
     path = tmp_path / "data" / "d.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    reader = Reader(resolve(RunConfig(dataset=str(path))))
+    reader = Reader(resolve(config(dataset=str(path))))
     assert [reader.image(row) for row in range(3)] == [b"bytes of a", None, None]
     for row in (3, 4):
         with pytest.raises(ImageError, match="leads out of the data folder"):
@@ -424,7 +428,7 @@ def test_a_changed_image_or_text_makes_another_sample_key(tmp_path: Path) -> Non
         if image is not None:
             (tmp_path / "a.png").write_bytes(image)
         open_reader.cache_clear()
-        ((found, _),) = sample_keys(resolve(RunConfig(dataset=str(path))), generation)
+        ((found, _),) = sample_keys(resolve(config(dataset=str(path))), generation)
         return found
 
     asked: list[tuple[str, bytes | None]] = [("a", b"1"), ("a", b"2"), ("b", b"1"), ("a", None)]
@@ -438,6 +442,6 @@ def test_keys_of_samples_with_images_come_in_the_order_of_the_rows(tmp_path: Pat
     rows = [{"id": str(n), "input_query": f"q{n}", "image_path": "gone.png"} for n in range(2 * SLICE + 1)]
     path = tmp_path / "d.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = list(sample_keys(resolve(RunConfig(dataset=str(path))), GenerateConfig(model="m")))
+    found = list(sample_keys(resolve(config(dataset=str(path))), GenerateConfig(model="m")))
     assert [sample_id for _, sample_id in found] == [row["id"] for row in rows]
     assert len({key for key, _ in found}) == len(rows)

@@ -292,6 +292,18 @@ async def test_a_slow_request_does_not_keep_answers_of_others_from_being_counted
     assert asking.done()
 
 
+async def test_an_answer_that_comes_after_its_minute_changes_nothing() -> None:
+    """Its request has left the window: what it took is no longer anybody's share."""
+    bench = Bench(max_concurrent=4, tpm=100)
+    await bench.ask(1, tokens=50)
+    await bench.clock.advance(61)
+    bench.throttle.release(bench.slots.pop(), 90)
+    for tokens in (60, 40):
+        asking = asyncio.create_task(bench.request(0, tokens))
+        await settle()
+        assert asking.done()
+
+
 REQUESTS = st.lists(
     st.tuples(st.integers(1, 60), st.integers(0, 200), st.integers(0, 200)), min_size=1, max_size=25
 )  # tokens, then quarters of a second until it leaves, and until its answer
