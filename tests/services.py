@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def wait_until(true: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
     """What `true` returns once it is true."""
     deadline = time.monotonic() + seconds
     while not (value := true()):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.core.checkpoint import (
@@ -24,6 +24,8 @@ from tasks.core.checkpoint import (
 )
 from tasks.core.config import GenerateConfig
 from tasks.core.records import Kind, RowResult
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
 JOB = "job"
 TORN = object()
@@ -198,6 +200,7 @@ RESULTS = st.builds(
 )
 
 
+@PATIENT
 @given(st.lists(RESULTS, max_size=5))
 def test_any_result_survives_as_json_text(kept: list[RowResult]) -> None:
     """Whatever the model said."""

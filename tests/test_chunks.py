@@ -2,11 +2,13 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.core.chunks import Chunk, Plan, Reason, cut, plan_fresh, plan_resume
 from tasks.core.records import Kind, RowResult
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
 KINDS = st.sampled_from([Kind.ANSWERED, Kind.BLOCKED, Kind.TRUNCATED, Kind.TIMEOUT, Kind.SERVER_ERROR])
 KEYS = st.sampled_from("abcdefgh")  # few, so that samples repeat
@@ -19,6 +21,7 @@ def rows_of(plan: Plan) -> list[int]:
     return [row for chunk in plan.chunks for span in chunk.spans for row in span]
 
 
+@PATIENT
 @given(SAMPLES, RESULTS, st.integers(1, 12), st.sets(KINDS))
 def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
     samples: list[tuple[str, str]], results: list[RowResult], save_every: int, retry: set[Kind]
@@ -43,6 +46,7 @@ def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
         assert result.kind not in retry
 
 
+@PATIENT
 @given(st.integers(0, 200), st.integers(1, 50))
 def test_a_fresh_plan_sends_every_row_once(rows: int, save_every: int) -> None:
     """In order, `save_every` to a chunk."""
@@ -51,6 +55,7 @@ def test_a_fresh_plan_sends_every_row_once(rows: int, save_every: int) -> None:
     assert [chunk.number for chunk in plan.chunks] == list(range(len(plan.chunks)))
 
 
+@PATIENT
 @given(st.sets(st.integers(0, 100)), st.integers(1, 20))
 def test_spans_say_exactly_the_rows(rows: set[int], save_every: int) -> None:
     """Gaps are kept, neighbours are joined."""
@@ -110,6 +115,7 @@ def edited(data: list[str], edits: list[tuple[str, int, str]]) -> list[str]:
     return data
 
 
+@PATIENT
 @given(
     st.lists(KEYS, max_size=20),
     st.lists(st.tuples(EDITS, st.integers(1, 7), st.integers(0, 9), st.sets(st.integers(0, 30))), max_size=6),
@@ -141,6 +147,7 @@ def test_no_answer_is_paid_for_twice_over_any_history(
     assert len(last.reused) == (Counter(data) & paid).total()
 
 
+@PATIENT
 @given(RESULTS)
 def test_the_order_of_the_data_does_not_change_how_much_is_reused(results: list[RowResult]) -> None:
     """Rows are recognised by what they ask, not by where they stand."""

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel, Field, ValidationError
@@ -15,6 +15,8 @@ from tasks.core.command_line import parse, resume_command
 from tasks.core.config import GenerateConfig, LimitsConfig, RunConfig, takes
 from tasks.core.errors import InputError
 from tasks.core.records import Kind
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
 
 def config(**parameters: Any) -> RunConfig:
@@ -113,6 +115,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
+@PATIENT
 @given(CONFIGS)
 def test_the_command_that_resumes_is_understood_as_it_was_meant(parameters: dict[str, Any]) -> None:
     """By a shell and by the parser: a column that is not wanted, a text that looks like a flag."""

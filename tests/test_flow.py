@@ -372,3 +372,29 @@ def test_a_rerun_that_has_nothing_of_its_own_does_not_take_up_an_older_run(
     state = infer.with_options(retries=1, retry_delay_seconds=0)(dataset=data, max_concurrent=10, return_state=True)
     assert state.name == "Incomplete"
     assert emulator.stats.answers == 4
+
+
+def test_a_failed_run_set_to_retry_on_the_server_sends_only_what_was_open(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """As the UI's Retry does it: the same flow run, the same parameters, its second go."""
+    from prefect import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import AwaitingRetry
+
+    from flows.infer import infer
+
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [5-9]$")])
+    failed = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(10)), save_every=4, max_attempts=1)
+    assert failed.name == "Incomplete"
+    emulator.set_rules([])
+    flow_run_id = failed.state_details.flow_run_id
+    assert flow_run_id
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run_id, AwaitingRetry())
+        again = run_flow(infer, flow_run=client.read_flow_run(flow_run_id), return_type="state")
+        assert client.read_flow_run(flow_run_id).run_count == 2
+    assert again.is_completed()  # type: ignore[union-attr]
+    assert emulator.stats.answers == 10
+    assert emulator.stats.answered_more_than_once == {}
+    assert len(read_csv()) == 10

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.core.config import RunConfig
@@ -17,6 +17,8 @@ from tasks.core.errors import InputError
 from tasks.core.records import Kind, RowResult, Sample
 from tasks.core.sources import DatasetRef, resolve
 from tasks.output import COLUMNS, _line, _quoting, assemble_csv, check_writable, csv_path, write_csv
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
 NASTY = [
     "plain",
@@ -121,6 +123,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv")
 
 
+@PATIENT
 @given(lines=st.lists(st.tuples(WRITABLE, WRITABLE, WRITABLE), max_size=6), slice_size=st.integers(1, 3))
 def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str]], slice_size: int) -> None:
     """Ids, prompts and answers of every kind, written in slices of any size."""
