@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.emulator import UNAVAILABLE, Emulator, Limits, LogNormal, answer_to
-from tasks.core.quota import quota_returns
+from tasks.core.quota import PACIFIC, quota_returns
 from tests.services import (
     BIN,
     Services,
@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[1]
 CHUNKS_AT_ONCE = 6  # the limit on the tag, over all runs
 SAVE_EVERY = 4
+KILLED_AT_ONCE = 4  # chunks of a run with max_concurrent 1: some slots are left while a dead run's leases run out
 BLOCK = "remote-file-system/gemini-infer"
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
@@ -285,13 +286,27 @@ def test_a_cancelled_run_keeps_its_answers_and_frees_its_slots(
     assert paid_twice(gemini) == 0
 
 
+def test_every_night_is_scheduled(production: Production) -> None:
+    """The server makes runs of its own, a quarter past midnight Pacific, and they resume."""
+
+    def scheduled() -> Any:
+        body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+        runs = production.client.request("POST", "/flow_runs/filter", json=body).json()
+        return [run for run in runs if run["auto_scheduled"]]
+
+    run = wait_until(scheduled, "a scheduled run")[0]
+    night = datetime.fromisoformat(run["expected_start_time"]).astimezone(PACIFIC)
+    assert (night.hour, night.minute) == (0, 15)
+    assert run["parameters"]["resume"] is True
+
+
 @pytest.fixture(scope="module")
 def killed(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     """A run whose machine was lost. The state is set as the automation of bootstrap.py and then Retry would."""
     folder, rows = tmp_path_factory.mktemp("killed"), 60
     with Emulator(latency=LogNormal(0.2, 0.5)).in_thread() as emulator:
-        run = production.run(emulator, **data_of(folder, rows) | {"save_every": 10}, max_concurrent=1)
-        wait_until(lambda: emulator.stats.answers >= 12, "answers")
+        run = production.run(emulator, **data_of(folder, rows), max_concurrent=1)
+        wait_until(lambda: emulator.stats.answers >= 24, "answers")
         production.kill_the_machine_at_work()
         answered = emulator.stats.answers
         taken = production.slots_taken()
@@ -304,8 +319,9 @@ def test_a_killed_machine_s_run_is_taken_up_by_another(production: Production, k
     """kill -9 of worker and flow run: another worker finds the answers in the shared result storage."""
     assert production.end_of(killed.run).state_name == "Completed"
     assert_whole(killed.folder, killed.rows)
-    assert killed.answered >= 10
-    assert paid_twice(killed.emulator) <= 10  # what the chunk in flight had not saved
+    in_flight = SAVE_EVERY * KILLED_AT_ONCE
+    assert killed.answered > in_flight
+    assert paid_twice(killed.emulator) <= in_flight
 
 
 def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(

@@ -8,6 +8,7 @@ import inspect
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -24,7 +25,7 @@ class GenerateConfig(BaseModel):
     system_instruction: str | None = None
     generation_config: dict[str, Any] = {}
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits; equal for settings that ask for the same answers."""
         text = json.dumps(self.model_dump(), sort_keys=True)

@@ -18,6 +18,7 @@ from tasks.core.records import Image
 
 # Gemini's limit is 100 MB for the encoded request; base64 takes a third more than the bytes.
 MAX_BYTES = 70_000_000
+LONGEST_PATH = 4096  # Linux's PATH_MAX; a longer text is no path, and asking the file system about it is slow
 SHOWN_CHARS = 200  # of a path in a message: a cell may hold a whole image as base64
 SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 # Formats with a signature worth the name, and none that runs another program (as EPS does).
@@ -64,7 +65,7 @@ def to_image(data: bytes) -> Image:
 
 def _read_path(text: str, roots: Sequence[str]) -> bytes:
     shown = repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
-    if "://" in text or "::" in text or "\0" in text:
+    if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
         raise ImageError(f"{shown} is not a path in the data folder")
     path = Path(roots[0], text)
     try:

@@ -18,6 +18,7 @@ type Sleep = Callable[[float], Awaitable[object]]
 
 WINDOW_SECONDS = 60.0
 GROWTH = 0.1  # of the limit, for every limit's worth of answers: 10 % a round trip
+QUIET_SECONDS, QUIET_GROWTH = 5.0, 1.0  # without a 429: far below the quota, so the limit doubles in a round trip
 SHRINK_LEAST, SHRINK_MOST = 0.9, 0.5
 CALM_SECONDS = 10.0  # without a server error before the limit grows again
 
@@ -53,6 +54,7 @@ class Throttle:
         self._moved = asyncio.Event()  # something the first in line waits for has changed
         self._paused_until = 0.0
         self._shrunk_at = float("-inf")
+        self._refused_at = float("-inf")
         self._grows_after = float("-inf")
         self._answered = self._refused = 0  # since the limit last shrank
         self._sent: deque[Slot] = deque()  # within the last minute
@@ -108,8 +110,10 @@ class Throttle:
         """The API gave an answer: grow, if the limit is what holds the run back."""
         self._answered += 1
         in_use = self.in_flight >= int(self.limit) and self._turn.locked()
-        if in_use and self._clock() >= self._grows_after:
-            step = max(1.0, GROWTH * self.limit) / self.limit
+        now = self._clock()
+        if in_use and now >= self._grows_after:
+            growth = QUIET_GROWTH if now - self._refused_at > QUIET_SECONDS else GROWTH
+            step = max(1.0, growth * self.limit) / self.limit
             self._set_limit(min(self.limit + step, float(self._limits.max_concurrent)))
 
     def failed(self) -> None:
@@ -118,7 +122,7 @@ class Throttle:
 
     def rate_limited(self, slot: Slot, retry_delay_seconds: float | None) -> None:
         """The API said "slow down": obey its delay, and shrink once for all requests of the same burst."""
-        now = self._clock()
+        now = self._refused_at = self._clock()
         self._refused += 1
         if retry_delay_seconds is not None:
             self._paused_until = max(self._paused_until, now + retry_delay_seconds)
