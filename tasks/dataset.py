@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import datasets
@@ -19,6 +20,7 @@ from tasks.core.records import Sample
 from tasks.core.sources import DatasetRef, load, resolve
 
 SLICE = 1000  # rows read at once where all rows are read
+_opening = Lock()
 
 
 @task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
@@ -67,9 +69,14 @@ class Reader:
             yield range(start, min(start + SLICE, self._ref.rows))
 
 
-@lru_cache(maxsize=4)
 def open_reader(ref: DatasetRef) -> Reader:
-    """The Reader of `ref`, opened once a process."""
+    """The Reader of `ref`, opened once a process: two threads that open one at a time get in each other's way."""
+    with _opening:
+        return _open_reader(ref)
+
+
+@lru_cache(maxsize=4)
+def _open_reader(ref: DatasetRef) -> Reader:
     return Reader(ref)
 
 

@@ -31,7 +31,7 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = 180.0) -> An
     deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
-        time.sleep(0.1)
+        time.sleep(0.25)
     return value
 
 

@@ -19,7 +19,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.emulator import UNAVAILABLE, Emulator, Limits, LogNormal, answer_to
+from deployments.emulator import UNAVAILABLE, Constant, Emulator, Limits, LogNormal, Stats, answer_to
 from tasks.core.quota import PACIFIC, quota_returns
 from tests.services import (
     BIN,
@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[1]
 CHUNKS_AT_ONCE = 6  # the limit on the tag, over all runs
 SAVE_EVERY = 4
+ROWS = 24  # of each of two runs at once
 KILLED_AT_ONCE = 4  # chunks of a run with max_concurrent 1: some slots are left while a dead run's leases run out
 BLOCK = "remote-file-system/gemini-infer"
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
@@ -153,6 +154,15 @@ def gemini() -> Iterator[Emulator]:
 
 
 @dataclass(frozen=True)
+class TwoRuns:
+    """Two flow runs that ran at once, and what the API saw of both."""
+
+    runs: list[FlowRun]
+    folders: list[Path]
+    stats: Stats
+
+
+@dataclass(frozen=True)
 class Killed:
     """A run whose machine was lost, and what stood at that moment."""
 
@@ -202,39 +212,42 @@ def paid_twice(emulator: Emulator) -> int:
     return emulator.stats.answers - emulator.stats.distinct_answered
 
 
-def test_the_limit_on_the_tag_holds_over_two_runs(production: Production, gemini: Emulator, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def two_runs(production: Production, tmp_path_factory: pytest.TempPathFactory) -> TwoRuns:
+    """One row a chunk, a second a row: rows in flight are chunks in flight, and each run alone could fill the limit."""
+    folders = [tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("run")]
+    with Emulator(latency=Constant(1.0)).in_thread() as emulator:
+        runs = []
+        for folder, deployment in zip(folders, ("on-demand", "nightly"), strict=True):
+            given = data_of(folder, ROWS) | {"save_every": 1, "max_concurrent": CHUNKS_AT_ONCE}
+            runs.append(production.run(emulator, deployment, **given))
+        return TwoRuns([production.end_of(run) for run in runs], folders, emulator.stats)
+
+
+def test_the_limit_on_the_tag_holds_over_two_runs(production: Production, two_runs: TwoRuns) -> None:
     """Two flow runs at once never have more chunks in flight than the server allows; both complete."""
-    folders = [tmp_path / "a", tmp_path / "b"]
-    runs = []
-    for folder, deployment in zip(folders, ("on-demand", "nightly"), strict=True):
-        folder.mkdir()
-        # one row at a time in a chunk: rows in flight are chunks in flight
-        given = data_of(folder, 24) | {"save_every": 1, "max_concurrent": CHUNKS_AT_ONCE}
-        runs.append(production.run(gemini, deployment, **given))
-    ended = [production.end_of(run) for run in runs]
-
-    assert [run.state_name for run in ended] == ["Completed", "Completed"], production.services.log("worker-one")
-    for folder in folders:
-        assert_whole(folder, 24)
-    assert gemini.stats.peak_in_flight == CHUNKS_AT_ONCE
-    spans = [(run.start_time, run.end_time) for run in ended]
-    assert max(start for start, _ in spans) < min(stop for _, stop in spans), "the runs did not overlap"
+    runs = two_runs.runs
+    assert [run.state_name for run in runs] == ["Completed", "Completed"], production.services.log("worker-one")
+    for folder in two_runs.folders:
+        assert_whole(folder, ROWS)
+    assert two_runs.stats.peak_in_flight == CHUNKS_AT_ONCE
+    starts, ends = [run.start_time for run in runs], [run.end_time for run in runs]
+    assert max(start for start in starts if start) < min(end for end in ends if end), "the runs did not overlap"
 
 
-def test_a_run_is_easy_to_follow(production: Production, gemini: Emulator, tmp_path: Path) -> None:
+def test_a_run_is_easy_to_follow(production: Production, two_runs: TwoRuns) -> None:
     """Names that say data set, model and chunk; progress, outcomes and errors, and the CSV as artifacts."""
-    run = production.end_of(production.run(gemini, **data_of(tmp_path, 10)))
-
+    run, folder = two_runs.runs[0], two_runs.folders[0]
     assert run.name == "d.jsonl test gemini-2.5-flash"
     body = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
     names = {task["name"] for task in production.client.request("POST", "/task_runs/filter", json=body).json()}
-    assert {"infer-chunk 0 (rows 0-3)", "infer-chunk 2 (rows 8-9)"} <= names
+    assert {"infer-chunk 0 (row 0)", f"infer-chunk {ROWS - 1} (row {ROWS - 1})"} <= names
     made = production.artifacts(run.id)
     assert made["infer-progress"]["data"] == 100
-    assert "| answered | 10 | 100.0% |" in made["infer-summary"]["data"]
-    assert f"file://{tmp_path}/result/gemini-2.5-flash_test_result.csv" in made["infer-csv"]["data"]
+    assert f"| answered | {ROWS} | 100.0% |" in made["infer-summary"]["data"]
+    assert f"file://{folder}/result/gemini-2.5-flash_test_result.csv" in made["infer-csv"]["data"]
     assert run.state
-    assert "10 answered" in (run.state.message or "")
+    assert f"{ROWS} answered" in (run.state.message or "")
 
 
 def test_a_wrong_value_is_refused_in_the_form(production: Production, gemini: Emulator) -> None:

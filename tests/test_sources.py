@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from tasks.core.config import GenerateConfig, RunConfig
 from tasks.core.errors import ImageError, InputError
 from tasks.core.sources import DatasetRef, resolve
-from tasks.dataset import SLICE, Reader, open_reader, sample_keys
+from tasks.dataset import SLICE, Reader, _open_reader, sample_keys
 
 ROWS = [
     {"id": "007", "input_query": "NA"},
@@ -427,7 +427,7 @@ def test_a_changed_image_or_text_makes_another_sample_key(tmp_path: Path) -> Non
         (tmp_path / "a.png").unlink(missing_ok=True)
         if image is not None:
             (tmp_path / "a.png").write_bytes(image)
-        open_reader.cache_clear()
+        _open_reader.cache_clear()
         ((found, _),) = sample_keys(resolve(config(dataset=str(path))), generation)
         return found
 
