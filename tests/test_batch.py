@@ -301,7 +301,24 @@ async def test_a_row_is_given_up_after_the_longest_time_whatever_attempts_are_le
     while not unlucky.done():
         await infer(run, [f"other {len(model.requests)}"])
     assert (await unlucky)["unlucky"].kind is Kind.RATE_LIMIT
-    assert [request.text for request in model.requests].count("unlucky") == 11
+    assert [request.text for request in model.requests].count("unlucky") == 12
+
+
+async def test_the_wait_for_a_first_turn_is_no_try() -> None:
+    """A row that stood in line for hours, behind a quota a minute, still gets all of its attempts."""
+    now = 0.0
+
+    def answer(request: Request, attempt: int) -> Any:
+        nonlocal now
+        if request.text == "first":
+            now += 2 * MOST_ROW_SECONDS
+            return "ok"
+        return UNAVAILABLE if attempt < 3 else "ok"
+
+    run, _ = inference(Model(answer), max_concurrent=1, max_attempts=3)
+    run.clock = lambda: now
+    first, second = await asyncio.gather(infer(run, ["first"]), infer(run, ["second"]))
+    assert (first["first"].kind, second["second"].kind) == (Kind.ANSWERED, Kind.ANSWERED)
 
 
 async def test_a_request_whose_image_is_read_when_the_run_stops_is_not_sent() -> None:

@@ -58,6 +58,14 @@ def test_429s_are_given_more_time() -> None:
     assert watch.sees(BUSY, 120 * RATE_LIMIT_PATIENCE) is StopReason.API_DOWN
 
 
+def test_a_delay_longer_than_all_patience_stops_the_run() -> None:
+    """An API that asks to come back tomorrow, in whatever words, does not hang the run until then."""
+    patience = 120 * RATE_LIMIT_PATIENCE
+    assert Watch().sees(Outcome(Kind.RATE_LIMIT, retry_delay_seconds=patience)) is None
+    for kind in (Kind.RATE_LIMIT, Kind.SERVER_ERROR):
+        assert Watch().sees(Outcome(kind, retry_delay_seconds=patience + 1)) is StopReason.API_DOWN
+
+
 def test_a_setting_that_every_request_is_refused_for_stops_the_run() -> None:
     """The same words ten times and no answer: it is not the rows."""
     watch = Watch()

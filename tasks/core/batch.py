@@ -110,7 +110,8 @@ class Inference:
         return None
 
     async def _infer_row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
-        started, attempts, without_image = self.clock(), 0, ""
+        attempts, without_image = 0, ""
+        tried_since: float | None = None  # waiting for the first slot is no try
         answers = self.health.answers
         while True:
             prepared, outcome = await self._attempt(sample, read_image, without_image)
@@ -119,7 +120,8 @@ class Inference:
                 continue
             made_progress, answers = self.health.answers > answers, self.health.answers
             attempts += not (made_progress and outcome.kind is Kind.RATE_LIMIT)
-            late = self.clock() - started > MOST_ROW_SECONDS
+            tried_since = self.clock() if tried_since is None else tried_since
+            late = self.clock() - tried_since > MOST_ROW_SECONDS
             if not outcome.kind.passing or attempts >= self.limits.max_attempts or late:
                 return _result(sample, prepared, outcome)
             del prepared  # with its image, which is read again

@@ -66,6 +66,9 @@ class Health:
             self._failing_since = now
         self._failures += 1
         patience = self._give_up_seconds * (RATE_LIMIT_PATIENCE if outcome.kind is Kind.RATE_LIMIT else 1)
+        asked_to_wait = outcome.retry_delay_seconds or 0.0
+        if asked_to_wait > self._give_up_seconds * RATE_LIMIT_PATIENCE:
+            return Stop(StopReason.API_DOWN, f"the API asks to wait {asked_to_wait:,.0f} s: {outcome.detail}")
         silent = now - self._failing_since
         if self._failures >= LEAST_FAILURES and silent >= patience:
             return Stop(StopReason.API_DOWN, f"no answer for {silent:.0f} s; last: {outcome.kind}: {outcome.detail}")
