@@ -1,23 +1,40 @@
 """What tests share: a Prefect that forgets, and a Gemini emulator."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect import State
+from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from deployments.emulator import Emulator
+from flows.local_server import LocalServer
 from tests.support import RunFlow
+
+SLOW = ("test_processes", "test_flow", "test_local_server", "test_event_loop", "test_benchmark")  # the slowest first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, then the slow files; beside both, in a process of its own, the slowest one."""
+    order = ["test_server", None, *SLOW]
+    items.sort(key=lambda item: order.index(item.path.stem if item.path.stem in order else None))
 
 
 @pytest.fixture(scope="session")
-def prefect() -> Iterator[None]:
-    """A Prefect server for the length of the tests, with a database of its own."""
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Prefect server for the tests of all of pytest's processes, with a database of its own."""
+    folder = tmp_path_factory.getbasetemp()
+    home = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prefect"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        patch.setenv("PREFECT_HOME", str(home))
+        refresh_global_settings_context()
+        with LocalServer():
+            yield
+    refresh_global_settings_context()
 
 
 @pytest.fixture

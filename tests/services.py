@@ -13,11 +13,15 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distributed import Client
+
 BIN = Path(sys.executable).parent
+STOP_SECONDS = 5.0
 _PRELOAD = ["--preload", "tasks.inference"]  # else the first chunk is what pays for the import
 
 
@@ -71,23 +75,16 @@ class Services:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
-        for process in reversed(self.processes):
-            end(process)
+        """All at once, and harder after some seconds: nothing here is needed again."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self.processes:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(process.poll() is None for process in self.processes) and time.monotonic() < deadline:
+                time.sleep(0.1)
         for folder in self.removed:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-    """Send a signal to a service's own process group, and harder where it does not end."""
-    for attempt in (number, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, attempt)
-            process.wait(10)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
 
 
 def clean_environment() -> dict[str, str]:
@@ -176,6 +173,8 @@ def start_dask(services: Services, env: dict[str, str]) -> str:
         "--local-directory",
     ]
     services.start("dask-workers", [*dask, *workers, services.folder / "dask"], env)
+    with Client(address, timeout=60) as client:  # type: ignore[no-untyped-call]
+        client.wait_for_workers(2, timeout=120)
     return address
 
 

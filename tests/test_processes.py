@@ -22,7 +22,6 @@ from tests.support import numbered, read_csv, write_jsonl
 SEEDS = range(int(os.environ.get("KILL_SEEDS", "2")))
 INFER = Path(__file__).parent.parent / "flows" / "infer.py"
 ROWS, SAVE_EVERY, MAX_CONCURRENT = 120, 5, 8
-CHUNKS_AT_ONCE = -(-5 * MAX_CONCURRENT // SAVE_EVERY) + 2
 
 
 @dataclass
@@ -97,7 +96,8 @@ def test_a_killed_run_resumes_without_paying_twice(command: Command, seed: int) 
     code, output = command.run(*flags, "--resume")
     assert code == 0, output
     assert_undisturbed(command, rows)
-    assert paid_twice(command.emulator) <= 2 * SAVE_EVERY * CHUNKS_AT_ONCE
+    # Of each chunk that was lost, a row at least was in flight.
+    assert paid_twice(command.emulator) <= 2 * SAVE_EVERY * MAX_CONCURRENT
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -187,8 +187,8 @@ class Clusters:
 def clusters(production: Production) -> Iterator[Clusters]:
     with Emulator(latency=LogNormal(0.5, 0.3)).in_thread() as emulator:
         env = production.environment("cluster") | {"GOOGLE_GEMINI_BASE_URL": emulator.url}
-        services = production.services
-        yield Clusters(emulator, start_dask(services, env), start_ray(services, env))
+        ray = start_ray(production.services, env)
+        yield Clusters(emulator, start_dask(production.services, env), ray)
 
 
 def data_of(folder: Path, rows: int) -> dict[str, Any]:
@@ -299,20 +299,6 @@ def test_a_cancelled_run_keeps_its_answers_and_frees_its_slots(
     assert paid_twice(gemini) == 0
 
 
-def test_every_night_is_scheduled(production: Production) -> None:
-    """The server makes runs of its own, a quarter past midnight Pacific, and they resume."""
-
-    def scheduled() -> Any:
-        body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-        runs = production.client.request("POST", "/flow_runs/filter", json=body).json()
-        return [run for run in runs if run["auto_scheduled"]]
-
-    run = wait_until(scheduled, "a scheduled run")[0]
-    night = datetime.fromisoformat(run["expected_start_time"]).astimezone(PACIFIC)
-    assert (night.hour, night.minute) == (0, 15)
-    assert run["parameters"]["resume"] is True
-
-
 @pytest.fixture(scope="module")
 def killed(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     """A run whose machine was lost. The state is set as the automation of bootstrap.py and then Retry would."""
@@ -383,3 +369,17 @@ def test_a_killed_machine_s_slots_come_free(production: Production, killed: Kill
     """Its leases run out: nobody has to reset the limit."""
     assert killed.slots_taken > 0
     wait_until(lambda: production.slots_taken() == 0, "free slots", 120)
+
+
+def test_every_night_is_scheduled(production: Production) -> None:
+    """The server makes runs of its own, a quarter past midnight Pacific, and they resume."""
+
+    def scheduled() -> Any:
+        body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+        runs = production.client.request("POST", "/flow_runs/filter", json=body).json()
+        return [run for run in runs if run["auto_scheduled"]]
+
+    run = wait_until(scheduled, "a scheduled run")[0]
+    night = datetime.fromisoformat(run["expected_start_time"]).astimezone(PACIFIC)
+    assert (night.hour, night.minute) == (0, 15)
+    assert run["parameters"]["resume"] is True
