@@ -7,17 +7,20 @@ keys and the result storage; see deployments/README.md.
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import InputError
+from tasks.inference import Run, stop_here
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
@@ -83,6 +86,23 @@ def _ray(address: str | None, chunks_at_once: int) -> _Started:
 
     settings = {"log_to_driver": False} if address else {"log_to_driver": False, "include_dashboard": False}
     return RayTaskRunner(address=address, init_kwargs=settings), remote_options(max_retries=0)
+
+
+def stop_chunks(runner: TaskRunner[Any], futures: Iterable[PrefectFuture[Any]], run: Run) -> set[UUID]:
+    """Let nothing more go out: chunks at work end and keep what has arrived. Returns task runs that never start."""
+    waiting: dict[Any, UUID] = {future.wrapped_future: future.task_run_id for future in futures}  # type: ignore[attr-defined]
+    if hasattr(runner, "client"):
+        runner.client.run(stop_here, run)
+        at_work = {key for keys in runner.client.processing().values() for key in keys}
+        waiting = {future: task_run for future, task_run in waiting.items() if future.key not in at_work}
+        waiting = {future: task_run for future, task_run in waiting.items() if not future.done()}
+        runner.client.cancel(list(waiting))
+        return set(waiting.values())
+    import ray
+
+    for future in waiting:
+        ray.cancel(future)
+    return set()  # Ray says of each what became of it
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
 from tasks.core.command_line import checked, resume_command
-from tasks.core.config import RunConfig, takes
+from tasks.core.config import RunConfig, TaskRunnerKind, takes
 from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
 from tasks.core.quota import quota_returns
@@ -143,6 +143,8 @@ def _infer(config: RunConfig) -> State[Any]:
 def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State[Any]:
     """The state of a run that has no answer for some rows. The CSV of an earlier run stays as it is."""
     kept = f"{tally.rows:,} of {rows:,} rows are saved"
+    if config.task_runner is not TaskRunnerKind.LOCAL:
+        kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     way_out = f"continue with: {resume_command(config)}"
     match sent.stopped:
         case None:

@@ -1,15 +1,17 @@
 """Sends what a plan says through the flow's task runner and collects what arrives, whatever ends the run."""
 
 import math
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger, unmapped
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
-from flows.cluster import task_runner_of
+from flows.cluster import stop_chunks, task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
 from flows.progress import progress_artifact
@@ -48,7 +50,7 @@ def send(attempt: Attempt, config: RunConfig) -> Sent:
         if config.task_runner is TaskRunnerKind.LOCAL:
             _send_from_here(attempt, config, runner, progress, sent)
         else:
-            _send_from_cluster(attempt, progress, sent)
+            _send_from_cluster(attempt, runner, progress, sent)
     return sent
 
 
@@ -81,24 +83,27 @@ def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: 
         from_thread(unshare(attempt.run))
 
 
-def _send_from_cluster(attempt: Attempt, progress: Progress, sent: Sent) -> None:
+def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent) -> None:
     """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
-    try:
-        with interruptible(_leave):
-            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
-            while futures:
-                for result in _collect(futures.popleft(), sent):
-                    progress.add(result)
-    except _Left:
+    futures: deque[PrefectFuture[Any]] = deque()
+    never_started: set[UUID] = set()
+
+    def stop() -> None:
+        never_started.update(stop_chunks(runner, futures.copy(), attempt.run))
+
+    def interrupt() -> None:  # a signal may come in the middle of a call into the cluster: no second one beside it
         sent.stopped = RunStopped(StopReason.INTERRUPTED, "interrupted")
+        threading.Thread(target=stop, name="stop").start()
 
-
-class _Left(BaseException):
-    """Ends the wait for chunks that run elsewhere; not an Exception, which somebody might handle."""
-
-
-def _leave() -> None:
-    raise _Left
+    with interruptible(interrupt):
+        futures.extend(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+        if sent.stopped:  # before there was anything to stop
+            stop()
+        while futures:
+            if futures[0].task_run_id not in never_started:
+                for result in _collect(futures[0], sent):
+                    progress.add(result)
+            futures.popleft()
 
 
 def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:

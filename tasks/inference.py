@@ -22,7 +22,7 @@ from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.gemini import GeminiClient
 from tasks.core.health import Health
-from tasks.core.home import at_home
+from tasks.core.home import at_home, home
 from tasks.core.records import RowResult
 from tasks.core.report import Tally
 from tasks.core.sources import DatasetRef
@@ -126,6 +126,15 @@ async def unshare(run: Run) -> None:
     """Close what `share` set up. Call it on the home loop."""
     if shared := _shared.pop(run.attempt, None):
         await shared.client.close()
+
+
+def stop_here(run: Run) -> None:
+    """End the chunks of `run` in this process, with what has arrived; from any thread."""
+
+    async def stop() -> None:
+        _shared_of(run).inference.stop(StopReason.INTERRUPTED, "interrupted")
+
+    asyncio.run_coroutine_threadsafe(stop(), home())
 
 
 async def models_of(run: Run) -> list[str]:
