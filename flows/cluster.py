@@ -6,7 +6,9 @@ keys and the result storage; see deployments/README.md.
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -108,12 +110,26 @@ def stop_chunks(runner: TaskRunner[Any], futures: Iterable[PrefectFuture[Any]], 
 @contextmanager
 def _connected(runner: TaskRunner[Any], config: RunConfig) -> Iterator[None]:
     try:
-        runner.__enter__()
-        _ = getattr(runner, "client", None)  # Dask connects when it is first asked for
+        with _ctrl_c_ignored():
+            runner.__enter__()
+            _ = getattr(runner, "client", None)  # Dask connects when it is first asked for
     except (OSError, ConnectionError, ValueError) as error:
         raise InputError(f"--task-runner-address {config.task_runner_address}: {error}", type(error).__name__) from None
     with _exiting(runner.__exit__):
         yield
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """By processes that are started meanwhile, for as long as they live: the run tells a local cluster to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
