@@ -3,6 +3,7 @@ through the same calls of the API.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,18 @@ class Production:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def interrupted(self, *arguments: str, gemini: Emulator, after: int) -> None:
+        """Ctrl+C once so many answers have come."""
+        env = clean_environment() | self.environment("shell") | {"GOOGLE_GEMINI_BASE_URL": gemini.url}
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        enough = gemini.stats.answers + after
+        wait_until(lambda: gemini.stats.answers >= enough or process.poll() is not None, "answers")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 130, output
 
     def run(self, emulator: Emulator, deployment: str = "on-demand", **parameters: Any) -> UUID:
         """Fill in the form and press Run."""
@@ -347,22 +360,24 @@ def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
     assert gemini.stats.answers == rows
 
 
-def test_dask_and_ray_share_one_checkpoint(production: Production, clusters: Clusters, tmp_path: Path) -> None:
-    """Half of the rows on Dask, the rest on Ray: one CSV as ever, `max_concurrent` held in each of two processes."""
-    rows, emulator = 48, clusters.emulator
+def test_dask_ray_and_a_shell_share_one_checkpoint(production: Production, clusters: Clusters, tmp_path: Path) -> None:
+    """Begun on Dask, interrupted, continued on Ray, interrupted, ended here: one CSV as ever, nothing paid for twice.
+
+    `max_concurrent` holds in each of the cluster's two processes.
+    """
+    rows, emulator = 60, clusters.emulator
     given = data_of(tmp_path, rows)
     flags = ["flows/infer.py", "--dataset", given["dataset"], "--output-dir", given["output_dir"], "--save-every", "4"]
     flags += ["--max-concurrent", "2"]
     dask = ["--task-runner", "dask", "--task-runner-address", clusters.dask]
-    ray = ["--task-runner", "ray", "--task-runner-address", clusters.ray]
-
-    production.command(*flags, *dask, "--limit", "24", gemini=emulator)
-    assert emulator.stats.answers == 24
-    assert 2 < emulator.stats.peak_in_flight <= 2 * 2
-    production.command(*flags, *ray, "--resume", gemini=emulator)
+    ray = ["--task-runner", "ray", "--task-runner-address", clusters.ray, "--resume"]
+    for cluster in (dask, ray):
+        production.interrupted(*flags, *cluster, gemini=emulator, after=12)
+        assert 2 < emulator.stats.peak_in_flight <= 2 * 2
+    assert emulator.stats.answers < rows
+    production.command(*flags, "--resume", gemini=emulator)
     assert_whole(tmp_path, rows)
-    assert emulator.stats.answers == rows
-    assert 2 < emulator.stats.peak_in_flight <= 2 * 2
+    assert paid_twice(emulator) == 0
 
 
 def test_a_killed_machine_s_slots_come_free(production: Production, killed: Killed) -> None:
