@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.filesystems import RemoteFileSystem
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
@@ -81,7 +82,8 @@ async def _work_pool(client: PrefectClient, wanted: Wanted, dry_run: bool) -> st
         pool = await client.read_work_pool(wanted.pool)
     except ObjectNotFound:
         if not dry_run:
-            await client.create_work_pool(WorkPoolCreate(name=wanted.pool, type="process"))
+            with suppress(ObjectAlreadyExists):  # a worker that waits for its pool makes it, too
+                await client.create_work_pool(WorkPoolCreate(name=wanted.pool, type="process"))
         return f"created: work pool {wanted.pool} (process)"
     return f"there: work pool {pool.name} ({pool.type})"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect.filesystems import LocalFileSystem
-from prefect.results import ResultStore, get_default_result_storage
-from prefect.settings import get_current_settings
+from prefect.results import ResultStore
 
 from tasks.core.checkpoint import Checkpoints, Manifest, registered, unregister
-from tasks.storage import ResultStorage
+from tasks.core.errors import InputError
+from tasks.storage import ResultStorage, default_storage
 
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
@@ -40,7 +40,11 @@ class Job:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    filesystem = _result_storage()
+    try:
+        filesystem = default_storage()
+    except InputError as error:
+        print(error.line, file=sys.stderr)
+        return 2
     storage = ResultStorage(ResultStore(result_storage=filesystem, cache_result_in_memory=False))
     jobs = [job for key in registered(storage) if (job := _look(storage, filesystem, key))]
     if options.prune is None:
@@ -52,14 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
             unregister(storage, job.key)
             print(f"removed {job.latest.name}: {job.rows:,} rows, {_size(job.bytes)}")
     return 0
-
-
-def _result_storage() -> Any:
-    """The default result storage; only a block needs a server to be asked for it."""
-    settings = get_current_settings()
-    if settings.api.url or settings.results.default_storage_block:
-        return get_default_result_storage()
-    return LocalFileSystem(basepath=str(settings.results.local_storage_path))
 
 
 def _look(storage: ResultStorage, filesystem: Any, key: str) -> Job | None:

@@ -41,6 +41,7 @@ def _run(config: RunConfig) -> int:
         import flows.infer as module
         from flows.logs import quiet_console
         from tasks.core.sources import resolve
+        from tasks.storage import default_storage
 
         config = module.effective(config)
         module.check(config)
@@ -51,6 +52,7 @@ def _run(config: RunConfig) -> int:
     with server:
         print(f"Prefect UI: {server.ui_url}", file=sys.stderr)
         quiet_console()
+        default_storage()  # a block that is not there would be a traceback of the engine's
         try:
             state = module.infer(**config.model_dump(), return_state=True)
         except TerminationSignal:  # SIGTERM outside the time when it is awaited

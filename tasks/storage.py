@@ -5,13 +5,37 @@ from typing import Any, Self
 
 from prefect import Task
 from prefect.filesystems import LocalFileSystem
-from prefect.results import ResultRecord, ResultStore, get_result_store  # type: ignore[attr-defined]  # not in __all__
+from prefect.results import (  # type: ignore[attr-defined]  # ResultRecord is not in __all__
+    ResultRecord,
+    ResultStore,
+    get_default_result_storage,
+    get_result_store,
+)
+from prefect.settings import get_current_settings
 
 from tasks.core.checkpoint import Damaged
+from tasks.core.errors import InputError
 
 # Where no record can be: what reading it raises is what "there is no such record" looks like here.
 _NOWHERE = "gemini-infer/no-such-record"
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def default_storage() -> Any:
+    """The block that PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names, or the folder of this machine.
+
+    Raises:
+        InputError: there is no such block on the server.
+    """
+    settings = get_current_settings()
+    name = settings.results.default_storage_block
+    if not name:
+        return LocalFileSystem(basepath=str(settings.results.local_storage_path))
+    try:
+        return get_default_result_storage()
+    except ValueError as error:
+        way_out = "bootstrap.py --storage makes one (deployments/README.md)"
+        raise InputError(f"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={name}: {error}; {way_out}") from None
 
 
 class ResultStorage:
