@@ -24,7 +24,7 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.filesystems import RemoteFileSystem
+from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
 
@@ -105,10 +105,14 @@ async def _tag_limit(client: PrefectClient, wanted: Wanted, dry_run: bool) -> st
 async def _storage(wanted: Wanted, dry_run: bool) -> str:
     if wanted.storage is None:
         return "not asked for: shared result storage (--storage URL)"
-    block = RemoteFileSystem(basepath=wanted.storage, settings=wanted.storage_settings)
+    block: LocalFileSystem | RemoteFileSystem
+    if wanted.storage.startswith("file://"):  # a folder that all machines mount
+        block = LocalFileSystem(basepath=wanted.storage.removeprefix("file://"))
+    else:
+        block = RemoteFileSystem(basepath=wanted.storage, settings=wanted.storage_settings)
     if not dry_run:
         await block.save(BLOCK, overwrite=True)
-    name = f"{RemoteFileSystem.get_block_type_slug()}/{BLOCK}"
+    name = f"{block.get_block_type_slug()}/{BLOCK}"
     return f"set: result storage {wanted.storage}; workers need PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={name}"
 
 
