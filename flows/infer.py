@@ -128,11 +128,13 @@ def _infer(config: RunConfig) -> State[Any]:
     results = attempt.plan.reused | {result.row: result for result in sent.results}
     tally = Tally.of(results.values())
     attempt.checkpoints.close(attempt.run.attempt, tally.rows, tally.open)
-    if tally.rows < data.rows:
-        return _unfinished(config, sent, tally, data.rows)
     whole: Any = quote(results)  # else Prefect searches every row for futures
+    if tally.rows < data.rows:
+        if tally.rows:
+            report(data.dataset, config.model, whole, data.rows, None)
+        return _unfinished(config, sent, tally, data.rows)
     csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
-    report(data.dataset, config.model, whole, csv)
+    report(data.dataset, config.model, whole, data.rows, csv)
     for line in summary_lines(tally, time.monotonic() - started, len(attempt.plan.reused)):
         logger.info(line)
     if tally.open:

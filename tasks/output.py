@@ -55,12 +55,13 @@ def assemble_csv(data: DatasetRef, results: Mapping[int, RowResult], path: Path)
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(name: str, model: str, results: Mapping[int, RowResult], path: Path) -> None:
-    """The outcome of the run and its CSV as artifacts in the Prefect UI."""
+def report(name: str, model: str, results: Mapping[int, RowResult], rows: int, path: Path | None) -> None:
+    """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
     tally = Tally.of(results.values())
-    markdown = summary_markdown(name, model, tally, str(path.resolve()), results.values())
+    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, results.values())
     create_markdown_artifact(markdown, key="infer-summary", description=f"{name}, {model}: {tally}")
-    create_link_artifact(path.resolve().as_uri(), path.name, key="infer-csv", description=f"CSV of {name}, {model}")
+    if path:
+        create_link_artifact(path.as_uri(), path.name, key="infer-csv", description=f"CSV of {name}, {model}")
 
 
 def write_csv(path: Path, frames: Iterable[pd.DataFrame]) -> None:

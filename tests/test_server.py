@@ -284,6 +284,9 @@ def test_a_retry_from_the_ui_sends_only_what_was_open(production: Production, ge
     assert (failed.state_type, failed.state_name) == ("FAILED", "Incomplete")
     before = gemini.stats.answers
     assert before < rows
+    made = production.artifacts(run)
+    assert f"{before} of {rows} rows" in made["infer-summary"]["data"]
+    assert "infer-csv" not in made
 
     gemini.set_outage(None)
     production.press(run, "SCHEDULED", "AwaitingRetry")

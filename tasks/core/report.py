@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -134,18 +135,20 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
         f" {tally.usage.answer_tokens:,} answer",
     ]
     if tally.image_notes:
-        lines.append(f"{tally.image_notes:,} images could not be sent; error_message says why")
+        lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
     return lines
 
 
-def summary_markdown(name: str, model: str, tally: Tally, csv: str, results: Iterable[RowResult]) -> str:
-    """The same as a Prefect artifact, with a sample of errors."""
+def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, results: Iterable[RowResult]) -> str:
+    """The same as a Prefect artifact, with a sample of errors; of a stopped run, which has no CSV, as well."""
+    done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
+    where = f"CSV: `{csv}`" if csv else "No CSV yet: the run was stopped, and `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
     failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
     sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
     lines = [
-        f"# {name}, {model}",
-        f"{tally.rows:,} rows, {tally.successes:,} success, {tally.errors:,} error. CSV: `{csv}`",
+        f"# {title}",
+        f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
         f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer.",
         *["", "| outcome | rows | share |", "|---|---|---|", *table],
     ]
