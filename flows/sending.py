@@ -59,7 +59,7 @@ def chunks_at_once(config: RunConfig) -> int:
 
     Of 50 answers with lognormal latency (sigma 0.6) the slowest takes some 4 times the mean: as long, slots must be
     fed by the chunks behind. Twice that, for they begin one after the other, and the server may take its time.
-    Measured: 5 instead of 8 lost up to 2 % of the rate. A chunk that waits for slots has sent nothing yet.
+    A chunk that waits for slots has sent nothing yet.
     """
     return math.ceil(8 * config.max_concurrent / config.save_every) + 2
 
