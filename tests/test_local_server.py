@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 sys.path.insert(0, os.environ["PROJECT"])
 from flows.local_server import LocalServer, LocalServerError
 server = LocalServer().start()
