@@ -22,20 +22,21 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def default_storage() -> Any:
-    """The block that PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names, or the folder of this machine.
+    """Where Prefect persists results: the block that the settings or the server name, or the folder of this machine.
 
     Raises:
         InputError: there is no such block on the server.
     """
     settings = get_current_settings()
     name = settings.results.default_storage_block
-    if not name:
+    if not (name or settings.api.url):  # nobody to ask: Prefect would start a server for it
         return LocalFileSystem(basepath=str(settings.results.local_storage_path))
     try:
         return get_default_result_storage()
     except ValueError as error:
+        asked = f"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={name}" if name else "the server's default result storage"
         way_out = "bootstrap.py --storage makes one (deployments/README.md)"
-        raise InputError(f"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={name}: {error}; {way_out}") from None
+        raise InputError(f"{asked}: {error}; {way_out}") from None
 
 
 class ResultStorage:
