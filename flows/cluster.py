@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -17,9 +16,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectWrappedFuture
 from prefect.task_runners import TaskRunner
 
+from flows.interrupt import handled
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import InputError
 from tasks.inference import Run, stop_here
@@ -46,7 +46,11 @@ def _check_listens(address: str) -> None:
         if url.hostname and url.port:
             socket.create_connection((url.hostname, url.port), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise InputError(f"--task-runner-address {address}: {error}", type(error).__name__) from None
+        raise _not_there(address, error) from None
+
+
+def _not_there(address: str | None, error: Exception) -> InputError:
+    return InputError(f"--task-runner-address {address}: {error}", type(error).__name__)
 
 
 @contextmanager
@@ -90,46 +94,32 @@ def _ray(address: str | None, chunks_at_once: int) -> _Started:
     return RayTaskRunner(address=address, init_kwargs=settings), remote_options(max_retries=0)
 
 
-def stop_chunks(runner: TaskRunner[Any], futures: Iterable[PrefectFuture[Any]], run: Run) -> set[UUID]:
+def stop_chunks(runner: TaskRunner[Any], futures: Iterable[PrefectWrappedFuture[Any, Any]], run: Run) -> set[UUID]:
     """Let nothing more go out: chunks at work end and keep what has arrived. Returns task runs that never start."""
-    waiting: dict[Any, UUID] = {future.wrapped_future: future.task_run_id for future in futures}  # type: ignore[attr-defined]
     if hasattr(runner, "client"):
         runner.client.run(stop_here, run)
         at_work = {key for keys in runner.client.processing().values() for key in keys}
-        waiting = {future: task_run for future, task_run in waiting.items() if future.key not in at_work}
-        waiting = {future: task_run for future, task_run in waiting.items() if not future.done()}
-        runner.client.cancel(list(waiting))
-        return set(waiting.values())
+        waiting = [f for f in futures if f.wrapped_future.key not in at_work and not f.wrapped_future.done()]
+        runner.client.cancel([future.wrapped_future for future in waiting])
+        return {future.task_run_id for future in waiting}
     import ray
 
-    for future in waiting:
-        ray.cancel(future)
+    for future in futures:
+        ray.cancel(future.wrapped_future)
     return set()  # Ray says of each what became of it
 
 
 @contextmanager
 def _connected(runner: TaskRunner[Any], config: RunConfig) -> Iterator[None]:
     try:
-        with _ctrl_c_ignored():
+        # A local cluster's processes ignore Ctrl+C for as long as they live: the run tells them to stop.
+        with handled(signal.SIG_IGN, signal.SIGINT):
             runner.__enter__()
             _ = getattr(runner, "client", None)  # Dask connects when it is first asked for
     except (OSError, ConnectionError, ValueError) as error:
-        raise InputError(f"--task-runner-address {config.task_runner_address}: {error}", type(error).__name__) from None
+        raise _not_there(config.task_runner_address, error) from None
     with _exiting(runner.__exit__):
         yield
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """By processes that are started meanwhile, for as long as they live: the run tells a local cluster to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from prefect._internal.control_listener import get_intent
 from prefect.exceptions import TerminationSignal
@@ -17,15 +18,10 @@ INTERRUPTED = 130
 def interruptible(stop: Callable[[], object]) -> Iterator[None]:
     """Call `stop` at the first signal instead of raising; the block goes on and ends by itself.
 
-    Only the main thread hears signals; elsewhere this does nothing.
-
     Raises:
         TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
             state: the run is to be started again elsewhere, and a state of ours would end it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     heard = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -35,11 +31,21 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
         heard = True
         stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    with handled(handle, signal.SIGINT, signal.SIGTERM):
+        yield
+    if heard and get_intent() in ("reschedule", "relinquish"):
+        raise TerminationSignal(signal=signal.SIGTERM)
+
+
+@contextmanager
+def handled(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
+    """`handler` for these signals in the block. Only the main thread hears signals; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if heard and get_intent() in ("reschedule", "relinquish"):
-        raise TerminationSignal(signal=signal.SIGTERM)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

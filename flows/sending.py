@@ -15,14 +15,13 @@ from flows.cluster import stop_chunks, task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
 from flows.progress import progress_artifact
-from tasks.core.batch import Inference
 from tasks.core.checkpoint import Damaged, unpack
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.home import adopt, from_thread, home
+from tasks.core.home import adopt, from_thread
 from tasks.core.records import RowResult
 from tasks.core.report import LimitLog, Progress
-from tasks.inference import infer_chunk, models_of, share, stopped_in, unshare
+from tasks.inference import infer_chunk, models_of, share, stop_here, stopped_in, unshare
 from tasks.planning import Attempt
 
 
@@ -72,7 +71,7 @@ def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: 
     limit_log = LimitLog(config.max_concurrent, get_run_logger())
     inference = from_thread(share(attempt.run, progress.add, start_no_more, limit_log))
     try:
-        with interruptible(lambda: _interrupt(inference)):
+        with interruptible(lambda: stop_here(attempt.run)):
             futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
             while futures:
                 _collect(futures.popleft(), sent)
@@ -85,7 +84,7 @@ def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: 
 
 def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent) -> None:
     """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
-    futures: deque[PrefectFuture[Any]] = deque()
+    futures: deque[Any] = deque()  # the cluster's own futures
     never_started: set[UUID] = set()
 
     def stop() -> None:
@@ -108,6 +107,7 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
 
 def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
     future.wait()
+    _forget_states()
     state = future.state
     value = state.result(raise_on_failure=False) if state.is_final() else None  # the cluster has lost it
     try:
@@ -116,8 +116,6 @@ def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
         if state.is_failed() or state.is_crashed() or not state.is_final():
             sent.failures.append(f"{state.name}: {state.message}")
         return []
-    finally:
-        _forget_states()
     sent.results += results
     if stop := stopped_in(value):
         sent.stopped = sent.stopped or stop
@@ -128,7 +126,3 @@ def _forget_states() -> None:
     """Prefect keeps the state of every task run, to draw what its result went into: 10 KB a chunk, and here nothing."""
     if context := FlowRunContext.get():
         context.run_results.clear()
-
-
-def _interrupt(inference: Inference) -> None:
-    home().call_soon_threadsafe(inference.stop, StopReason.INTERRUPTED, "interrupted")

@@ -130,11 +130,7 @@ async def unshare(run: Run) -> None:
 
 def stop_here(run: Run) -> None:
     """End the chunks of `run` in this process, with what has arrived; from any thread."""
-
-    async def stop() -> None:
-        _shared_of(run).inference.stop(StopReason.INTERRUPTED, "interrupted")
-
-    asyncio.run_coroutine_threadsafe(stop(), home())
+    home().call_soon_threadsafe(lambda: _shared_of(run).inference.stop(StopReason.INTERRUPTED, "interrupted"))
 
 
 async def models_of(run: Run) -> list[str]:

@@ -92,12 +92,10 @@ class Production:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def interrupted(self, *arguments: str, gemini: Emulator, answers: int, in_flight: int) -> None:
+    def interrupted_run(self, *arguments: str, gemini: Emulator, answers: int, in_flight: int) -> None:
         """Ctrl+C once so many more answers have come, and so many requests have been in flight at once."""
-        env = clean_environment() | self.environment("shell") | {"GOOGLE_GEMINI_BASE_URL": gemini.url}
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        env = self.environment("shell") | {"GOOGLE_GEMINI_BASE_URL": gemini.url}
+        process = self.services.start("interrupted", [sys.executable, ROOT / "flows" / "infer.py", *arguments], env)
         enough = gemini.stats.answers + answers
 
         def come() -> bool:
@@ -106,8 +104,7 @@ class Production:
 
         wait_until(lambda: come() or process.poll() is not None, "answers")
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 130, output
+        assert process.wait(120) == 130, self.services.log("interrupted")
 
     def run(self, emulator: Emulator, deployment: str = "on-demand", **parameters: Any) -> UUID:
         """Fill in the form and press Run."""
@@ -375,15 +372,15 @@ def test_dask_ray_and_a_shell_share_one_checkpoint(production: Production, clust
     """
     rows, emulator = 60, clusters.emulator
     given = data_of(tmp_path, rows)
-    flags = ["flows/infer.py", "--dataset", given["dataset"], "--output-dir", given["output_dir"], "--save-every", "4"]
-    flags += ["--max-concurrent", "2"]
+    flags = ["--dataset", given["dataset"], "--output-dir", given["output_dir"]]
+    flags += ["--save-every", "4", "--max-concurrent", "2"]
     dask = ["--task-runner", "dask", "--task-runner-address", clusters.dask]
     ray = ["--task-runner", "ray", "--task-runner-address", clusters.ray, "--resume"]
     for cluster in (dask, ray):
-        production.interrupted(*flags, *cluster, gemini=emulator, answers=12, in_flight=3)
+        production.interrupted_run(*flags, *cluster, gemini=emulator, answers=12, in_flight=3)
         assert emulator.stats.peak_in_flight <= 2 * 2
     assert emulator.stats.answers < rows
-    production.command(*flags, "--resume", gemini=emulator)
+    production.command("flows/infer.py", *flags, "--resume", gemini=emulator)
     assert_whole(tmp_path, rows)
     assert paid_twice(emulator) == 0
 

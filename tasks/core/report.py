@@ -140,9 +140,9 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
 
 
 def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, results: Iterable[RowResult]) -> str:
-    """The same as a Prefect artifact, with a sample of errors; of a stopped run, which has no CSV, as well."""
+    """The same as a Prefect artifact, with a sample of errors; of an unfinished run, which has no CSV, as well."""
     done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
-    where = f"CSV: `{csv}`" if csv else "No CSV yet: the run was stopped, and `--resume` or Retry goes on."
+    where = f"CSV: `{csv}`" if csv else "No CSV yet: `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
     failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
     sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
