@@ -12,10 +12,10 @@ import datasets
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.core.batch import key_of
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, RunConfig
 from tasks.core.images import read_image
+from tasks.core.prompts import key_of
 from tasks.core.records import Sample
 from tasks.core.sources import DatasetRef, load, resolve
 

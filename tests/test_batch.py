@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tasks.core.batch import MOST_ROW_SECONDS, Inference, key_of, prepare
+from tasks.core.batch import MOST_ROW_SECONDS, Inference
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
 from tasks.core.health import ALIKE_REFUSALS, Health
+from tasks.core.prompts import key_of, prepare
 from tasks.core.records import Kind, ModelOutput, Request, RowResult, Sample, Usage
 from tasks.core.throttle import Throttle
 

@@ -11,21 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tasks.core.checkpoint import sample_key
 from tasks.core.config import GenerateConfig, LimitsConfig
-from tasks.core.errors import ImageError, RunStopped, StopReason
+from tasks.core.errors import RunStopped, StopReason
 from tasks.core.health import Health
-from tasks.core.images import to_image
 from tasks.core.outcomes import outcome_of, outcome_of_error
-from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowResult, Sample
+from tasks.core.prompts import Prepared, ReadImage, estimate_tokens, prepare
+from tasks.core.records import Kind, ModelOutput, Outcome, Request, RowResult, Sample
 from tasks.core.throttle import Clock, Slot, Throttle
-
-type ReadImage = Callable[[int], bytes | None]
 
 MOST_ROW_SECONDS = 3600.0
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
 GRACE_SECONDS = 3.0
-IMAGE_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 
 
@@ -33,15 +29,6 @@ class Model(Protocol):
     """What answers requests; GeminiClient, or a fake in tests."""
 
     async def generate(self, request: Request) -> ModelOutput: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A sample made ready to send. `image_note`: why it goes without its image."""
-
-    request: Request
-    key: str
-    image_note: str = ""
 
 
 @dataclass(slots=True)
@@ -133,7 +120,7 @@ class Inference:
     ) -> tuple[Prepared, Outcome]:
         if read_image is None and not sample.text.strip():
             return await self._prepare(sample, None, ""), NOTHING_TO_SEND
-        slot = await self.throttle.acquire(_estimate_tokens(sample, read_image is not None))
+        slot = await self.throttle.acquire(estimate_tokens(sample, read_image is not None))
         outcome = None
         try:
             prepared = await self._prepare(sample, read_image, without_image)
@@ -149,7 +136,7 @@ class Inference:
 
     async def _prepare(self, sample: Sample, read_image: ReadImage | None, without_image: str) -> Prepared:
         if read_image is None:
-            return Prepared(Request(sample.text), sample_key(self.generation, sample.text, None))
+            return prepare(self.generation, sample, None)
         return await asyncio.to_thread(prepare, self.generation, sample, read_image, without_image)
 
     async def _call(self, request: Request) -> Outcome:
@@ -180,44 +167,10 @@ class Inference:
         return self.random() * min(BACKOFF_SECONDS * 2.0**attempts, MOST_BACKOFF_SECONDS)
 
 
-def prepare(generation: GenerateConfig, sample: Sample, read_image: ReadImage, without_image: str = "") -> Prepared:
-    """The request of a sample, with its key; the text alone where the image cannot be sent, or may not be."""
-    data, unreadable = look(sample.row, read_image)
-    image: Image | None = None
-    note = unreadable
-    try:
-        image = to_image(data) if data is not None and not without_image else None
-    except ImageError as error:
-        note = str(error)
-    key = sample_key(generation, sample.text, data if data is not None else unreadable or None)
-    return Prepared(Request(sample.text, image), key, without_image or note)
-
-
-def key_of(generation: GenerateConfig, sample: Sample, read_image: ReadImage | None) -> str:
-    """The key that `prepare` gives, without making the image ready."""
-    if read_image is None:
-        return sample_key(generation, sample.text, None)
-    data, note = look(sample.row, read_image)
-    return sample_key(generation, sample.text, data if data is not None else note or None)
-
-
-def look(row: int, read_image: ReadImage) -> tuple[bytes | None, str]:
-    """An image's bytes, or why there are none (empty: there is no image)."""
-    try:
-        return read_image(row), ""
-    except ImageError as error:
-        return None, str(error)
-
-
 def _blames_image(prepared: Prepared, outcome: Outcome) -> bool:
     """Whether the API could not read the image: then the text goes alone, as for any broken image."""
     refused = outcome.kind is Kind.INVALID_REQUEST and not outcome.run_level and "image" in outcome.detail.lower()
     return refused and prepared.request.image is not None and bool(prepared.request.text)
-
-
-def _estimate_tokens(sample: Sample, with_image: bool) -> int:
-    """On the high side: a token is rarely shorter than 3 bytes of UTF-8."""
-    return len(sample.text.encode()) // 3 + 1 + (IMAGE_TOKENS if with_image else 0)
 
 
 def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
