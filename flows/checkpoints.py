@@ -6,108 +6,87 @@ PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
 
 import argparse
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-from prefect.filesystems import LocalFileSystem
-from prefect.results import ResultStore
-
-from tasks.core.checkpoint import Checkpoints, Manifest, registered, unregister
+from tasks.core.checkpoint.layout import Manifest, Storage, jobs, lock_key
+from tasks.core.checkpoint.lock import holder_of
+from tasks.core.checkpoint.pool import latest_manifest, read_pool, summary_of
 from tasks.core.errors import InputError
-from tasks.storage import ResultStorage, default_storage
+from tasks.storage import StorageError, default_storage, storage_of
 
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the list shows it. `bytes`: None where the storage cannot tell."""
+    """A job as the list shows it. `latest`: None where no manifest can be read."""
 
     key: str
-    latest: Manifest
+    latest: Manifest | None
     rows: int
     open: int
-    bytes: int | None
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.latest.name if self.latest else "its records cannot be read"
 
     @property
     def age(self) -> timedelta:
-        return datetime.now(UTC) - self.latest.created
+        return datetime.now(UTC) - self.latest.created if self.latest else timedelta.max
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        filesystem = default_storage()
+        storage = storage_of(default_storage())
+        found = [_look(storage, key) for key in jobs(storage)]
+        if options.prune is None:
+            _list(found)
+        else:
+            _prune(storage, [job for job in found if job.age >= options.prune and options.job in job.key])
     except InputError as error:
         print(error.line, file=sys.stderr)
         return 2
-    storage = ResultStorage(ResultStore(result_storage=filesystem, cache_result_in_memory=False))
-    jobs = [job for key in registered(storage) if (job := _look(storage, filesystem, key))]
-    if options.prune is None:
-        _list(jobs)
-        return 0
-    for job in jobs:
-        if job.age >= options.prune and options.job in job.key:
-            _remove(filesystem, job.key)
-            unregister(storage, job.key)
-            print(f"removed {job.latest.name}: {job.rows:,} rows, {_size(job.bytes)}")
+    except StorageError as error:
+        print(f"the result storage cannot be used: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _look(storage: ResultStorage, filesystem: Any, key: str) -> Job | None:
-    checkpoints = Checkpoints(storage, key)
-    latest = checkpoints.latest()
-    if latest is None:
-        return None
-    if summary := checkpoints.summary(latest.attempt):
-        return Job(key, latest, summary.rows, summary.open, _bytes(filesystem, key))
-    results = checkpoints.read(latest).results
-    finished = {result.row: result.open for result in reversed(results)}
-    return Job(key, latest, len(finished), sum(finished.values()), _bytes(filesystem, key))
+def _look(storage: Storage, key: str) -> Job:
+    latest, size = latest_manifest(storage, key), storage.size(key)
+    if latest and (summary := summary_of(storage, key, latest.attempt)):
+        return Job(key, latest, summary.rows, summary.open, size)
+    results = list(read_pool(storage, key).results())
+    samples = {(result.key, result.id): result.open for result in reversed(results)}
+    return Job(key, latest, len(samples), sum(samples.values()), size)
 
 
-def _list(jobs: list[Job]) -> None:
-    if not jobs:
+def _prune(storage: Storage, found: list[Job]) -> None:
+    for job in found:
+        if (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
+            print(f"kept {job.name}: {holder} is at work on it")
+            continue
+        storage.delete(storage.keys(job.key))
+        print(f"removed {job.name}: {job.rows:,} rows, {_size(job.bytes)}")
+
+
+def _list(found: list[Job]) -> None:
+    if not found:
         print("No checkpoints.")
         return
     print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job")
-    for job in sorted(jobs, key=lambda job: job.age):
-        rows, whole, age = f"{job.rows:,}", f"{job.latest.rows:,}", _age(job.age)
-        print(f"{rows:>10} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {job.latest.name}")
+    for job in sorted(found, key=lambda job: job.age):
+        whole = f"{job.latest.rows:,}" if job.latest else "?"
+        age = _age(job.age) if job.latest else "?"
+        print(f"{job.rows:>10,} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
         print(f"{'':>51}  {job.key.split('/')[-1]}")
 
 
-def _folder(filesystem: Any, key: str) -> Path | None:
-    if not isinstance(filesystem, LocalFileSystem):
-        return None
-    return Path(filesystem.basepath or "").expanduser() / key
-
-
-def _bytes(filesystem: Any, key: str) -> int | None:
-    if folder := _folder(filesystem, key):
-        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    if hasattr(filesystem, "filesystem"):  # fsspec, as in RemoteFileSystem
-        return int(filesystem.filesystem.du(filesystem._resolve_path(key)))
-    return None
-
-
-def _remove(filesystem: Any, key: str) -> None:
-    if folder := _folder(filesystem, key):
-        shutil.rmtree(folder)
-    elif hasattr(filesystem, "filesystem"):
-        filesystem.filesystem.rm(filesystem._resolve_path(key), recursive=True)
-    else:
-        kind = type(filesystem).__name__
-        sys.exit(f"{kind} cannot delete; remove everything below {key} with the storage's own tools")
-
-
-def _size(count: int | None) -> str:
-    if count is None:
-        return "?"
+def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 

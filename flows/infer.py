@@ -10,8 +10,9 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
 import os
 import time
-from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,17 +29,22 @@ from flows.cluster import check_task_runner
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
+from tasks.core.checkpoint.layout import job_key
+from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
 from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind, takes
 from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
 from tasks.core.quota import quota_returns
+from tasks.core.records import unsent
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
 from tasks.inference import infer_chunk
 from tasks.output import assemble_csv, check_writable, csv_path, report
-from tasks.planning import open_attempt
-from tasks.storage import ResultStorage
+from tasks.planning import Attempt, plan_attempt
+from tasks.storage import StorageError, storage_of_results
+
+HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
 
 without_expected_tracebacks()
 
@@ -120,31 +126,80 @@ def check(config: RunConfig) -> None:
 
 def _infer(config: RunConfig) -> State[Any]:
     logger = get_run_logger()
-    started = time.monotonic()
     check(config)
     data = resolve_dataset(config)
-    attempt = open_attempt(config, data, ResultStorage.of(infer_chunk), str(runtime.flow_run.id), logger)
-    sent = send(attempt, config)
-    results = attempt.plan.reused | {result.row: result for result in sent.results}
+    storage = storage_of_results(infer_chunk)
+    job = job_key(data.dataset, data.dataset_config, data.split, config.model)
+    run_id = str(runtime.flow_run.id)
+
+    def waiting(holder: Holder) -> None:
+        logger.warning("%s holds this job; waiting up to %d s for a sign of life", holder, DEAD_SECONDS)
+
+    try:
+        with JobLock(storage, job, run_id, waiting) as lock:
+            attempt = plan_attempt(config, data, job, storage, run_id, logger)
+            lock.confirm()
+            attempt.open(f"{data.dataset} {data.split}, {config.model}")
+            return _answer(config, attempt, lock)
+    except JobHeld as held:
+        return _held(held.holder)
+    except StorageError as error:
+        return Failed(name="Incomplete", message=f"the result storage cannot be used, nothing was sent: {error}")
+
+
+def _answer(config: RunConfig, attempt: Attempt, lock: JobLock) -> State[Any]:
+    logger = get_run_logger()
+    started = time.monotonic()
+    data, plan = attempt.run.data, attempt.plan
+    sent = send(attempt, config, lock)
+    results = plan.reused | {result.row: result for result in sent.results}
     tally = Tally.of(results.values())
-    attempt.checkpoints.close(attempt.run.attempt, tally.rows, tally.open)
+    csv: Path | None = None
+    if sent.unsaved:  # the CSV has them at least
+        results = {row: results.get(row) or unsent(row) for row in range(data.rows)}
     whole: Any = quote(results)  # else Prefect searches every row for futures
-    if tally.rows < data.rows:
-        if tally.rows:
-            report(data.dataset, config.model, whole, data.rows, None)
-        return _unfinished(config, sent, tally, data.rows)
-    csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
-    report(data.dataset, config.model, whole, data.rows, csv)
-    for line in summary_lines(tally, time.monotonic() - started, len(attempt.plan.reused)):
+    if len(results) == data.rows:
+        csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
+    with _told("the checkpoint"):
+        if sent.unsaved:
+            attempt.save_late(sent.unsaved)
+            sent.unsaved = []
+    with _told("the report"):
+        report(data.dataset, config.model, whole, data.rows, csv)
+    with _told("the checkpoint's summary"):
+        attempt.close(tally.rows, tally.open)
+    if tally.rows < data.rows or csv is None:
+        return _unfinished(config, sent, tally, data.rows, csv)
+    for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):
         logger.info(line)
     if tally.open:
         return Failed(name="Incomplete", message=_worth_a_rerun(config, tally.open, csv))
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {csv}")
 
 
-def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State[Any]:
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """What goes wrong here is told and ends nothing: the answers are there."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning("%s could not be written: %s", what, " ".join(str(error).split()))
+
+
+def _held(holder: Holder) -> State[Any]:
+    """One writer a job: a deployed run comes back later, another one is told who it is."""
+    what = f"another run is at work on this data set, split and model: {holder}"
+    if runtime.deployment.id:
+        at = datetime.now(UTC) + HELD_AGAIN
+        return AwaitingRetry(scheduled_time=at, message=f"{what}; trying again at {at.astimezone():%H:%M %Z}")
+    return Failed(name="Refused", message=f"{what}; wait for its end or stop it, then run this again with --resume")
+
+
+def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, csv: Path | None) -> State[Any]:
     """The state of a run that has no answer for some rows. The CSV of an earlier run stays as it is."""
-    kept = f"{tally.rows:,} of {rows:,} rows are saved"
+    kept = f"{tally.rows - len(sent.unsaved):,} of {rows:,} rows are saved"
+    if csv:
+        kept += f", all {tally.rows:,} that were answered are in {csv}"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     way_out = f"continue with: {resume_command(config)}"

@@ -1,8 +1,9 @@
-"""Ctrl+C and SIGTERM, once: stop sending and keep what has arrived. Twice: leave at once."""
+"""Ctrl+C and SIGTERM: the first stops the sending and keeps what has arrived, a later one leaves at once."""
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,7 @@ from prefect._internal.control_listener import get_intent
 from prefect.exceptions import TerminationSignal
 
 INTERRUPTED = 130
+ONE_SECONDS = 1.0  # a supervisor signals the group, and `uv run` passes on what it gets: that is one signal
 
 
 @contextmanager
@@ -22,19 +24,36 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
         TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
             state: the run is to be started again elsewhere, and a state of ours would end it.
     """
-    heard = False
+    heard: float | None = None
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal heard
-        if heard:
+        if heard is None:
+            heard = time.monotonic()
+            stop()
+        elif time.monotonic() - heard > ONE_SECONDS:
             os._exit(INTERRUPTED)
-        heard = True
-        stop()
 
     with handled(handle, signal.SIGINT, signal.SIGTERM):
         yield
-    if heard and get_intent() in ("reschedule", "relinquish"):
+        if heard is not None:
+            time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come
+    if heard is not None and get_intent() in ("reschedule", "relinquish"):
         raise TerminationSignal(signal=signal.SIGTERM)
+
+
+def raising() -> Callable[[int, FrameType | None], None]:
+    """A handler that raises KeyboardInterrupt at the first signal, and again at one that is not part of it."""
+    heard = float("-inf")
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        now = time.monotonic()
+        if now - heard > ONE_SECONDS:
+            heard = now
+            raise KeyboardInterrupt
+
+    return handle
 
 
 @contextmanager

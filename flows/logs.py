@@ -5,6 +5,7 @@ import logging
 from tasks.core.errors import InputError, RunIncomplete
 
 _EXPECTED = (InputError, RunIncomplete)
+_NOT_PERSISTED = "An error was encountered while committing transaction"
 
 
 def without_expected_tracebacks() -> None:
@@ -20,6 +21,8 @@ def quiet_console() -> None:
 
 
 def _one_line(record: logging.LogRecord) -> bool:
+    if record.getMessage().startswith(_NOT_PERSISTED):  # sending.py says it once, for all chunks
+        return False
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, _EXPECTED):
         record.msg, record.args, record.exc_info = str(error), (), None

@@ -3,39 +3,47 @@
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger, unmapped
+from prefect import State, get_run_logger, unmapped
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
+from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in __all__
 
 from flows.cluster import stop_chunks, task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
 from flows.progress import progress_artifact
-from tasks.core.checkpoint import Damaged, unpack
+from tasks.core.checkpoint.layout import unpack
+from tasks.core.checkpoint.lock import Holder, JobLock
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.home import adopt, from_thread
 from tasks.core.records import RowResult
-from tasks.core.report import LimitLog, Progress
-from tasks.inference import infer_chunk, models_of, share, stop_here, stopped_in, unshare
+from tasks.core.report import LimitLog, Progress, stopping_line
+from tasks.inference import Shared, infer_chunk, models_of, share, stop_here, stopped_in, unshare
 from tasks.planning import Attempt
 
 
 @dataclass(slots=True)
 class Sent:
-    """What came of sending: results as they arrived, why the run was stopped, and chunks that failed."""
+    """What came of sending: results as they arrived, why the run was stopped, and chunks that failed.
+
+    `unsaved`: those results that could not be saved yet.
+    """
 
     results: list[RowResult] = field(default_factory=list)
     stopped: RunStopped | None = None
     failures: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
+    unsaved: list[RowResult] = field(default_factory=list)
+    not_persisted: int = 0  # chunks whose result Prefect could not write; their answers are in the journal
 
 
-def send(attempt: Attempt, config: RunConfig) -> Sent:
+def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     """Map infer_chunk over the plan's chunks and collect what arrives, whatever ends the run."""
     sent = Sent()
     if not attempt.plan.chunks:
@@ -47,9 +55,13 @@ def send(attempt: Attempt, config: RunConfig) -> Sent:
         progress,
     ):
         if config.task_runner is TaskRunnerKind.LOCAL:
-            _send_from_here(attempt, config, runner, progress, sent)
+            _send_from_here(attempt, config, runner, progress, sent, lock)
         else:
-            _send_from_cluster(attempt, runner, progress, sent)
+            _send_from_cluster(attempt, runner, progress, sent, lock)
+    if sent.not_persisted:
+        get_run_logger().warning(
+            "Prefect could not persist the results of %d chunks; the checkpoint's own records count", sent.not_persisted
+        )
     return sent
 
 
@@ -63,26 +75,61 @@ def chunks_at_once(config: RunConfig) -> int:
     return math.ceil(8 * config.max_concurrent / config.save_every) + 2
 
 
-def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: Progress, sent: Sent) -> None:
+def _send_from_here(
+    attempt: Attempt, config: RunConfig, runner: Any, progress: Progress, sent: Sent, lock: JobLock
+) -> None:
+    """This process sends, and hears of each row as it is answered: no result depends on what Prefect makes of it."""
     if isinstance(runner, EventLoopTaskRunner):
         runner.max_workers = chunks_at_once(config)
         adopt(runner.loop)
-    start_no_more = getattr(runner, "start_no_more", lambda: None)
-    limit_log = LimitLog(config.max_concurrent, get_run_logger())
-    inference = from_thread(share(attempt.run, progress.add, start_no_more, limit_log))
+
+    def done(result: RowResult) -> None:
+        sent.results.append(result)
+        progress.add(result)
+
+    shared = from_thread(share(attempt.run, attempt.storage, done))
+    _watch(shared, config, getattr(runner, "start_no_more", lambda: None))
+    lock.lost = lambda holder: stop_here(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
         with interruptible(lambda: stop_here(attempt.run)):
             futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
             while futures:
-                _collect(futures.popleft(), sent)
-        sent.stopped = inference.throttle.stopped
+                _ended(futures.popleft(), sent)
+        sent.stopped = shared.inference.throttle.stopped
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED:
             sent.models = from_thread(models_of(attempt.run))
     finally:
-        from_thread(unshare(attempt.run))
+        sent.unsaved = from_thread(unshare(attempt.run))
 
 
-def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent) -> None:
+def _watch(shared: Shared, config: RunConfig, start_no_more: Callable[[], object]) -> None:
+    """Say what holds the run back or ends it."""
+    logger = get_run_logger()
+    inference = shared.inference
+    hold = inference.throttle.hold
+
+    def stopped(reason: StopReason, on_their_way: int) -> None:
+        start_no_more()
+        if reason is StopReason.INTERRUPTED:
+            logger.warning(stopping_line(on_their_way, config.grace_seconds))
+
+    def failing(now: bool) -> None:
+        hold(now)
+        if now:
+            logger.warning("Answers cannot be saved (%s); nothing is sent until they can", shared.journal.trouble)
+        else:
+            logger.info("Answers can be saved again")
+
+    inference.on_stop = stopped
+    inference.throttle.changed = LimitLog(config.max_concurrent, logger)
+    shared.journal.failing = failing
+
+
+def _taken_over(holder: Holder) -> str:
+    return f"this run stood still for too long, and {holder} has taken its job over"
+
+
+def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent, lock: JobLock) -> None:
     """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
     futures: deque[Any] = deque()  # the cluster's own futures
     never_started: set[UUID] = set()
@@ -94,6 +141,11 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
         sent.stopped = RunStopped(StopReason.INTERRUPTED, "interrupted")
         threading.Thread(target=stop, name="stop").start()
 
+    def lost(holder: Holder) -> None:
+        sent.stopped = RunStopped(StopReason.TAKEN_OVER, _taken_over(holder))
+        stop()
+
+    lock.lost = lost
     with interruptible(interrupt):
         futures.extend(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
         if sent.stopped:  # before there was anything to stop
@@ -101,22 +153,31 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
         while futures:
             if futures[0].task_run_id not in never_started:
                 for result in _collect(futures[0], sent):
+                    sent.results.append(result)
                     progress.add(result)
             futures.popleft()
 
 
-def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
+def _ended(future: PrefectFuture[Any], sent: Sent) -> State[Any]:
+    """How a chunk ended, as soon as it has."""
     future.wait()
     _forget_states()
     state = future.state
-    value = state.result(raise_on_failure=False) if state.is_final() else None  # the cluster has lost it
+    if isinstance(state.data, ResultRecord):
+        sent.not_persisted += not state.data.is_persisted
+    if state.is_failed() or state.is_crashed() or not state.is_final():  # or the cluster has lost it
+        sent.failures.append(f"{state.name}: {state.message}")
+    return state
+
+
+def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
+    """What a chunk has brought that ran in another process."""
+    state = _ended(future, sent)
     try:
+        value = state.result(raise_on_failure=False)
         results = unpack(value)
-    except Damaged:  # an exception, or nothing: the chunk never started or failed
-        if state.is_failed() or state.is_crashed() or not state.is_final():
-            sent.failures.append(f"{state.name}: {state.message}")
+    except Exception:  # an exception in place of a result, or a record that cannot be read
         return []
-    sent.results += results
     if stop := stopped_in(value):
         sent.stopped = sent.stopped or stop
     return results

@@ -1,37 +1,43 @@
 """The task that sends one chunk through Gemini and persists what comes back. Wiring only; the work is in core.
 
-All chunks of a process share one Inference (client, pool, throttle), which lives on the process's home loop.
+All chunks of a process share one Inference (client, pool, throttle) and one journal, which live on the process's
+home loop.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
-from prefect.results import get_result_store
 from prefect.states import Cancelled
 
 from tasks.core.batch import Inference
-from tasks.core.checkpoint import chunk_key, pack
+from tasks.core.checkpoint.journal import Journal
+from tasks.core.checkpoint.layout import Storage, chunk_key, pack
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.gemini import GeminiClient
 from tasks.core.health import Health
 from tasks.core.home import at_home, home
-from tasks.core.records import RowResult
+from tasks.core.prompts import ReadImage
+from tasks.core.records import RowResult, Sample
 from tasks.core.report import Tally
 from tasks.core.sources import DatasetRef
 from tasks.core.throttle import Throttle
 from tasks.dataset import open_reader, read_samples
+from tasks.storage import storage_of_results
 
 TAG = "gemini"
-SAVE_PARTIAL_SECONDS = 10.0
+IDLE_SECONDS = 30.0  # after its last chunk, a process keeps a run's connections for as long
+LAST_SAVES_SECONDS = 10.0
 _STOPPED = "stopped"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,22 @@ class Shared:
 
     inference: Inference
     client: GeminiClient
+    journal: Journal
     done: Callable[[RowResult], None] = lambda result: None
+    users: int = 0
+
+    def keep(self, result: RowResult) -> None:
+        self.journal.add(result)
+        try:
+            self.done(result)
+        except Exception:  # whoever watches a run must not end it
+            logger.debug("progress could not be told", exc_info=True)
 
 
-_shared: dict[str, Shared] = {}  # by attempt; touched on the home loop only
+# By attempt; touched on the home loop only.
+_shared: dict[str, Shared] = {}
+_stopped_runs: dict[str, tuple[StopReason, str]] = {}
+_closing: set[asyncio.Task[list[RowResult]]] = set()
 
 
 def _chunk_cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -80,24 +98,20 @@ def _chunk_run_name() -> str:
     retries=0,
 )
 async def infer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
-    """Send the samples of `chunk`; the result is `checkpoint.pack`ed and persisted under the chunk's key.
+    """Send the samples of `chunk`; each answer is on storage before the task ends, whatever Prefect does after it.
 
-    A stopped run ends the task early with what has arrived; no later attempt looks for the rest there.
+    The result is `pack`ed and persisted under the chunk's key. A stopped run ends the task early with what has
+    arrived; no later attempt looks for the rest there.
     """
-    samples = await asyncio.to_thread(read_samples, run.data, chunk)
-    reader = open_reader(run.data)
-    results: list[RowResult] = []
-    stopped: RunStopped | None = None
-    async with _partials_saved(chunk_key(run.job, run.attempt, chunk.number, partial=True), results):
-        try:
-            await at_home(_infer(run, samples, reader.image if reader.has_images else None, results))
-        except RunStopped as error:
-            stopped = error
+    storage = storage_of_results()
+    samples, reader = await asyncio.to_thread(lambda: (read_samples(run.data, chunk), open_reader(run.data)))
+    read_image = reader.image if reader.has_images else None
+    results, stopped = await at_home(_answer(run, storage, chunk.number, samples, read_image))
     tally = Tally.of(results)
     get_run_logger().info("%s: %s", chunk.label, tally)
     if stopped is None:
         return pack(results)
-    message = f"{stopped.reason}: {tally.rows} of {len(chunk)} rows done and saved; {stopped.message}"
+    message = f"{stopped.reason}: {tally.rows} of {len(chunk)} rows done; {stopped.message}"
     value = pack(results) | {_STOPPED: [stopped.reason, stopped.message]}
     return Cancelled(name="Stopped", message=message, data=value)
 
@@ -108,76 +122,94 @@ def stopped_in(value: Any) -> RunStopped | None:
     return RunStopped(StopReason(stopped[0]), stopped[1]) if stopped else None
 
 
-async def share(
-    run: Run,
-    done: Callable[[RowResult], None],
-    on_stop: Callable[[], object],
-    on_limit: Callable[[int], object] = lambda limit: None,
-) -> Inference:
-    """Set up what the chunks of this process share, with ears of the caller's. Call it on the home loop."""
-    shared = _shared_of(run)
+async def share(run: Run, storage: Storage, done: Callable[[RowResult], None]) -> Shared:
+    """Set up what the chunks of this process share; `done` hears of every row. Call it on the home loop."""
+    shared = _shared_of(run, storage)
+    shared.users += 1
     shared.done = done
-    shared.inference.on_stop = on_stop
-    shared.inference.throttle.changed = on_limit
-    return shared.inference
+    return shared
 
 
-async def unshare(run: Run) -> None:
-    """Close what `share` set up. Call it on the home loop."""
+async def unshare(run: Run) -> list[RowResult]:
+    """Close what `share` set up; returns the results that could not be saved. Call it on the home loop."""
     if shared := _shared.pop(run.attempt, None):
+        unsaved = await shared.journal.close(LAST_SAVES_SECONDS)
         await shared.client.close()
+        return unsaved
+    return []
 
 
-def stop_here(run: Run) -> None:
+def stop_here(run: Run, reason: StopReason = StopReason.INTERRUPTED, message: str = "interrupted") -> None:
     """End the chunks of `run` in this process, with what has arrived; from any thread."""
-    home().call_soon_threadsafe(lambda: _shared_of(run).inference.stop(StopReason.INTERRUPTED, "interrupted"))
+
+    def stop() -> None:
+        _stopped_runs[run.attempt] = reason, message  # for a chunk that is only just arriving here
+        if shared := _shared.get(run.attempt):
+            shared.journal.hurry()
+            shared.inference.stop(reason, message)
+
+    home().call_soon_threadsafe(stop)
 
 
 async def models_of(run: Run) -> list[str]:
     """Names of the models that the key may use; none where the API does not say. Call it on the home loop."""
     try:
         async with asyncio.timeout(10):
-            return await _shared_of(run).client.list_models()
+            return await _shared[run.attempt].client.list_models()
     except Exception:  # a hint is not worth a second error
         return []
 
 
-def _shared_of(run: Run) -> Shared:
+def _shared_of(run: Run, storage: Storage) -> Shared:
     if run.attempt not in _shared:
         client = GeminiClient(run.generation)
         throttle = Throttle(run.limits)
         inference = Inference(client, run.generation, run.limits, throttle, Health(run.limits.give_up_seconds))
-        _shared[run.attempt] = Shared(inference, client)
+
+        def give_up(why: str) -> None:
+            inference.stop(StopReason.STORAGE, f"the result storage cannot be written: {why}")
+
+        journal = Journal(storage, run.job, run.attempt, throttle.hold, give_up)
+        _shared[run.attempt] = Shared(inference, client, journal)
+        if run.attempt in _stopped_runs:
+            inference.stop(*_stopped_runs[run.attempt])
     return _shared[run.attempt]
 
 
-async def _infer(run: Run, samples: Any, read_image: Any, results: list[RowResult]) -> None:
-    shared = _shared_of(run)
-    await shared.inference.infer(samples, read_image, results, shared.done)
-
-
 @asynccontextmanager
-async def _partials_saved(key: str, results: list[RowResult]) -> AsyncIterator[None]:
-    """Keep what has arrived so far under `key`: now and then, and when the chunk is cancelled."""
-    store = get_result_store()
-
-    async def save_now_and_then() -> None:
-        saved = 0
-        while True:
-            await asyncio.sleep(SAVE_PARTIAL_SECONDS)
-            if len(results) > saved:
-                saved = len(results)
-                await store.awrite(pack(list(results)), key=key)
-
-    saver = asyncio.create_task(save_now_and_then())
+async def _using(run: Run, storage: Storage) -> AsyncIterator[Shared]:
+    """What the chunks of `run` share here. A process that serves run after run does not keep it for ever."""
+    shared = _shared_of(run, storage)
+    shared.users += 1
     try:
-        yield
-    except BaseException:
-        saver.cancel()
-        if results:
-            await store.awrite(pack(list(results)), key=key)
-        raise
+        yield shared
     finally:
-        saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await saver
+        shared.users -= 1
+        if not shared.users:
+            asyncio.get_running_loop().call_later(IDLE_SECONDS, _close_if_idle, run)
+
+
+def _close_if_idle(run: Run) -> None:
+    if (shared := _shared.get(run.attempt)) and not shared.users:
+        _closing.add(task := asyncio.get_running_loop().create_task(unshare(run)))
+        task.add_done_callback(_closing.discard)
+
+
+async def _answer(
+    run: Run, storage: Storage, chunk: int, samples: Sequence[Sample], read_image: ReadImage | None
+) -> tuple[list[RowResult], RunStopped | None]:
+    """The results of a chunk, on storage; and why there are no more of them."""
+    results: list[RowResult] = []
+    async with _using(run, storage) as shared:
+        try:
+            await shared.inference.infer(samples, read_image, results, shared.keep)
+            shared.journal.chunk_done(chunk)
+        except RunStopped as stopped:
+            await shared.journal.saved()
+            return results, stopped
+        except asyncio.CancelledError:
+            await asyncio.shield(shared.journal.saved())
+            raise
+        if not await shared.journal.saved():
+            return results, shared.inference.throttle.stopped
+    return results, None

@@ -1,20 +1,31 @@
-"""Opens an attempt: finds the checkpoint it continues, and plans which rows must be sent."""
+"""Opens an attempt: finds the answers that the job has already, and plans which rows must be sent."""
 
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.core.checkpoint import AttemptRef, Checkpoints, Found, Manifest, job_key
-from tasks.core.chunks import Plan, plan_fresh, plan_resume
+from tasks.core.checkpoint.layout import Manifest, Storage, answers_key, pack
+from tasks.core.checkpoint.pool import (
+    Pool,
+    adopt,
+    close_attempt_record,
+    compact,
+    open_attempt_record,
+    pools_with,
+    read_pool,
+)
+from tasks.core.chunks import Plan, Reason, plan_fresh, plan_resume
 from tasks.core.config import RunConfig
+from tasks.core.records import RowResult
 from tasks.core.report import plan_line
 from tasks.core.sources import DatasetRef
 from tasks.dataset import sample_keys
 from tasks.inference import Run
-from tasks.storage import ResultStorage
 
 type Logger = logging.Logger | logging.LoggerAdapter[Any]
+type Samples = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,105 +34,113 @@ class Attempt:
 
     run: Run
     plan: Plan
-    checkpoints: Checkpoints
+    storage: Storage
+    pool: Pool
+    samples: Samples
 
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """The checkpoint that an attempt continues, with what it holds."""
-
-    manifest: Manifest
-    found: Found
-
-
-def open_attempt(config: RunConfig, data: DatasetRef, storage: ResultStorage, run_id: str, logger: Logger) -> Attempt:
-    """Plan a flow run's next attempt and put it on record; one log line says what will be sent and why.
-
-    A re-run of the flow run `run_id` continues its own checkpoint; `config.resume` continues the job's latest.
-    """
-    job = job_key(data.dataset, data.dataset_config, data.split, config.model)
-    checkpoints = Checkpoints(storage, job)
-    attempt, own = checkpoints.attempts_of(run_id)
-    latest = checkpoints.latest()
-    base = _base(checkpoints, own) or (_base(checkpoints, latest, or_before=True) if config.resume else None)
-    if base is None:
-        _announce_fresh(config, checkpoints, latest, logger)
-        plan = plan_fresh(data.rows, config.save_every)
-    else:
-        plan = _plan(config, data, base, logger)
-    manifest = _manifest(config, data, job, attempt, plan, base, latest)
-    checkpoints.open(manifest)
-    return Attempt(Run(job, attempt, data, config.generation, config.limits), plan, checkpoints)
-
-
-def _base(checkpoints: Checkpoints, manifest: Manifest | None, or_before: bool = False) -> _Base | None:
-    """The checkpoint of `manifest` if it holds an answer; else the newest before it that does, where asked for."""
-    while manifest:
-        found = checkpoints.read(manifest)
-        if found.results or found.damaged:
-            return _Base(manifest, found)
-        manifest = checkpoints.manifest(manifest.previous) if or_before and manifest.previous else None
-    return None
-
-
-def _plan(config: RunConfig, data: DatasetRef, base: _Base, logger: Logger) -> Plan:
-    if base.found.damaged:
-        logger.warning(
-            "%d damaged records in the checkpoint: their rows are sent again (first: %s)",
-            len(base.found.damaged),
-            base.found.damaged[0],
+    def open(self, name: str) -> None:
+        """Put it on record."""
+        data, generation = self.run.data, self.run.generation
+        open_attempt_record(
+            self.storage,
+            Manifest(
+                job=self.run.job,
+                name=name,
+                attempt=self.run.attempt,
+                created=datetime.now(UTC),
+                settings=generation.fingerprint,
+                rows=data.rows,
+                chunks=len(self.plan.chunks),
+                data=asdict(data),
+                model=generation.model,
+            ),
         )
-    keys = sample_keys(data, config.generation)
-    plan = plan_resume(keys, base.found.results, config.save_every, config.retry_errors)
-    logger.info(plan_line(plan, base.manifest.settings != config.generation.fingerprint))
+
+    def save_late(self, results: list[RowResult]) -> None:
+        """Answers that could not be saved as they came."""
+        self.storage.write(answers_key(self.run.job, self.run.attempt, "late", 0), pack(results))
+
+    def close(self, rows: int, open_rows: int) -> None:
+        """Note how it ended, and put earlier records together where there are many."""
+        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
+        compact(self.storage, self.pool, Counter(self.samples))
+
+
+def plan_attempt(
+    config: RunConfig, data: DatasetRef, job: str, storage: Storage, run_id: str, logger: Logger
+) -> Attempt:
+    """What a flow run's next attempt will send, and one log line that says so.
+
+    A re-run of the flow run `run_id` continues its own attempts; `config.resume` takes what any attempt has kept.
+
+    Raises:
+        OSError: the storage cannot say what there is.
+    """
+    pool = read_pool(storage, job)
+    _tell_damage(pool, logger)
+    own = list(pool.results(pool.attempts_of(run_id)))
+    samples = list(sample_keys(data, config.generation)) if config.resume or pool.size else []
+    if config.resume:
+        plan = _plan_resume(config, samples, pool, storage, logger)
+    elif own:
+        plan = plan_resume(samples, own, config.save_every, config.retry_errors)
+        logger.info(plan_line(plan, _settings_changed(config, pool)))
+    else:
+        _tell_what_is_paid_again(samples, pool, logger)
+        plan = plan_fresh(data.rows, config.save_every)
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, config.limits)
+    return Attempt(run, plan, storage, pool, samples)
+
+
+def _plan_resume(config: RunConfig, samples: Samples, pool: Pool, storage: Storage, logger: Logger) -> Plan:
+    def planned(results: list[RowResult]) -> Plan:
+        return plan_resume(samples, results, config.save_every, config.retry_errors)
+
+    results = list(pool.results())
+    plan = planned(results)
+    if plan.reasons[Reason.NEW] or plan.reasons[Reason.CHANGED]:
+        for name, found in _found_elsewhere(config, samples, plan, pool.job, storage):
+            results += found
+            before, plan = len(plan.reused), planned(results)
+            logger.info("%s rows have their answers in the checkpoint of %s", f"{len(plan.reused) - before:,}", name)
+    if results:
+        logger.info(plan_line(plan, _settings_changed(config, pool)))
+    else:
+        logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
     return plan
 
 
-def _announce_fresh(config: RunConfig, checkpoints: Checkpoints, latest: Manifest | None, logger: Logger) -> None:
-    if config.resume:
-        logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
-    elif latest:
-        rows, unfinished = _held(checkpoints, latest)
-        if unfinished and rows:
-            logger.warning(
-                "An unfinished checkpoint holds %s of %s rows: --resume continues it; this run starts a new one",
-                f"{rows:,}",
-                f"{latest.rows:,}",
-            )
+def _found_elsewhere(
+    config: RunConfig, samples: Samples, plan: Plan, job: str, storage: Storage
+) -> list[tuple[str, list[RowResult]]]:
+    """Answers that other jobs hold for rows without one: the data was moved or renamed. (name of the job, answers)."""
+    wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
+    elsewhere = []
+    for other in pools_with(storage, job, config.model, wanted):
+        if found := adopt(storage, job, other, wanted):
+            elsewhere.append((other.latest.name if other.latest else other.job, found))
+    return elsewhere
 
 
-def _held(checkpoints: Checkpoints, manifest: Manifest) -> tuple[int, bool]:
-    """How many rows a checkpoint holds, and whether rows are missing or worth sending again."""
-    summary = checkpoints.summary(manifest.attempt)
-    if summary:
-        return summary.rows, summary.rows < manifest.rows or summary.open > 0
-    finished = {(r.id, r.key) for r in checkpoints.read(manifest).results if not r.open}
-    return len(finished), True
+def _tell_damage(pool: Pool, logger: Logger) -> None:
+    if pool.damaged:
+        logger.warning(
+            "%d damaged records in the checkpoint; what they alone held is sent again (first: %s)",
+            len(pool.damaged),
+            pool.damaged[0],
+        )
 
 
-def _manifest(
-    config: RunConfig,
-    data: DatasetRef,
-    job: str,
-    attempt: str,
-    plan: Plan,
-    base: _Base | None,
-    latest: Manifest | None,
-) -> Manifest:
-    earlier: list[AttemptRef] = []
-    if base:
-        earlier = [
-            *base.manifest.earlier,
-            AttemptRef(attempt=base.manifest.attempt, chunks=base.manifest.chunks),
-        ]
-    return Manifest(
-        job=job,
-        name=f"{data.dataset} {data.split}, {config.model}",
-        attempt=attempt,
-        created=datetime.now(UTC),
-        settings=config.generation.fingerprint,
-        rows=data.rows,
-        chunks=len(plan.chunks),
-        earlier=[ref for ref in earlier if ref.chunks],
-        previous=latest.attempt if latest and not base else base.manifest.previous if base else None,
-    )
+def _tell_what_is_paid_again(samples: Samples, pool: Pool, logger: Logger) -> None:
+    answered = len(plan_resume(samples, pool.results(), 1).reused) if pool.size else 0
+    if answered:
+        logger.warning(
+            "%s of %s rows are answered already; --resume reuses them, this run pays for them again",
+            f"{answered:,}",
+            f"{len(samples):,}",
+        )
+
+
+def _settings_changed(config: RunConfig, pool: Pool) -> bool:
+    newest = next(iter(pool.newest_first()), None)
+    return newest is not None and newest.settings != config.generation.fingerprint

@@ -186,12 +186,12 @@ async def test_a_stopped_run_waits_for_answers_on_their_way() -> None:
 async def test_a_stopped_run_does_not_wait_for_ever() -> None:
     """An answer that does not come within the grace time leaves its row unsent, not failed."""
     model = Model(lambda request, attempt: asyncio.sleep(3600))
-    run, _ = inference(model, max_concurrent=2, timeout_seconds=1000)
+    run, _ = inference(model, max_concurrent=2, timeout_seconds=1000, grace_seconds=0.01)
     results: list[RowResult] = []
     chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
     while model.in_flight < 2:
         await asyncio.sleep(0)
-    run.stop(StopReason.INTERRUPTED, "Ctrl+C", grace_seconds=0.01)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
     with pytest.raises(RunStopped):
         await chunk
     assert results == []
@@ -416,3 +416,72 @@ async def test_every_result_is_told_as_it_arrives() -> None:
     await run.infer(samples, None, results, lambda result: told.append(result.row))
     assert told == [result.row for result in results]
     assert sorted(told) == list(range(20))
+
+
+async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
+    """A reader that raises what nobody expects, a refusal in an odd shape: the paid siblings are kept."""
+
+    def read(row: int) -> bytes:
+        if row == 1:
+            raise ZeroDivisionError("a reader's own")
+        return PNG
+
+    odd = ApiError(429, "RESOURCE_EXHAUSTED", "slow down", [{"violations": ["PerMinute", 7, None]}, {"violations": 7}])
+    model = Model(lambda request, attempt: odd if request.text == "odd" else "ok")
+    run, _ = inference(model, max_attempts=2)
+    rows = await infer(run, ["fine", "unread", "odd", "fine too"], read)
+    assert {rows["fine"].kind, rows["fine too"].kind} == {Kind.ANSWERED}
+    assert rows["unread"].error_message.startswith("server_error: the row could not be handled: ZeroDivisionError")
+    assert rows["odd"].kind is Kind.RATE_LIMIT
+    assert run.throttle.in_flight == 0
+
+
+async def test_an_image_that_takes_for_ever_to_read_ends_at_the_timeout_and_gives_its_slot_back() -> None:
+    """A share that hangs; its row is worth another try."""
+    go_on = threading.Event()
+    model = Model()
+    run, _ = inference(model, max_concurrent=1, max_attempts=1, timeout_seconds=0.05)
+    rows = await infer(run, ["hangs", "fine"], lambda row: go_on.wait(30) and PNG if row == 0 else None)
+    go_on.set()
+    assert rows["hangs"].error_message == "timeout: the image was not read within 0.05 s"
+    assert rows["fine"].kind is Kind.ANSWERED
+    assert run.throttle.in_flight == 0
+
+
+async def test_nothing_is_sent_while_answers_cannot_be_kept() -> None:
+    """What has a slot waits as well; then all go on."""
+    model = Model()
+    run, _ = inference(model)
+    run.throttle.hold(True)
+    waiting = asyncio.create_task(infer(run, ["a", "b"]))
+    await asyncio.sleep(0.02)
+    assert model.requests == []
+    run.throttle.hold(False)
+    await waiting
+    assert len(model.requests) == 2
+
+
+async def test_a_run_that_is_held_back_can_be_stopped() -> None:
+    """Nobody waits for a storage that never comes back."""
+    run, _ = inference(Model())
+    run.throttle.hold(True)
+    waiting = asyncio.create_task(infer(run, ["a", "b"]))
+    await asyncio.sleep(0)
+    run.stop(StopReason.STORAGE, "full")
+    with pytest.raises(RunStopped, match="full"):
+        await waiting
+
+
+async def test_who_stops_is_told_how_many_answers_are_on_their_way() -> None:
+    """For the line on the terminal."""
+    told: list[tuple[StopReason, int]] = []
+    model = Model(lambda request, attempt: asyncio.sleep(3600))
+    run, _ = inference(model, max_concurrent=3, grace_seconds=0.01)
+    run.on_stop = lambda reason, on_their_way: told.append((reason, on_their_way))
+    chunk = asyncio.create_task(infer(run, ["a", "b", "c", "d"]))
+    while model.in_flight < 3:
+        await asyncio.sleep(0)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    with pytest.raises(RunStopped):
+        await chunk
+    assert told == [(StopReason.INTERRUPTED, 3)]

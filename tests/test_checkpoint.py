@@ -1,66 +1,70 @@
-"""What survives: pointers, manifests and chunks on a storage that loses and tears what it likes."""
+"""What survives: the answers of every attempt, on a storage that loses and tears what it likes."""
 
 import json
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.checkpoint import (
-    JOBS,
-    AttemptRef,
-    Checkpoints,
+from tasks.core.checkpoint.layout import (
+    ROOT,
     Damaged,
     Manifest,
+    answers_key,
     chunk_key,
     job_key,
+    jobs,
+    manifest_key,
     pack,
-    registered,
-    sample_key,
+    pool_key,
     unpack,
-    unregister,
+)
+from tasks.core.checkpoint.pool import (
+    MOST_LOOSE_RECORDS,
+    PART_ROWS,
+    adopt,
+    close_attempt_record,
+    compact,
+    latest_manifest,
+    open_attempt_record,
+    pools_with,
+    read_pool,
+    summary_of,
 )
 from tasks.core.config import GenerateConfig
+from tasks.core.keys import sample_key
 from tasks.core.records import Kind, RowResult
+from tests.memory import TORN, Memory, Unreachable
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
-JOB = "job"
-TORN = object()
+JOB = f"{ROOT}/data-test-m-0123456789ab"
+OTHER = f"{ROOT}/moved-test-m-ba9876543210"
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-class Memory(dict[str, Any]):
-    """A storage; a TORN value cannot be read."""
-
-    def read(self, key: str) -> Any | None:
-        value = self.get(key)
-        if value is TORN:
-            raise Damaged(key)
-        return value
-
-    def write(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
-def manifest(attempt: str, chunks: int = 1, earlier: list[AttemptRef] | None = None) -> Manifest:
+def manifest(attempt: str, hour: int = 0, job: str = JOB, settings: str = "s") -> Manifest:
     return Manifest(
-        job=JOB,
-        name="n",
-        attempt=attempt,
-        created=datetime.now(UTC),
-        settings="s",
-        rows=2,
-        chunks=chunks,
-        earlier=earlier or [],
+        job=job, name="n", attempt=attempt, created=NOON + timedelta(hours=hour), settings=settings, rows=2, chunks=1
     )
 
 
-def results(*keys: str) -> list[RowResult]:
+def results(*keys: str, first: int = 0, kind: Kind = Kind.ANSWERED) -> list[RowResult]:
     return [
-        RowResult(row=n, id=str(n), key=key, kind=Kind.ANSWERED, response=f"to {key}") for n, key in enumerate(keys)
+        RowResult(row=n, id=f"id-{key}", key=key, kind=kind, response=f"to {key}") for n, key in enumerate(keys, first)
     ]
+
+
+def answers(*keys: str, first: int = 0, done: Sequence[int] = ()) -> dict[str, Any]:
+    return pack(results(*keys, first=first)) | {"done": list(done)}
+
+
+def keys_of(storage: Memory, job: str = JOB) -> list[str]:
+    return [result.key for result in read_pool(storage, job).results()]
 
 
 def test_results_survive_the_storage() -> None:
@@ -69,88 +73,245 @@ def test_results_survive_the_storage() -> None:
     assert unpack(pack(kept)) == kept
 
 
-def test_the_latest_attempt_is_found_and_the_one_before_where_its_record_is_torn() -> None:
-    """A crash while the pointer was written costs nothing but that attempt."""
+def test_what_any_attempt_has_kept_is_one_pool_newest_first() -> None:
+    """Whatever their order and end; answers of chunks, of the journal and of 0.1's partial chunks alike."""
     storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    assert checkpoints.latest() is None
-    for attempt in ("one", "two", "three"):
-        checkpoints.open(manifest(attempt))
-        latest = checkpoints.latest()
-        assert latest
-        assert latest.attempt == attempt
-    newest = max(("latest-0", "latest-1"), key=lambda slot: storage[f"{JOB}/{slot}"]["sequence"])
-    storage[f"{JOB}/{newest}"] = TORN
-    latest = checkpoints.latest()
+    for hour, attempt in enumerate(("a-1", "b-1", "c-1")):
+        open_attempt_record(storage, manifest(attempt, hour))
+    storage[chunk_key(JOB, "a-1", 0)] = pack(results("old"))
+    storage[answers_key(JOB, "b-1", "w", 0)] = answers("limited")
+    storage[f"{chunk_key(JOB, 'c-1', 3)}-partial"] = pack(results("part"))
+    assert keys_of(storage) == ["part", "limited", "old"]
+
+
+def test_an_answer_that_stands_in_several_records_counts_once() -> None:
+    """In the journal, in its chunk, in the pool."""
+    storage = Memory()
+    storage[answers_key(JOB, "a-1", "w", 0)] = answers("x")
+    storage[chunk_key(JOB, "a-1", 0)] = pack(results("x", "y"))
+    storage[pool_key(JOB, "w", 0)] = {"attempts": [{"attempt": "a-1", **pack(results("x"))}]}
+    assert sorted(keys_of(storage)) == ["x", "y"]
+
+
+def test_a_record_that_cannot_be_read_costs_no_other_and_is_named() -> None:
+    """A manifest that is empty after a power cut, a torn answer, a thing that is no record."""
+    storage = Memory()
+    open_attempt_record(storage, manifest("a-1"))
+    storage[answers_key(JOB, "a-1", "w", 0)] = answers("x")
+    storage[manifest_key(JOB, "b-1")] = TORN
+    storage[answers_key(JOB, "b-1", "w", 0)] = answers("y")
+    storage[answers_key(JOB, "b-1", "w", 1)] = TORN
+    storage[chunk_key(JOB, "b-1", 2)] = {"rows": [{"row": "not a number"}]}
+    storage[pool_key(JOB, "w", 0)] = {"attempts": 10**9}
+    pool = read_pool(storage, JOB)
+    assert sorted(result.key for result in pool.results()) == ["x", "y"]
+    assert sorted(pool.damaged) == sorted(
+        [manifest_key(JOB, "b-1"), answers_key(JOB, "b-1", "w", 1), chunk_key(JOB, "b-1", 2), pool_key(JOB, "w", 0)]
+    )
+
+
+def test_no_number_in_a_record_makes_a_reader_loop() -> None:
+    """A manifest that plans a billion chunks is read in no time, for only what is there is read."""
+    storage = Memory()
+    storage[manifest_key(JOB, "a-1")] = manifest("a-1").model_dump(mode="json") | {"chunks": 10**9, "rows": 10**12}
+    storage[answers_key(JOB, "a-1", "w", 999_999_999_999)] = answers("x", done=[10**15])
+    storage[chunk_key(JOB, "a-1", 10**11)] = pack(results("y", first=10**30))
+    assert sorted(keys_of(storage)) == ["x", "y"]
+
+
+def test_chunks_whose_answers_were_all_read_are_not_read_again() -> None:
+    """But for those of a writer of whom a record is missing or torn."""
+
+    class Counting(Memory):
+        def read(self, key: str) -> Any | None:
+            read.append(key)
+            return super().read(key)
+
+    read: list[str] = []
+    storage = Counting()
+    storage[answers_key(JOB, "a-1", "w", 0)] = answers("x")
+    storage[answers_key(JOB, "a-1", "w", 1)] = answers("y", first=1, done=[0])
+    storage[chunk_key(JOB, "a-1", 0)] = pack(results("x", "y"))
+    assert sorted(keys_of(storage)) == ["x", "y"]
+    assert chunk_key(JOB, "a-1", 0) not in read
+    storage.delete([answers_key(JOB, "a-1", "w", 0)])
+    assert sorted(keys_of(storage)) == ["x", "y"]
+    storage[answers_key(JOB, "a-1", "w", 0)] = TORN
+    assert sorted(keys_of(storage)) == ["x", "y"]
+
+
+def test_a_storage_that_cannot_say_is_not_taken_for_an_empty_one() -> None:
+    """A network that fails must not make a run pay for everything again."""
+    with pytest.raises(OSError, match="no route"):
+        read_pool(Unreachable(), JOB)
+
+
+def test_a_flow_run_s_next_attempt_takes_no_number_twice() -> None:
+    """Whatever is left of the earlier ones: a torn manifest, an answer, a record of the pool."""
+    storage = Memory()
+    assert read_pool(storage, JOB).next_attempt("run") == "run-1"
+    storage[manifest_key(JOB, "run-1")] = TORN
+    assert read_pool(storage, JOB).next_attempt("run") == "run-2"
+    storage[answers_key(JOB, "run-2", "w", 0)] = TORN
+    assert read_pool(storage, JOB).next_attempt("run") == "run-3"
+    storage[pool_key(JOB, "w", 0)] = {"attempts": [{"attempt": "run-7", **pack(results("x"))}]}
+    pool = read_pool(storage, JOB)
+    assert pool.next_attempt("run") == "run-8"
+    assert pool.next_attempt("other") == "other-1"
+    assert [result.key for result in pool.results(pool.attempts_of("run"))] == ["x"]
+
+
+def nightly(storage: Memory, night: int, wanted: Counter[tuple[str, str]], *keys: str) -> None:
+    """One run that is answered `keys`, a record each, and puts together what is there when it ends."""
+    pool = read_pool(storage, JOB)
+    attempt = f"night{night}-1"
+    open_attempt_record(storage, manifest(attempt, 24 * night))
+    for number, key in enumerate(keys):
+        storage.write(answers_key(JOB, attempt, "w", number), answers(key, first=number, done=[number]))
+        storage.write(chunk_key(JOB, attempt, number), pack(results(key, first=number)))
+    close_attempt_record(storage, JOB, attempt, len(keys), 0)
+    compact(storage, pool, wanted)
+
+
+def test_after_a_year_of_nights_a_job_has_few_records_and_every_answer() -> None:
+    """A data set that grows by three rows a night."""
+    storage = Memory()
+    every = [f"k{n}" for n in range(3 * 365)]
+    for night in range(365):
+        wanted = Counter((key, f"id-{key}") for key in every[: 3 * night + 3])
+        nightly(storage, night, wanted, *every[3 * night : 3 * night + 3])
+    assert len(storage.keys(JOB)) < 3 * MOST_LOOSE_RECORDS
+    pool = read_pool(storage, JOB)
+    assert pool.size == len(every)
+    assert sorted(keys_of(storage)) == sorted(every)
+    assert keys_of(storage)[:3] == every[-3:]
+
+
+def test_asked_anew_every_night_a_job_keeps_no_more_answers_than_it_needs() -> None:
+    """A year of runs without --resume: the newest answer to a row counts, and is kept; a success before an error."""
+    storage = Memory()
+    every = [f"k{n}" for n in range(20)]
+    wanted = Counter((key, f"id-{key}") for key in every)
+    for night in range(100):
+        nightly(storage, night, wanted, *every)
+    pool = read_pool(storage, JOB)
+    assert pool.size <= 4 * len(every)
+    newest = {result.key: kept.attempt for kept in reversed(pool.newest_first()) for result in kept.rows.values()}
+    assert set(newest.values()) == {"night99-1"}
+
+
+def test_putting_together_keeps_what_the_data_at_hand_does_not_ask() -> None:
+    """A run with --limit knows nothing of the other rows; equal rows need as many answers as they are."""
+    storage = Memory()
+    pairs = Counter({("twice", "id-twice"): 2, ("once", "id-once"): 1})
+    for hour, attempt in enumerate(("a-1", "b-1", "c-1")):
+        open_attempt_record(storage, manifest(attempt, hour))
+        storage[answers_key(JOB, attempt, "w", 0)] = answers("twice", "once", "unknown")
+    for n in range(MOST_LOOSE_RECORDS):
+        storage[answers_key(JOB, "c-1", "v", n)] = answers(f"k{n}", first=10 + n)
+    assert compact(storage, read_pool(storage, JOB), pairs) > MOST_LOOSE_RECORDS
+    kept = Counter(keys_of(storage))
+    assert (kept["twice"], kept["once"], kept["unknown"]) == (2, 1, 3)
+    assert all(kept[f"k{n}"] == 1 for n in range(MOST_LOOSE_RECORDS))
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_putting_together_may_end_anywhere(steps: int) -> None:
+    """Killed after any write or delete, no answer is gone and none counts twice."""
+
+    class Mortal(Memory):
+        left = 10**9
+
+        def _live(self) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+        def write(self, key: str, value: Any) -> None:
+            self._live()
+            super().write(key, value)
+
+        def delete(self, keys: Sequence[str]) -> None:
+            for key in keys:
+                self._live()
+                super().delete([key])
+
+    storage = Mortal()
+    every = [f"k{n}" for n in range(2 * PART_ROWS + 10)]
+    for n in range(MOST_LOOSE_RECORDS + 1):
+        storage.write(answers_key(JOB, "a-1", "w", n), answers(*every[60 * n : 60 * n + 60], first=60 * n))
+    expected = sorted(keys_of(storage))
+    storage.left = steps
+    with pytest.raises(KeyboardInterrupt):
+        compact(storage, read_pool(storage, JOB), Counter())
+    storage.left = 10**9
+    assert sorted(keys_of(storage)) == expected
+    compact(storage, read_pool(storage, JOB), Counter())
+    assert sorted(keys_of(storage)) == expected
+
+
+def test_nothing_is_removed_before_what_replaces_it_can_be_read() -> None:
+    """A storage that swallows what it is given keeps the old records."""
+
+    class Swallowing(Memory):
+        def write(self, key: str, value: Any) -> None:
+            super().write(key, {"attempts": []})
+
+    storage = Swallowing()
+    for n in range(MOST_LOOSE_RECORDS + 1):
+        storage[answers_key(JOB, "a-1", "w", n)] = answers(f"k{n}", first=n)
+    with pytest.raises(OSError, match="something else than was written"):
+        compact(storage, read_pool(storage, JOB), Counter())
+    assert len(keys_of(storage)) == MOST_LOOSE_RECORDS + 1
+
+
+def test_answers_of_moved_data_are_found_by_what_its_rows_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another job of the same model, by three records of it; then they are this job's own."""
+    storage = Memory()
+    open_attempt_record(storage, manifest("a-1", job=OTHER))
+    for n in range(50):
+        storage[chunk_key(OTHER, "a-1", n)] = pack(results(f"k{n}", first=n))
+    storage[chunk_key(f"{ROOT}/x-test-n-000000000000", "a-1", 0)] = pack(results("k49"))
+    wanted = {"k49", "k7"}
+    [pool] = pools_with(storage, JOB, "m", wanted)
+    assert pool.job == OTHER
+    assert {result.key for result in adopt(storage, JOB, pool, wanted)} == wanted
+    storage.delete(storage.keys(OTHER))
+    assert set(keys_of(storage)) == wanted
+    assert list(pools_with(storage, JOB, "m", {"unknown"})) == []
+
+
+def test_jobs_are_what_is_there() -> None:
+    """No list of them can be lost."""
+    storage = Memory()
+    for job in (JOB, OTHER):
+        open_attempt_record(storage, manifest("a-1", job=job))
+    storage[f"{ROOT}/jobs"] = ["a list of version 0.1"]
+    assert jobs(storage) == sorted([JOB, OTHER])
+
+
+def test_the_latest_manifest_is_the_newest_that_can_be_read() -> None:
+    """For those who look at checkpoints."""
+    storage = Memory()
+    assert latest_manifest(storage, JOB) is None
+    for hour, attempt in enumerate(("a-1", "b-1", "c-1")):
+        open_attempt_record(storage, manifest(attempt, hour))
+    storage[manifest_key(JOB, "c-1")] = TORN
+    latest = latest_manifest(storage, JOB)
     assert latest
-    assert latest.attempt == "two"
-    checkpoints.open(manifest("four"))
-    latest = checkpoints.latest()
-    assert latest
-    assert latest.attempt == "four"
+    assert latest.attempt == "b-1"
 
 
-def test_a_torn_manifest_is_not_pointed_at() -> None:
-    """The manifest is whole before anything points at it; should it be lost, the one before counts."""
+def test_a_summary_says_how_an_attempt_ended() -> None:
+    """And a torn one says nothing."""
     storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    checkpoints.open(manifest("one"))
-    checkpoints.open(manifest("two"))
-    storage[f"{JOB}/two/manifest"] = TORN
-    latest = checkpoints.latest()
-    assert latest
-    assert latest.attempt == "one"
-
-
-def test_a_checkpoint_is_read_newest_first_whole_chunks_before_partial_ones() -> None:
-    """And what cannot be read is named, not fatal."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    storage[chunk_key(JOB, "old", 0)] = pack(results("a"))
-    storage[chunk_key(JOB, "new", 0)] = pack(results("b", "c"))
-    storage[chunk_key(JOB, "new", 0, partial=True)] = pack(results("b"))
-    storage[chunk_key(JOB, "new", 1)] = TORN
-    storage[chunk_key(JOB, "new", 1, partial=True)] = pack(results("d"))
-    storage[chunk_key(JOB, "new", 2)] = {"rows": [{"row": "not a number"}]}
-    found = checkpoints.read(manifest("new", 4, [AttemptRef(attempt="old", chunks=1)]))
-    assert [result.key for result in found.results] == ["b", "c", "d", "a"]
-    assert found.damaged == [chunk_key(JOB, "new", 1), chunk_key(JOB, "new", 2)]
-
-
-def test_two_runs_of_one_job_do_not_spoil_each_other() -> None:
-    """The second, begun while the first runs, sees what the first saves later as well."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    checkpoints.open(manifest("first", 2))
-    storage[chunk_key(JOB, "first", 0)] = pack(results("a"))
-    checkpoints.open(manifest("second", 1, [AttemptRef(attempt="first", chunks=2)]))
-    storage[chunk_key(JOB, "second", 0)] = pack(results("b"))
-    storage[chunk_key(JOB, "first", 1)] = pack(results("c"))
-    latest = checkpoints.latest()
-    assert latest
-    assert {result.key for result in checkpoints.read(latest).results} == {"a", "b", "c"}
-
-
-def test_a_flow_run_finds_its_own_attempts() -> None:
-    """The next one is new, the last one is where it goes on."""
-    checkpoints = Checkpoints(Memory(), JOB)
-    assert checkpoints.attempts_of("run") == ("run-1", None)
-    checkpoints.open(manifest("run-1"))
-    checkpoints.open(manifest("run-2"))
-    checkpoints.open(manifest("other-1"))
-    attempt, last = checkpoints.attempts_of("run")
-    assert attempt == "run-3"
-    assert last
-    assert last.attempt == "run-2"
-
-
-def test_jobs_are_registered_once() -> None:
-    """So that they can be listed without listing a folder."""
-    storage = Memory()
-    for attempt in ("one", "two"):
-        Checkpoints(storage, JOB).open(manifest(attempt))
-    Checkpoints(storage, "another").open(manifest("one"))
-    assert registered(storage) == [JOB, "another"]
+    assert summary_of(storage, JOB, "one") is None
+    close_attempt_record(storage, JOB, "one", 10, 2)
+    summary = summary_of(storage, JOB, "one")
+    assert summary
+    assert (summary.rows, summary.open) == (10, 2)
+    storage[f"{JOB}/one/summary"] = TORN
+    assert summary_of(storage, JOB, "one") is None
 
 
 def test_a_job_is_what_fills_one_csv() -> None:
@@ -212,85 +373,3 @@ def test_what_is_no_chunk_is_damaged(value: Any) -> None:
     """Not an error of another kind, which would end the run."""
     with pytest.raises(Damaged):
         unpack(value)
-
-
-def test_with_both_pointers_torn_there_is_nothing_to_resume_and_the_next_run_starts_a_new_one() -> None:
-    """Damage is not a crash."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    checkpoints.open(manifest("one"))
-    checkpoints.open(manifest("two"))
-    storage[f"{JOB}/latest-0"] = TORN
-    storage[f"{JOB}/latest-1"] = {"sequence": "many"}
-    assert checkpoints.latest() is None
-    checkpoints.open(manifest("three"))
-    latest = checkpoints.latest()
-    assert latest
-    assert latest.attempt == "three"
-
-
-def test_a_storage_that_cannot_say_is_not_taken_for_an_empty_one() -> None:
-    """A network that fails must not make a run pay for everything again."""
-
-    class Unreachable(Memory):
-        def read(self, key: str) -> Any | None:
-            raise OSError("no route to host")
-
-    checkpoints = Checkpoints(Unreachable(), JOB)
-    for ask in (checkpoints.latest, lambda: checkpoints.attempts_of("run"), lambda: checkpoints.read(manifest("a"))):
-        with pytest.raises(OSError, match="no route"):
-            ask()
-
-
-def test_a_torn_manifest_neither_hides_later_attempts_nor_gives_its_number_away() -> None:
-    """A second attempt of the same name would find the chunks of the first under its own keys."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    for number in (1, 2):
-        checkpoints.open(manifest(f"run-{number}"))
-    storage[f"{JOB}/run-1/manifest"] = TORN
-    attempt, last = checkpoints.attempts_of("run")
-    assert attempt == "run-3"
-    assert last
-    assert last.attempt == "run-2"
-    storage[f"{JOB}/run-2/manifest"] = {"job": JOB}
-    assert checkpoints.attempts_of("run") == ("run-3", None)
-
-
-def test_a_torn_pointer_or_manifest_of_one_run_leaves_the_other_running() -> None:
-    """What a run writes next stands under keys of its own."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    checkpoints.open(manifest("first"))
-    checkpoints.open(manifest("second"))
-    storage[f"{JOB}/second/manifest"] = TORN
-    storage[chunk_key(JOB, "first", 0)] = pack(results("a"))
-    storage[chunk_key(JOB, "second", 0)] = pack(results("b"))
-    latest = checkpoints.latest()
-    assert latest
-    assert [result.key for result in checkpoints.read(latest).results] == ["a"]
-
-
-def test_a_summary_says_how_an_attempt_ended() -> None:
-    """And a torn one says nothing."""
-    storage = Memory()
-    checkpoints = Checkpoints(storage, JOB)
-    assert checkpoints.summary("one") is None
-    checkpoints.close("one", 10, 2)
-    summary = checkpoints.summary("one")
-    assert summary
-    assert (summary.rows, summary.open) == (10, 2)
-    storage[f"{JOB}/one/summary"] = TORN
-    assert checkpoints.summary("one") is None
-
-
-def test_a_torn_list_of_jobs_begins_again() -> None:
-    """It is for people to look at; what it forgets still resumes."""
-    storage = Memory()
-    Checkpoints(storage, "lost").open(manifest("one"))
-    storage[JOBS] = TORN
-    Checkpoints(storage, JOB).open(manifest("one"))
-    assert registered(storage) == [JOB]
-    unregister(storage, JOB)
-    assert registered(storage) == []
-    assert Checkpoints(storage, "lost").latest()

@@ -1,6 +1,5 @@
 """The flow as a whole, in this process: real Prefect, the real SDK, the emulator's API."""
 
-import json
 import shutil
 from importlib.metadata import distribution, distributions
 from importlib.resources import files
@@ -267,22 +266,6 @@ def test_changed_settings_reuse_nothing_and_say_so(
     assert emulator.stats.answers == 10
 
 
-def test_a_run_without_resume_starts_anew_and_says_what_it_leaves(
-    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The old checkpoint is told of, and survives."""
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 3$")])
-    data = write_jsonl(tmp_path / "d.jsonl", numbered(5))
-    run(dataset=data, max_attempts=1)
-    emulator.set_rules([Rule(INVALID_KEY)])
-    run(dataset=data)
-    assert "An unfinished checkpoint holds 5 of 5 rows: --resume continues it" in caplog.text
-    emulator.set_rules([])
-    emulator.reset()
-    run(dataset=data, resume=True)
-    assert emulator.stats.answers == 1
-
-
 def test_a_rerun_of_the_same_flow_run_continues_its_own_checkpoint(
     run: RunFlow, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -295,20 +278,6 @@ def test_a_rerun_of_the_same_flow_run_continues_its_own_checkpoint(
     assert state.is_completed()
     assert emulator.stats.answered_more_than_once == {}
     assert emulator.stats.answers == 8
-
-
-def test_a_damaged_record_is_told_and_its_rows_are_sent_again(
-    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Half a chunk result is no result, and no crash."""
-    data = write_jsonl(tmp_path / "d.jsonl", numbered(12))
-    run(dataset=data, save_every=4)
-    chunk = next((tmp_path / "storage" / "gemini-infer").rglob("000001"))
-    chunk.write_bytes(chunk.read_bytes()[:-40])
-    assert run(dataset=data, resume=True).is_completed()
-    assert "1 damaged records in the checkpoint" in caplog.text
-    assert emulator.stats.answers == 12 + 4
-    assert len(read_csv()) == 12
 
 
 def test_a_better_csv_is_not_replaced_by_an_unfinished_one(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -350,14 +319,6 @@ def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_row(
     emulator.set_outage(None)
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 500
-
-
-def test_results_are_json_that_anyone_can_read(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
-    """Reading a checkpoint runs no code: no pickle anywhere."""
-    run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
-    for record in (tmp_path / "storage" / "gemini-infer").rglob("*"):
-        if record.is_file():
-            json.loads(json.loads(record.read_text())["result"])
 
 
 def test_a_rerun_that_has_nothing_of_its_own_does_not_take_up_an_older_run(

@@ -5,6 +5,7 @@ CancelledError end a chunk early, and what has arrived by then is in `results`.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tasks.core.config import GenerateConfig, LimitsConfig
+from tasks.core.deadline import Deadline
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.health import Health
 from tasks.core.outcomes import outcome_of, outcome_of_error
@@ -21,7 +23,7 @@ from tasks.core.throttle import Clock, Slot, Throttle
 
 MOST_ROW_SECONDS = 3600.0
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
-GRACE_SECONDS = 3.0
+logger = logging.getLogger(__name__)
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 
 
@@ -45,8 +47,8 @@ class Inference:
     health: Health
     clock: Clock = time.monotonic
     random: Callable[[], float] = random.random
-    calls: set[asyncio.Timeout] = field(default_factory=set)
-    on_stop: Callable[[], object] = lambda: None
+    calls: set[Deadline] = field(default_factory=set)
+    on_stop: Callable[[StopReason, int], object] = lambda reason, on_their_way: None
 
     async def infer(
         self,
@@ -67,18 +69,17 @@ class Inference:
         if stopped := next((stop for task in tasks if (stop := task.result())), None):
             raise stopped
 
-    def stop(self, reason: StopReason, message: str, grace_seconds: float | None = GRACE_SECONDS) -> None:
-        """Send nothing more; wait for the answers on their way for `grace_seconds` at most (None: as ever).
+    def stop(self, reason: StopReason, message: str, *, patient: bool = False) -> None:
+        """Send nothing more; wait for the answers on their way for `grace_seconds` at most (`patient`: as ever).
 
         Call it on the event loop of the requests.
         """
         self.throttle.stop(reason, message)
-        self.on_stop()
-        if grace_seconds is not None:
-            latest = asyncio.get_running_loop().time() + grace_seconds
+        if not patient:
+            latest = asyncio.get_running_loop().time() + self.limits.grace_seconds
             for call in self.calls:
-                if not call.expired():
-                    call.reschedule(min(call.when() or latest, latest))
+                call.shorten(latest)
+        self.on_stop(reason, len(self.calls))
 
     async def _work(
         self,
@@ -89,12 +90,25 @@ class Inference:
     ) -> RunStopped | None:
         try:
             for sample in waiting:
-                result = await self._infer_row(sample, read_image)
+                result = await self._row(sample, read_image)
                 results.append(result)
                 done(result)
         except RunStopped as stopped:  # the others may still bring an answer home
             return stopped
         return None
+
+    async def _row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
+        """Whatever goes wrong with a row is that row's: its siblings are on their way and paid for."""
+        try:
+            return await self._infer_row(sample, read_image)
+        except RunStopped:
+            raise
+        except Exception as error:
+            logger.debug("row %d could not be handled", sample.row, exc_info=True)
+            outcome = Outcome(
+                Kind.SERVER_ERROR, detail=f"the row could not be handled: {type(error).__name__}: {error}"
+            )
+            return _result(sample, prepare(self.generation, sample, None), outcome)
 
     async def _infer_row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
         attempts, without_image = 0, ""
@@ -123,7 +137,11 @@ class Inference:
         slot = await self.throttle.acquire(estimate_tokens(sample, read_image is not None))
         outcome = None
         try:
-            prepared = await self._prepare(sample, read_image, without_image)
+            try:
+                prepared = await self._prepare(sample, read_image, without_image)
+            except TimeoutError:
+                self.throttle.check()
+                return prepare(self.generation, sample, None), self._unread()
             if not prepared.request.text.strip() and not prepared.request.image:
                 return prepared, NOTHING_TO_SEND
             await self.throttle.leave(slot)
@@ -137,17 +155,22 @@ class Inference:
     async def _prepare(self, sample: Sample, read_image: ReadImage | None, without_image: str) -> Prepared:
         if read_image is None:
             return prepare(self.generation, sample, None)
-        return await asyncio.to_thread(prepare, self.generation, sample, read_image, without_image)
+        async with self._bounded():
+            return await asyncio.to_thread(prepare, self.generation, sample, read_image, without_image)
 
     async def _call(self, request: Request) -> Outcome:
         try:
-            async with asyncio.timeout(self.limits.timeout_seconds) as timeout:
-                self.calls.add(timeout)
+            async with self._bounded():
                 return outcome_of(await self.model.generate(request))
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
-        finally:
-            self.calls.discard(timeout)
+
+    def _bounded(self) -> Deadline:
+        """TimeoutError after `timeout_seconds`, or when a stopped run waits no longer."""
+        return Deadline(self.limits.timeout_seconds, self.calls)
+
+    def _unread(self) -> Outcome:
+        return Outcome(Kind.TIMEOUT, detail=f"the image was not read within {self.limits.timeout_seconds:g} s")
 
     def _learn(self, slot: Slot, outcome: Outcome) -> None:
         """Tell the throttle and the run's health; a row must not end by what ends the whole run."""
@@ -158,7 +181,7 @@ class Inference:
         elif not outcome.kind.passing:
             self.throttle.answered()
         if stop := self.health.observe(outcome):
-            self.stop(stop.reason, stop.message, GRACE_SECONDS if stop.reason is StopReason.API_DOWN else None)
+            self.stop(stop.reason, stop.message, patient=stop.reason is not StopReason.API_DOWN)
         if outcome.kind.passing or outcome.run_level:
             self.throttle.check()
 

@@ -43,6 +43,7 @@ class LimitsConfig(BaseModel):
     tpm: int | None = None
     give_up_seconds: float = 120
     max_attempts: int = 5
+    grace_seconds: float = 10
 
 
 class TaskRunnerKind(StrEnum):
@@ -89,6 +90,9 @@ class RunConfig(BaseModel):
     max_attempts: int = Field(5, ge=1, le=20, description="Attempts per row; waiting for a 429 to pass is none.")
     give_up_seconds: float = Field(
         120, gt=0, description="Stop the run after this long without a single answer, in seconds."
+    )
+    grace_seconds: float = Field(
+        10, ge=0, le=3600, description="After Ctrl+C, how long to wait for answers on their way, in seconds."
     )
     output_dir: str = Field("result", min_length=1, description="Folder the CSV goes to.")
     limit: int | None = Field(None, ge=0, description="First N samples only.")

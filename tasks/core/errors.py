@@ -34,7 +34,7 @@ class ImageError(Exception):
     """Why an image cannot be sent, in words fit for the CSV."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # frozen, no context manager could pass it on
 class ApiError(Exception):
     """The API answered with an error. `details`: the list of google.rpc details, such as RetryInfo."""
 
@@ -59,6 +59,8 @@ class StopReason(StrEnum):
     REFUSED = "refused"
     QUOTA = "quota"
     API_DOWN = "api_down"
+    STORAGE = "storage"
+    TAKEN_OVER = "taken_over"
 
 
 class RunStopped(Exception):

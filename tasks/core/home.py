@@ -16,7 +16,8 @@ _home: asyncio.AbstractEventLoop | None = None
 def adopt(loop: asyncio.AbstractEventLoop) -> None:
     """Make a running loop the process's home, for as long as it runs."""
     global _home
-    _home = loop
+    with _lock:
+        _home = loop
 
 
 def home() -> asyncio.AbstractEventLoop:
@@ -24,7 +25,10 @@ def home() -> asyncio.AbstractEventLoop:
     with _lock:
         if _home is None or not _home.is_running():
             _home = asyncio.new_event_loop()
+            runs = threading.Event()
+            _home.call_soon(runs.set)
             threading.Thread(target=_home.run_forever, name="requests", daemon=True).start()
+            runs.wait()  # until it does, the next caller would take it for one that has ended
         return _home
 
 

@@ -83,5 +83,10 @@ def _retry_delay_seconds(details: list[dict[str, Any]]) -> float | None:
 
 
 def _is_daily(details: list[dict[str, Any]]) -> bool:
-    violations = [violation for detail in details for violation in detail.get("violations") or []]
-    return any("PerDay" in str(violation.get("quotaId", "")) for violation in violations)
+    violations = [violation for detail in details for violation in _list(detail.get("violations"))]
+    return any("PerDay" in str(v.get("quotaId", "") if isinstance(v, dict) else v) for v in violations)
+
+
+def _list(value: Any) -> list[Any]:
+    """What the API sends where a list belongs need not be one."""
+    return value if isinstance(value, list) else [value] if value else []

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.core.checkpoint import sample_key
 from tasks.core.config import GenerateConfig
 from tasks.core.errors import ImageError
 from tasks.core.images import to_image
+from tasks.core.keys import sample_key
 from tasks.core.records import Image, Request, Sample
 
 type ReadImage = Callable[[int], bytes | None]
@@ -39,12 +39,16 @@ def prepare(
 
 def key_of(generation: GenerateConfig, sample: Sample, read_image: ReadImage | None) -> str:
     """The key that `prepare` gives, without making the image ready."""
-    return _key(generation, sample, *_look(sample.row, read_image))
+    try:
+        data, unreadable = _look(sample.row, read_image)
+    except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
+        data, unreadable = None, f"cannot be read: {error}"
+    return _key(generation, sample, data, unreadable)
 
 
 def estimate_tokens(sample: Sample, with_image: bool) -> int:
     """On the high side: a token is rarely shorter than 3 bytes of UTF-8."""
-    return len(sample.text.encode()) // 3 + 1 + (IMAGE_TOKENS if with_image else 0)
+    return len(sample.text.encode("utf-8", "surrogatepass")) // 3 + 1 + (IMAGE_TOKENS if with_image else 0)
 
 
 def _key(generation: GenerateConfig, sample: Sample, data: bytes | None, unreadable: str) -> str:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     IMAGE = "image"
     INPUT = "input"
+    UNSENT = "unsent"
 
     @property
     def passing(self) -> bool:
@@ -28,7 +29,7 @@ class Kind(StrEnum):
         return self in PASSING
 
 
-PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT})
+PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +130,8 @@ class RowResult(BaseModel):
         parts = [f"{self.kind}: {self.detail}"] if self.kind is not Kind.ANSWERED else []
         parts += [f"{Kind.IMAGE}: {self.image_note}"] if self.image_note else []
         return "; ".join(parts)
+
+
+def unsent(row: int) -> RowResult:
+    """Stands for a row that has no answer yet, where every row must stand."""
+    return RowResult(row=row, id="", key="", kind=Kind.UNSENT, detail="no answer yet; --resume sends it")

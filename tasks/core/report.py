@@ -114,6 +114,14 @@ class LimitLog:
             self._said = limit
 
 
+def stopping_line(on_their_way: int, grace_seconds: float) -> str:
+    """What the first Ctrl+C sets going."""
+    if not on_their_way:
+        return "stopping: no answer is on its way"
+    answers = "1 answer on its way" if on_their_way == 1 else f"{on_their_way:,} answers on their way"
+    return f"stopping: {answers}, at most {grace_seconds:g} s; Ctrl+C again leaves now"
+
+
 def plan_line(plan: Plan, settings_changed: bool) -> str:
     """What a resumed run is about to do, before money is spent."""
     line = f"{len(plan.reused):,} rows reused from the checkpoint, {plan.to_send:,} to send"

@@ -1,6 +1,7 @@
 """Decides when the next request may go out: one per process, for all chunks. Knows nothing of what is sent.
 
-Four bounds hold at once: requests in flight, a pause the API asked for, requests and tokens a minute, and stop.
+Five bounds hold at once: requests in flight, a pause the API asked for, requests and tokens a minute, stop, and
+that answers can be kept.
 Requests leave in the order they asked to.
 """
 
@@ -61,6 +62,8 @@ class Throttle:
         self._tokens = 0  # sum over _sent
         self._stop = asyncio.Event()
         self._stopped: RunStopped | None = None
+        self._open = asyncio.Event()  # answers can be kept
+        self._open.set()
 
     @property
     def stopped(self) -> RunStopped | None:
@@ -93,8 +96,10 @@ class Throttle:
         Raises:
             RunStopped: nothing may be sent any more.
         """
+        await self._open.wait()
         while (wait := self._paused_until - self._clock()) > 0.0:
             await self.back_off(wait)
+            await self._open.wait()
         self.check()
         slot.sent_at = self._clock()
 
@@ -147,6 +152,15 @@ class Throttle:
         self._stopped = self._stopped or RunStopped(reason, message)
         self._moved.set()
         self._stop.set()
+        self._open.set()
+
+    def hold(self, back: bool) -> None:
+        """Let nothing out while `back`: what has been answered cannot be kept at the moment."""
+        if back and not self._stopped:
+            self._open.clear()
+        else:
+            self._open.set()
+            self._moved.set()
 
     def _set_limit(self, limit: float) -> None:
         before, self.limit = int(self.limit), limit
@@ -157,7 +171,7 @@ class Throttle:
         """0 when a request may go now; infinity when only a returned slot can help."""
         now = self._clock()
         self._forget(now - WINDOW_SECONDS)
-        if self.in_flight >= int(self.limit):
+        if self.in_flight >= int(self.limit) or not self._open.is_set():
             return float("inf")
         waits = [self._paused_until - now]
         rpm, tpm = self._limits.rpm, self._limits.tpm

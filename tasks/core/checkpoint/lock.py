@@ -1,0 +1,195 @@
+"""One writer a job: a record that its holder renews, on any storage, without a clock that machines share.
+
+Who wants a job watches the record: a holder that is alive renews it. One that shows no sign of life for long
+enough, or whose process is known to be gone from this machine, has lost it. Reading a checkpoint takes no lock.
+"""
+
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import BaseModel
+
+from tasks.core.checkpoint.layout import Damaged, Storage, lock_key, parsed
+
+BEAT_SECONDS = 10.0
+DEAD_SECONDS = 45.0  # without a sign of life: four beats missed
+LOOK_SECONDS = 1.0
+SURELY_GONE = timedelta(hours=6)  # without a beat; clocks differ, and a storage may have been away
+
+
+class Holder(BaseModel):
+    """Who holds a job. `owner` is of this one claim; `beats` counts its signs of life."""
+
+    owner: str
+    machine: str
+    host: str
+    pid: int
+    started: str = ""
+    run: str
+    since: datetime
+    beats: int = 0
+
+    @classmethod
+    def here(cls, run: str) -> Self:
+        pid = os.getpid()
+        return cls(
+            owner=uuid.uuid4().hex,
+            machine=_machine(),
+            host=platform.node(),
+            pid=pid,
+            started=_start_of(pid) or "",
+            run=run,
+            since=datetime.now(UTC),
+        )
+
+    def __str__(self) -> str:
+        since = f"{self.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"flow run {self.run}, process {self.pid} on {self.host}, since {since}"
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is sure, without watching, that nobody is at work any more."""
+        if self.runs_here is not None:
+            return not self.runs_here
+        last_beat = self.since + timedelta(seconds=self.beats * BEAT_SECONDS)
+        return datetime.now(UTC) - last_beat > SURELY_GONE
+
+    @property
+    def runs_here(self) -> bool | None:
+        """Whether the process is alive; None where that cannot be known, for it is on another machine."""
+        if self.machine != _machine():
+            return None
+        started = _start_of(self.pid)
+        return started is not None and started == (self.started or started)
+
+
+class JobHeld(Exception):
+    """Another run is at work on the job."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(str(holder))
+        self.holder = holder
+
+
+class JobLock:
+    """Enter it to be the only writer of `job`, or to be told who is; `confirm` before the first request.
+
+    `waiting(holder)` is called before the wait for a sign of life begins; `lost(holder)` from a thread of its own
+    when another run has taken the job over, because this one stood still for too long.
+
+    Raises:
+        JobHeld: another run is at work on it.
+        OSError: the storage cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        job: str,
+        run: str,
+        waiting: Callable[[Holder], object] = lambda holder: None,
+        lost: Callable[[Holder], object] = lambda holder: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._storage, self._key = storage, lock_key(job)
+        self._me = Holder.here(run)
+        self._waiting, self.lost, self._clock, self._sleep = waiting, lost, clock, sleep
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="job-lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._wait_for_the_dead()
+        self._write()
+        self._claimed = self._clock()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(BEAT_SECONDS)
+        with suppress(OSError):
+            if (holder := holder_of(self._storage, self._key)) and holder.owner == self._me.owner:
+                self._storage.delete([self._key])
+
+    def confirm(self) -> None:
+        """Call it before anything costs money: of two runs that claim the job at once, the last to write has it.
+
+        Raises:
+            JobHeld: another run has the job.
+        """
+        settling = self._claimed + self._storage.settle_seconds - self._clock()
+        if settling > 0:
+            self._sleep(settling)
+        holder = holder_of(self._storage, self._key)
+        if holder and holder.owner != self._me.owner:
+            raise JobHeld(holder)
+
+    def _wait_for_the_dead(self) -> None:
+        holder = first = holder_of(self._storage, self._key)
+        if holder and holder.runs_here is None:
+            self._waiting(holder)
+        since = self._clock()
+        while holder and holder.runs_here is not False and self._clock() - since < DEAD_SECONDS:
+            if holder.runs_here or first is None or (holder.owner, holder.beats) != (first.owner, first.beats):
+                raise JobHeld(holder)
+            self._sleep(LOOK_SECONDS)
+            holder = holder_of(self._storage, self._key)
+
+    def _write(self) -> None:
+        self._storage.write(self._key, self._me.model_dump(mode="json"))
+
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with suppress(OSError):  # a storage that is away for a while holds the sending back as well
+                try:
+                    self.confirm()
+                except JobHeld as taken:
+                    self.lost(taken.holder)
+                    return
+                self._me.beats += 1
+                self._write()
+
+
+def holder_of(storage: Storage, key: str) -> Holder | None:
+    """Who holds the job whose lock is at `key`; a record that cannot be read is nobody's."""
+    try:
+        value = storage.read(key)
+        return None if value is None else parsed(Holder, value)
+    except Damaged:
+        return None
+
+
+def _machine() -> str:
+    """The same for two processes that can see each other, and for no others."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux
+        return f"{platform.node()} {uuid.getnode():x}"
+
+
+def _start_of(pid: int) -> str | None:
+    """When the process began, as the system says it (empty where it does not); None where it is gone."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:  # there, and somebody else's
+        pass
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return None if state in "ZX" else rest[18]

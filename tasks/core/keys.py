@@ -1,0 +1,33 @@
+"""What a sample and a job are known by: hashes of all that makes them what they are, and of nothing else."""
+
+import hashlib
+import re
+
+from tasks.core.config import GenerateConfig
+
+
+def sample_key(generation: GenerateConfig, text: str, image: bytes | str | None) -> str:
+    """A hash of all that shapes the answer. `image`: its bytes, or why there are none although a cell names one."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (generation.fingerprint.encode(), text.encode("utf-8", "surrogatepass"), _image_bytes(image)):
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _image_bytes(image: bytes | str | None) -> bytes:
+    if image is None:
+        return b""
+    return b"bytes:" + image if isinstance(image, bytes) else b"note:" + image.encode()
+
+
+def job_name(dataset: str, dataset_config: str | None, split: str, model: str) -> str:
+    """What fills one CSV, as a readable name, unique by its digest."""
+    identity = "\0".join((dataset, dataset_config or "", split, model))
+    digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
+    return "-".join([*(slug(part) for part in (dataset, split, model)), digest])
+
+
+def slug(text: str) -> str:
+    """The end of `text`, in characters that any storage takes in a key."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")[-40:]

@@ -1,0 +1,226 @@
+"""No answer that was paid for is lost or paid for again: whole runs, and storage that fails them."""
+
+import base64
+import json
+import pickle
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deployments.emulator import INVALID_KEY, UNAVAILABLE, Emulator, LogNormal, Rule, answer_to
+from tasks.core.checkpoint import journal
+from tasks.core.checkpoint.layout import job_key
+from tests.support import RunFlow, numbered, read_csv, write_jsonl
+
+CSV = "result/gemini-2.5-flash_test_result.csv"
+
+
+def records(tmp_path: Path, pattern: str) -> list[Path]:
+    """The records of all jobs whose name matches, oldest first."""
+    found = (tmp_path / "storage" / "gemini-infer" / "v1").rglob(pattern)
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_what_any_attempt_has_kept_is_reused_whatever_came_after_it(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Finished, limited, refused at once, their newest manifest empty: one pool; and who pays again is told before."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
+    run(dataset=data, limit=20)
+    run(dataset=data, limit=5)
+    assert "5 of 5 rows are answered already; --resume reuses them, this run pays for them again" in caplog.text
+    emulator.set_rules([Rule(INVALID_KEY)])
+    run(dataset=data)
+    assert "20 of 30 rows are answered already; --resume reuses them" in caplog.text
+    emulator.set_rules([])
+    records(tmp_path, "manifest")[-1].write_bytes(b"")
+    records(tmp_path, "manifest")[0].write_text('{"chunks": 1000000000}')
+    emulator.reset()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 10
+    assert "2 damaged records in the checkpoint" in caplog.text
+    assert "20 rows reused from the checkpoint, 10 to send" in caplog.text
+    assert [line["response"] for line in read_csv()] == [answer_to(row["input_query"]) for row in numbered(30)]
+
+
+def test_moved_data_finds_its_answers_and_says_where(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Renamed, in another folder, some rows new; then the answers are its own, even when the old ones are pruned."""
+    run(dataset=write_jsonl(tmp_path / "old.jsonl", numbered(20)))
+    (tmp_path / "elsewhere").mkdir()
+    moved = write_jsonl(tmp_path / "elsewhere" / "new.jsonl", [*numbered(3, first=90), *numbered(20)])
+    assert run(dataset=moved, resume=True, limit=10).is_completed()
+    assert f"7 rows have their answers in the checkpoint of {tmp_path / 'old.jsonl'} test" in caplog.text
+    assert emulator.stats.answers == 23
+    old = job_key(str(tmp_path / "old.jsonl"), None, "test", "gemini-2.5-flash")
+    run(dataset=moved, resume=True)
+    shutil.rmtree(tmp_path / "storage" / old)
+    run(dataset=moved, resume=True)
+    assert emulator.stats.answers == 23
+
+
+def test_a_checkpoint_of_version_0_1_resumes(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """18 of its 30 rows are answered, two of them in a chunk that was stopped."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
+    job = tmp_path / "storage" / job_key(data, None, "test", "gemini-2.5-flash")
+    shutil.copytree(Path(__file__).parent / "checkpoint_0_1", job / "bde2e61d-85be-4c03-b030-21de4aa6b66f-1")
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 12
+    assert [line["response"] for line in read_csv()] == [answer_to(row["input_query"]) for row in numbered(30)]
+
+
+class Trap:
+    """Unpickling it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_record_that_names_pickle_or_a_class_runs_no_code(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """It is damaged, as far as anyone here is concerned; and every record is JSON that anyone can read."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(4))
+    run(dataset=data)
+    for record in records(tmp_path, "*"):
+        json.loads(record.read_text())
+    mark = tmp_path / "code-has-run"
+    pickled = base64.b64encode(pickle.dumps(Trap(mark))).decode()
+    envelope = {"metadata": {"serializer": {"type": "pickle", "picklelib": "pickle"}}, "result": pickled}
+    named = {"__class__": "pathlib.Path", "data": str(mark)}
+    for record, content in zip(records(tmp_path, "*"), [json.dumps(envelope), json.dumps(named)] * 9, strict=False):
+        record.write_text(content)
+    assert run(dataset=data, resume=True).is_completed()
+    assert not mark.exists()
+    assert emulator.stats.answers == 8
+
+
+@contextmanager
+def storage_away(tmp_path: Path) -> Iterator[None]:
+    """A file stands where the storage was: nothing can be written or read."""
+    storage, away = tmp_path / "storage", tmp_path / "away"
+    storage.rename(away)
+    storage.touch()
+    try:
+        yield
+    finally:
+        storage.unlink()
+        away.rename(storage)
+
+
+def test_a_storage_that_fails_for_a_while_holds_the_run_up_and_costs_nothing(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is sent meanwhile, and every answer is on storage in the end."""
+    emulator.set_latency(LogNormal(0.1, 0.3))
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(60))
+    sent: list[int] = []
+
+    def trouble() -> None:
+        while emulator.stats.answers < 20:
+            threading.Event().wait(0.005)
+        with storage_away(tmp_path):
+            while "Answers cannot be saved" not in caplog.text:
+                threading.Event().wait(0.01)
+            threading.Event().wait(0.5)
+            sent.append(emulator.stats.requests)
+            threading.Event().wait(1.0)
+            sent.append(emulator.stats.requests)
+
+    breaker = threading.Thread(target=trouble)
+    breaker.start()
+    state = run(dataset=data)
+    breaker.join()
+    assert state.is_completed()
+    assert sent[0] == sent[1] < 60
+    assert "Answers can be saved again" in caplog.text
+    assert "Traceback" not in caplog.text
+    Path(CSV).unlink()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 60
+    assert len(read_csv()) == 60
+
+
+def test_a_storage_that_keeps_failing_stops_the_sending_and_what_is_in_memory_reaches_the_csv(
+    run: RunFlow,
+    emulator: Emulator,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line, the way to go on, no traceback; the CSV's disk is fine."""
+    monkeypatch.setattr(journal, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr("tasks.inference.LAST_SAVES_SECONDS", 0.5)
+    emulator.set_latency(LogNormal(0.1, 0.3))
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(200))
+    broken = threading.Event()
+
+    def trouble() -> None:
+        while emulator.stats.answers < 40:
+            threading.Event().wait(0.005)
+        with storage_away(tmp_path):
+            broken.wait(60)
+
+    breaker = threading.Thread(target=trouble)
+    breaker.start()
+    state = run(dataset=data)
+    broken.set()
+    breaker.join()
+    assert state.name == "Incomplete"
+    assert "storage: the result storage cannot be written: " in (state.message or "")
+    assert "continue with: python flows/infer.py" in (state.message or "")
+    assert "Traceback" not in caplog.text
+    assert "Prefect could not persist the results of " in caplog.text
+    assert emulator.stats.answers < 100
+    lines = read_csv()
+    assert len(lines) == 200
+    assert sum(line["status"] == "success" for line in lines) == emulator.stats.answers
+    assert {line["error_message"] for line in lines} == {"", "unsent: no answer yet; --resume sends it"}
+
+
+def test_a_storage_that_cannot_be_used_from_the_start_costs_nothing(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """One line before the first request."""
+    (tmp_path / "storage").touch()
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
+    assert state.is_failed()
+    assert "the result storage cannot be used, nothing was sent: cannot " in (state.message or "")
+    assert emulator.stats.requests == 0
+
+
+def test_what_tells_of_a_run_cannot_end_it(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The progress bar, the artifact, the summary: each fails here, and every row is in the CSV."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("tasks.core.report.Progress.add", fail)
+    monkeypatch.setattr("tasks.output.create_markdown_artifact", fail)
+    monkeypatch.setattr("tasks.planning.close_attempt_record", fail)
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(12)), save_every=5)
+    assert state.is_completed()
+    assert len(read_csv()) == 12
+    assert "the report could not be written: out of order" in caplog.text
+    assert "the checkpoint's summary could not be written: out of order" in caplog.text
+
+
+def test_rows_that_failed_before_and_are_asked_anew_keep_both_outcomes(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A fresh run that fails where an earlier one was answered does not take the answer away."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(6))
+    run(dataset=data)
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [0-2]$")])
+    run(dataset=data, max_attempts=1)
+    emulator.reset()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 0
