@@ -139,7 +139,7 @@ def _infer(config: RunConfig) -> State[Any]:
         with JobLock(storage, job, run_id, waiting) as lock:
             attempt = plan_attempt(config, data, job, storage, run_id, logger)
             lock.confirm()
-            attempt.open(f"{data.dataset} {data.split}, {config.model}")
+            attempt.open(f"{data.dataset} {data.split}, {config.model}", config)
             return _answer(config, attempt, lock)
     except JobHeld as held:
         return _held(held.holder)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,9 +38,10 @@ class Attempt:
     pool: Pool
     samples: Samples
 
-    def open(self, name: str) -> None:
+    def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
-        data, generation = self.run.data, self.run.generation
+        data = self.run.data
+        found = config.model_copy(update={"dataset": data.dataset, "revision": data.revision})
         open_attempt_record(
             self.storage,
             Manifest(
@@ -48,11 +49,10 @@ class Attempt:
                 name=name,
                 attempt=self.run.attempt,
                 created=datetime.now(UTC),
-                settings=generation.fingerprint,
+                settings=self.run.generation.fingerprint,
                 rows=data.rows,
                 chunks=len(self.plan.chunks),
-                data=asdict(data),
-                model=generation.model,
+                config=found.model_dump(mode="json", exclude_defaults=True),
             ),
         )
 

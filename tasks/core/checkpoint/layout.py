@@ -48,7 +48,7 @@ class Storage(Protocol):
 
 
 class Manifest(BaseModel):
-    """What one attempt set out to do. `data`: the fields of its DatasetRef (absent in records of 0.1)."""
+    """What one attempt set out to do. `config`: its RunConfig, with the data as it was found (absent in 0.1)."""
 
     job: str
     name: str
@@ -57,8 +57,7 @@ class Manifest(BaseModel):
     settings: str
     rows: int
     chunks: int
-    data: dict[str, Any] = {}
-    model: str = ""
+    config: dict[str, Any] = {}
 
 
 class Summary(BaseModel):
