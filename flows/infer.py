@@ -32,12 +32,15 @@ from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind, takes
 from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
 from tasks.core.gemini import has_credentials
+from tasks.core.output.ours import Origin
+from tasks.core.output.place import check_no_input, check_writable, csv_path
+from tasks.core.output.result import Written
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
 from tasks.inference import infer_chunk
-from tasks.output import assemble_csv, check_writable, csv_path, report
-from tasks.planning import open_attempt
+from tasks.output import assemble_csv, report
+from tasks.planning import Attempt, open_attempt
 from tasks.storage import ResultStorage
 
 without_expected_tracebacks()
@@ -115,7 +118,9 @@ def check(config: RunConfig) -> None:
     if not config.demo and not has_credentials():
         raise InputError("GOOGLE_API_KEY is not set in .env file")
     check_task_runner(config)
-    check_writable(csv_path(config.output_dir, config.model, config.split))
+    path = csv_path(config.output_dir, config.model, config.split, config.demo)
+    check_writable(path)
+    check_no_input(path, config.dataset)
 
 
 def _infer(config: RunConfig) -> State[Any]:
@@ -133,8 +138,12 @@ def _infer(config: RunConfig) -> State[Any]:
         if tally.rows:
             report(data.dataset, config.model, whole, data.rows, None)
         return _unfinished(config, sent, tally, data.rows)
-    csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
-    report(data.dataset, config.model, whole, data.rows, csv)
+    path = csv_path(config.output_dir, config.model, config.split, config.demo).absolute()
+    assembled = assemble_csv(data, whole, path, _origin(attempt, config), return_state=True)
+    csv: Any = assembled.result(raise_on_failure=False)
+    report(data.dataset, config.model, whole, data.rows, csv.path if assembled.is_completed() else None)
+    if not assembled.is_completed():
+        return Failed(name="Incomplete", message=_unwritten(config, assembled.message or "", tally.rows))
     for line in summary_lines(tally, time.monotonic() - started, len(attempt.plan.reused)):
         logger.info(line)
     if tally.open:
@@ -174,5 +183,16 @@ def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[An
     return Failed(name="Incomplete", message=f"{what}; {returns}; {way_out}")
 
 
-def _worth_a_rerun(config: RunConfig, open_rows: int, csv: Path) -> str:
+def _origin(attempt: Attempt, config: RunConfig) -> Origin:
+    run, data = attempt.run, attempt.run.data
+    name = f"{data.dataset} {data.split}, {config.model}"
+    return Origin(job=run.job, name=name, dataset=data.dataset, attempt=run.attempt)
+
+
+def _unwritten(config: RunConfig, why: str, rows: int) -> str:
+    kept = f"all {rows:,} rows are saved in the checkpoint and no answer is paid for again"
+    return f"{why}; {kept}; write it with: {resume_command(config)}"
+
+
+def _worth_a_rerun(config: RunConfig, open_rows: int, csv: Written) -> str:
     return f"{open_rows:,} rows are worth a re-run: {resume_command(config)}. CSV: {csv}"
