@@ -11,7 +11,7 @@ from pandas.util import hash_pandas_object
 from tasks.core.output.ours import COLUMNS
 from tasks.core.records import RowResult, Sample
 
-AT_ONCE = 10_000  # lines in memory where a CSV is read
+AT_ONCE = 2000  # lines in memory where a CSV is read
 
 
 class Reader(Protocol):

@@ -124,10 +124,10 @@ def _why_kept(there: _There, origin: Origin, new: Path) -> str:
 def _note(path: Path, origin: Origin, new: Path, there: _There | None, moved: Path | None) -> None:
     """Say whose each file is, before any of them gets its name."""
     earlier = [there.record] if there and there.record else []
-    if moved and earlier:
-        write_note(moved, earlier)
     record = Record(origin=origin, written=datetime.now(UTC), size=new.stat().st_size, digest=digest_of(new))
     write_note(path, [record, *earlier])
+    if moved and earlier:
+        write_note(moved, earlier)
 
 
 def _free_name(there: _There) -> Path:
