@@ -57,13 +57,7 @@ def note_path(path: Path) -> Path:
 
 def records_of(path: Path) -> list[Record]:
     """What the note of a CSV says; nothing where there is none that can be read."""
-    note = note_path(path)
-    try:
-        if not note.is_file() or note.stat().st_size > _MOST_BYTES:
-            return []
-        return Note.model_validate_json(note.read_bytes()).records
-    except (OSError, ValidationError):
-        return []
+    return _read_note(note_path(path))
 
 
 def write_note(path: Path, records: list[Record]) -> None:
@@ -79,10 +73,19 @@ def digest_of(path: Path) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a result of ours, finished or not, moved aside or edited, or a draft of one."""
-    if is_draft(path):
-        return True
+    """Whether a file is a result of ours, finished or not, moved aside or edited, or the draft or note of one."""
+    if path.name.startswith("."):
+        return is_draft(path) or (path.suffix == ".json" and bool(_read_note(path)))
     return path.suffix.lower() == ".csv" and (_has_our_header(path) or bool(records_of(path)))
+
+
+def _read_note(note: Path) -> list[Record]:
+    try:
+        if not note.is_file() or note.stat().st_size > _MOST_BYTES:
+            return []
+        return Note.model_validate_json(note.read_bytes()).records
+    except (OSError, ValidationError):
+        return []
 
 
 def _has_our_header(path: Path) -> bool:
