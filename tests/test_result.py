@@ -1,4 +1,4 @@
-"""What becomes of the CSV that is there already: nothing of it is lost, whatever happens when the new one is written."""
+"""What becomes of the CSV that is there already: nothing is lost, whatever happens while the new one is written."""
 
 import csv
 import errno
@@ -48,7 +48,9 @@ def results_in(folder: Path) -> dict[str, str]:
     return {path.name: ids_in(path) for path in folder.glob("*.csv")}
 
 
-@pytest.mark.parametrize(("before", "now"), [("abc", "abc"), ("abc", "cab"), ("abc", "abcd"), ("", "a"), ("aab", "aabb")])
+@pytest.mark.parametrize(
+    ("before", "now"), [("abc", "abc"), ("abc", "cab"), ("abc", "abcd"), ("", "a"), ("aab", "aabb")]
+)
 def test_a_csv_whose_answers_the_new_one_has_is_replaced(tmp_path: Path, before: str, now: str) -> None:
     """In any order, and as often."""
     assert write(tmp_path, "mine", before).moved is None
@@ -56,7 +58,9 @@ def test_a_csv_whose_answers_the_new_one_has_is_replaced(tmp_path: Path, before:
     assert results_in(tmp_path) == {NAME: now}
 
 
-@pytest.mark.parametrize(("before", "now", "lost"), [("abcde", "ab", 3), ("aab", "ab", 1), ("abc", "abd", 1), ("a", "", 1)])
+@pytest.mark.parametrize(
+    ("before", "now", "lost"), [("abcde", "ab", 3), ("aab", "ab", 1), ("abc", "abd", 1), ("a", "", 1)]
+)
 def test_a_csv_with_answers_that_the_new_one_has_not_is_moved_aside(
     tmp_path: Path, before: str, now: str, lost: int
 ) -> None:
@@ -117,7 +121,12 @@ def test_a_file_of_unknown_origin_is_moved_aside(tmp_path: Path, junk: bytes, no
 
 
 def test_what_is_no_file_is_moved_aside_unread(tmp_path: Path) -> None:
-    """A pipe would be read for ever; a link stays a link, and its target what it was."""
+    """A pipe would be read for ever; a link stays a link, and its target what it was; a folder keeps what is in it."""
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "notes").write_text("mine")
+    assert (moved := write(tmp_path, "mine", "a").moved)  # without a second name, which a folder cannot have
+    assert (moved / "notes").read_text() == "mine"
+    (tmp_path / NAME).unlink()
     os.mkfifo(tmp_path / NAME)
     assert (moved := write(tmp_path, "mine", "a").moved)
     assert moved.is_fifo()
