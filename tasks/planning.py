@@ -39,7 +39,9 @@ def open_attempt(config: RunConfig, data: DatasetRef, storage: ResultStorage, ru
 
     A re-run of the flow run `run_id` continues its own checkpoint; `config.resume` continues the job's latest.
     """
-    job = job_key(data.dataset, data.dataset_config, data.split, config.model)
+    job = job_key(
+        data.dataset, data.dataset_config, data.split, f"demo of {config.model}" if config.demo else config.model
+    )
     checkpoints = Checkpoints(storage, job)
     attempt, own = checkpoints.attempts_of(run_id)
     latest = checkpoints.latest()

@@ -71,6 +71,20 @@ def test_results_below_the_data_folder_are_never_paid_for(
     assert emulator.stats.requests == 15
 
 
+def test_what_a_demo_makes_up_is_never_a_result(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Neither in the CSV nor in the checkpoint that `--resume` reads; and it hides no answer that was paid for."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(4))
+    assert run(dataset=data, demo=True).is_completed()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 4
+    real = read_csv()
+    assert run(dataset=data, demo=True).is_completed()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 4
+    assert read_csv() == real
+    assert len(read_csv(f"result/demo/{NAME}.csv")) == 4
+
+
 def test_what_a_run_moves_aside_is_told_in_its_log_and_its_last_line(
     run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
