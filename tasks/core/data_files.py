@@ -5,6 +5,7 @@ chooses alone. Its choice of splits goes by the names of files, so it has to cho
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import load_dataset_builder
@@ -52,7 +53,7 @@ def data_files(folder: str, config_name: str | None) -> DataFilesDict | None:
     )
 
 
-def named(files: "frozenset[str] | list[str]") -> str:
+def named(files: Iterable[str]) -> str:
     """The first few names, for a message."""
     names = [Path(file).name for file in sorted(files)]
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
