@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,29 +21,29 @@ from prefect import State, flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
-from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
+from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
+from flows import endings
 from flows.cluster import check_task_runner
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
-from flows.sending import Sent, send
-from tasks.core.checkpoint.layout import job_key
+from flows.sending import send
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
-from tasks.core.command_line import checked, resume_command
-from tasks.core.config import RunConfig, TaskRunnerKind, takes
-from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
+from tasks.core.command_line import checked
+from tasks.core.config import RunConfig, takes
+from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.gemini import has_credentials
-from tasks.core.quota import quota_returns
+from tasks.core.output.ours import Origin
+from tasks.core.output.place import check_no_input, check_writable, csv_path
+from tasks.core.output.result import Written
 from tasks.core.records import unsent
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
 from tasks.inference import infer_chunk
-from tasks.output import assemble_csv, check_writable, csv_path, report
-from tasks.planning import Attempt, plan_attempt
+from tasks.output import assemble_csv, report
+from tasks.planning import Attempt, origin_of, plan_attempt
 from tasks.storage import StorageError, storage_of_results
-
-HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
 
 without_expected_tracebacks()
 
@@ -121,7 +120,9 @@ def check(config: RunConfig) -> None:
     if not config.demo and not has_credentials():
         raise InputError("GOOGLE_API_KEY is not set in .env file")
     check_task_runner(config)
-    check_writable(csv_path(config.output_dir, config.model, config.split))
+    path = csv_path(config.output_dir, config.model, config.split, config.demo)
+    check_writable(path)
+    check_no_input(path, config.dataset)
 
 
 def _infer(config: RunConfig) -> State[Any]:
@@ -129,52 +130,59 @@ def _infer(config: RunConfig) -> State[Any]:
     check(config)
     data = resolve_dataset(config)
     storage = storage_of_results(infer_chunk)
-    job = job_key(data.dataset, data.dataset_config, data.split, config.model)
+    origin = origin_of(config, data)
     run_id = str(runtime.flow_run.id)
 
     def waiting(holder: Holder) -> None:
         logger.warning("%s holds this job; waiting up to %d s for a sign of life", holder, DEAD_SECONDS)
 
     try:
-        with JobLock(storage, job, run_id, waiting) as lock:
-            attempt = plan_attempt(config, data, job, storage, run_id, logger)
+        with JobLock(storage, origin.job, run_id, waiting) as lock:
+            attempt = plan_attempt(config, data, origin.job, storage, run_id, logger)
             lock.confirm()
-            attempt.open(f"{data.dataset} {data.split}, {config.model}", config)
-            return _answer(config, attempt, lock)
+            attempt.open(origin.name, config)
+            return _answer(config, attempt, lock, origin)
     except JobHeld as held:
-        return _held(held.holder)
+        return endings.held(held.holder)
     except StorageError as error:
-        return Failed(name="Incomplete", message=f"the result storage cannot be used, nothing was sent: {error}")
+        return endings.storage_unusable(error)
 
 
-def _answer(config: RunConfig, attempt: Attempt, lock: JobLock) -> State[Any]:
-    logger = get_run_logger()
+def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) -> State[Any]:
+    """Send what the plan says; whatever is known in the end is in the checkpoint, or in the CSV, or in both."""
     started = time.monotonic()
     data, plan = attempt.run.data, attempt.plan
     sent = send(attempt, config, lock)
     results = plan.reused | {result.row: result for result in sent.results}
     tally = Tally.of(results.values())
-    csv: Path | None = None
     if sent.unsaved:  # the CSV has them at least
         results = {row: results.get(row) or unsent(row) for row in range(data.rows)}
     whole: Any = quote(results)  # else Prefect searches every row for futures
-    if len(results) == data.rows:
-        csv = assemble_csv(data, whole, csv_path(config.output_dir, config.model, config.split)).resolve()
-    with _told("the checkpoint"):
+    written, problem = _write_csv(config, attempt, whole, origin) if len(results) == data.rows else (None, "")
+    with _told("answers that could not be saved before"):
         if sent.unsaved:
             attempt.save_late(sent.unsaved)
             sent.unsaved = []
     with _told("the report"):
-        report(data.dataset, config.model, whole, data.rows, csv)
+        if tally.rows or written:
+            report(data.dataset, config.model, whole, data.rows, written.path if written else None)
     with _told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.open)
-    if tally.rows < data.rows or csv is None:
-        return _unfinished(config, sent, tally, data.rows, csv)
+    if tally.rows < data.rows:
+        return endings.unfinished(config, sent, tally.rows, data.rows, written)
+    if written is None:
+        return endings.unwritten(config, problem, tally.rows)
     for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):
-        logger.info(line)
-    if tally.open:
-        return Failed(name="Incomplete", message=_worth_a_rerun(config, tally.open, csv))
-    return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {csv}")
+        get_run_logger().info(line)
+    return endings.finished(config, tally, written)
+
+
+def _write_csv(config: RunConfig, attempt: Attempt, results: Any, origin: Origin) -> tuple[Written | None, str]:
+    """Where the CSV is, or why there is none."""
+    path = csv_path(config.output_dir, config.model, config.split, config.demo).absolute()
+    named = origin.model_copy(update={"attempt": attempt.run.attempt})
+    state: State[Any] = assemble_csv(attempt.run.data, results, path, named, return_state=True)
+    return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
 
 
 @contextmanager
@@ -184,50 +192,3 @@ def _told(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         get_run_logger().warning("%s could not be written: %s", what, " ".join(str(error).split()))
-
-
-def _held(holder: Holder) -> State[Any]:
-    """One writer a job: a deployed run comes back later, another one is told who it is."""
-    what = f"another run is at work on this data set, split and model: {holder}"
-    if runtime.deployment.id:
-        at = datetime.now(UTC) + HELD_AGAIN
-        return AwaitingRetry(scheduled_time=at, message=f"{what}; trying again at {at.astimezone():%H:%M %Z}")
-    return Failed(name="Refused", message=f"{what}; wait for its end or stop it, then run this again with --resume")
-
-
-def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, csv: Path | None) -> State[Any]:
-    """The state of a run that has no answer for some rows. The CSV of an earlier run stays as it is."""
-    kept = f"{tally.rows - len(sent.unsaved):,} of {rows:,} rows are saved"
-    if csv:
-        kept += f", all {tally.rows:,} that were answered are in {csv}"
-    if config.task_runner is not TaskRunnerKind.LOCAL:
-        kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
-    way_out = f"continue with: {resume_command(config)}"
-    match sent.stopped:
-        case None:
-            reason = sent.failures[0] if sent.failures else "chunks were lost"
-            return Failed(
-                name="Incomplete", message=f"{len(sent.failures)} chunks failed ({reason}); {kept}; {way_out}"
-            )
-        case RunStopped(reason=StopReason.INTERRUPTED):
-            return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
-        case RunStopped(reason=StopReason.REFUSED, message=message):
-            models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
-            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
-        case RunStopped(reason=StopReason.QUOTA, message=message):
-            return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
-        case RunStopped(reason=reason, message=message):
-            return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
-
-
-def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:
-    """A deployed run that was to resume anyway goes on by itself when the day's quota is back."""
-    at = quota_returns(datetime.now(UTC))
-    returns = f"the quota returns at {at:%Y-%m-%d %H:%M} Pacific ({at.astimezone():%Y-%m-%d %H:%M %Z})"
-    if config.resume and runtime.deployment.id:
-        return AwaitingRetry(scheduled_time=at, message=f"{what}; {returns}, and the run goes on then")
-    return Failed(name="Incomplete", message=f"{what}; {returns}; {way_out}")
-
-
-def _worth_a_rerun(config: RunConfig, open_rows: int, csv: Path) -> str:
-    return f"{open_rows:,} rows are worth a re-run: {resume_command(config)}. CSV: {csv}"

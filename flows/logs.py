@@ -6,6 +6,7 @@ from tasks.core.errors import InputError, RunIncomplete
 
 _EXPECTED = (InputError, RunIncomplete)
 _NOT_PERSISTED = "An error was encountered while committing transaction"
+_STATES = ("Finished in state", "Task run failed with state")
 
 
 def without_expected_tracebacks() -> None:
@@ -26,10 +27,12 @@ def _one_line(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, _EXPECTED):
         record.msg, record.args, record.exc_info = str(error), (), None
+    if error is None:  # of a state that a task returned
+        record.exc_info = None
     return True
 
 
 def _worth_a_terminal(record: logging.LogRecord) -> bool:
     if record.name == "prefect.task_runs" and record.levelno < logging.WARNING:
         return False
-    return not record.getMessage().startswith("Finished in state")  # main prints it, in a person's words
+    return not record.getMessage().startswith(_STATES)  # main prints it, in a person's words

@@ -5,15 +5,17 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import datasets
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, RunConfig
+from tasks.core.data_files import named, results_among
 from tasks.core.images import read_image
 from tasks.core.prompts import key_of
 from tasks.core.records import Sample
@@ -26,7 +28,10 @@ _opening = Lock()
 @task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
 def resolve_dataset(config: RunConfig) -> DatasetRef:
     """Find the data set and check its columns; see sources.resolve for what can be wrong with it."""
-    return resolve(config)
+    ref = resolve(config)
+    if Path(ref.dataset).is_dir() and (results := results_among(ref.dataset)):
+        get_run_logger().warning("Not read as data: %d results of earlier runs (%s)", len(results), named(results))
+    return ref
 
 
 class Reader:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.core.checkpoint.layout import Manifest, Storage, answers_key, pack
+from tasks.core.checkpoint.layout import Manifest, Storage, answers_key, job_key, pack
 from tasks.core.checkpoint.pool import (
     Pool,
     adopt,
@@ -18,6 +18,7 @@ from tasks.core.checkpoint.pool import (
 )
 from tasks.core.chunks import Plan, Reason, plan_fresh, plan_resume
 from tasks.core.config import RunConfig
+from tasks.core.output.ours import Origin
 from tasks.core.records import RowResult
 from tasks.core.report import plan_line
 from tasks.core.sources import DatasetRef
@@ -64,6 +65,13 @@ class Attempt:
         """Note how it ended, and put earlier records together where there are many."""
         close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
         compact(self.storage, self.pool, Counter(self.samples))
+
+
+def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
+    """The job that a run is about. What a demo makes up is no answer of the model: it has a job of its own."""
+    model = f"demo of {config.model}" if config.demo else config.model
+    job = job_key(data.dataset, data.dataset_config, data.split, model)
+    return Origin(job=job, name=f"{data.dataset} {data.split}, {model}", dataset=data.dataset, attempt="")
 
 
 def plan_attempt(

@@ -1,9 +1,9 @@
-"""The CSV: exact columns, any text, whole or not at all."""
+"""The CSV: exact columns, any text, whole or not at all, and the place it goes to."""
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 
 from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
+from tasks.core.output.lines import _line, _quoting, frames
+from tasks.core.output.ours import COLUMNS, Origin
+from tasks.core.output.place import check_no_input, check_writable, csv_path
+from tasks.core.output.result import Written, write_result
 from tasks.core.records import Kind, RowResult, Sample
+from tasks.core.report import Tally
 from tasks.core.sources import DatasetRef, resolve
-from tasks.output import COLUMNS, _line, _quoting, assemble_csv, check_writable, csv_path, write_csv
+from tasks.dataset import open_reader
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
@@ -31,6 +36,13 @@ NASTY = [
     " edges ",
     "=1+1",
 ]
+
+
+OURS = Origin(job="job", name="data test, m", dataset="data", attempt="a")
+
+
+def write_csv(path: Path, lines: Iterable[pd.DataFrame]) -> Written:
+    return write_result(path, OURS, lines, successes=0, retryable=0)
 
 
 def frame_of(texts: list[str]) -> pd.DataFrame:
@@ -60,12 +72,12 @@ def test_a_csv_is_whole_or_not_written(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("earlier")
 
-    def frames() -> Iterator[pd.DataFrame]:
+    def lines() -> Iterator[pd.DataFrame]:
         yield frame_of(["a"])
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_csv(path, frames())
+        write_csv(path, lines())
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -152,22 +164,23 @@ def test_an_unfinished_draft_is_never_under_the_name_of_the_csv(tmp_path: Path) 
     """Who looks while it is written sees the earlier one, or none."""
     path = tmp_path / "out.csv"
 
-    def frames() -> Iterator[pd.DataFrame]:
+    def lines() -> Iterator[pd.DataFrame]:
         yield frame_of(["a"])
         assert not path.exists()
         yield frame_of(["b"])
 
-    write_csv(path, frames())
+    write_csv(path, lines())
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_a_csv_can_be_read_by_those_who_may_read_other_files(tmp_path: Path) -> None:
-    """A temporary file is for its owner alone; the CSV goes by the umask."""
-    path = tmp_path / "out.csv"
-    plain = tmp_path / "plain"
-    plain.touch()
+def test_what_is_written_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Prompts and answers are nobody else's; a folder that was there stays as it was."""
+    tmp_path.chmod(0o755)
+    path = tmp_path / "new" / "newer" / "out.csv"
     write_csv(path, [])
-    assert path.stat().st_mode == plain.stat().st_mode
+    assert sorted(file.name for file in path.parent.iterdir()) == [".out.csv.json", "out.csv"]
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert [folder.stat().st_mode & 0o777 for folder in list(path.parents)[:3]] == [0o700, 0o700, 0o755]
 
 
 def config(**parameters: Any) -> RunConfig:
@@ -190,10 +203,16 @@ def ids_and_answers(path: Path) -> list[tuple[str, str, str]]:
         return [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
 
 
+def assembled(data: DatasetRef, found: dict[int, RowResult], path: Path) -> Path:
+    tally = Tally.of(found.values())
+    lines = frames(open_reader(data), found)
+    return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.open).path
+
+
 def test_lines_stand_in_the_order_of_the_data_duplicates_of_an_id_included(tmp_path: Path) -> None:
     """Whatever order the results arrived in."""
     data = data_set(tmp_path, ["b", "a", "b", ""])
-    written = assemble_csv.fn(data, results([Kind.ANSWERED] * 4), tmp_path / "out.csv")
+    written = assembled(data, results([Kind.ANSWERED] * 4), tmp_path / "out.csv")
     assert ids_and_answers(written) == [("b", "q0", "a0"), ("a", "q1", "a1"), ("b", "q2", "a2"), ("", "q3", "a3")]
 
 
@@ -214,27 +233,47 @@ def test_a_better_csv_is_left_alone_by_an_unfinished_run(tmp_path: Path, before:
     kind = {"A": Kind.ANSWERED, "B": Kind.BLOCKED, "T": Kind.TIMEOUT}
     path = tmp_path / "out.csv"
     if before:
-        assert assemble_csv.fn(data_set(tmp_path, list("xyz")), results([kind[c] for c in before]), path) == path
+        assert assembled(data_set(tmp_path, list("xyz")), results([kind[c] for c in before]), path) == path
     old = path.read_bytes() if before else b""
-    written = assemble_csv.fn(data_set(tmp_path, list("xyz")), results([kind[c] for c in now]), path)
+    written = assembled(data_set(tmp_path, list("xyz")), results([kind[c] for c in now]), path)
     assert written.name == name
     assert len(ids_and_answers(written)) == 3
     assert written == path or path.read_bytes() == old
 
 
-@pytest.mark.parametrize("junk", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b'"open'])
-def test_something_else_under_the_name_of_the_csv_is_replaced(tmp_path: Path, junk: bytes) -> None:
-    """It holds no successes of a run."""
-    path = tmp_path / "out.csv"
-    path.write_bytes(junk)
-    assert assemble_csv.fn(data_set(tmp_path, ["x"]), results([Kind.TIMEOUT]), path) == path
-    assert len(ids_and_answers(path)) == 1
-
-
 def test_a_name_that_is_too_long_for_a_file_is_found_out_first(tmp_path: Path) -> None:
-    """A long sum of slices makes a long name; one that just fits can be written."""
+    """A long sum of slices makes a long name; with one that just fits, all can be written and moved aside."""
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(csv_path(str(tmp_path), "m", "test[:10]+" * 30))
-    longest = tmp_path / ("x" * 251 + ".csv")
+    longest = tmp_path / ("x" * (255 - len("._unfinished.csv.json")) + ".csv")
     check_writable(longest)
-    write_csv(longest, [])
+    with pytest.raises(InputError, match="--output-dir"):
+        check_writable(longest.with_name(f"x{longest.name}"))
+    longest.write_text("somebody's")
+    moved = write_csv(longest, []).moved
+    assert moved
+    assert moved.read_text() == "somebody's"
+
+
+def test_a_run_may_not_write_over_its_own_data(tmp_path: Path) -> None:
+    """A result may be read as data, but not where the new one is going to be."""
+    path = csv_path(str(tmp_path), "m", "test")
+    unfinished = path.with_name("m_test_result_unfinished.csv")
+    for name in (path, unfinished):
+        write_csv(name, [frame_of(["a"])])
+        (tmp_path / "link.csv").unlink(missing_ok=True)
+        (tmp_path / "link.csv").symlink_to(name)
+        for dataset in (str(name), str(tmp_path / "link.csv")):
+            with pytest.raises(InputError, match=r"over its own data.* --output-dir"):
+                check_no_input(path, dataset)
+            check_no_input(csv_path(str(tmp_path / "other"), "m", "test"), dataset)
+    check_no_input(path, str(tmp_path))  # whose results are not read
+    path.write_text("id,input_query\n1,a\n")
+    path.with_name(f".{path.name}.json").unlink()
+    with pytest.raises(InputError, match="over its own data"):
+        check_no_input(path, str(tmp_path))
+
+
+def test_what_a_demo_makes_up_goes_elsewhere() -> None:
+    """It is no result."""
+    assert csv_path("out", "m", "test", demo=True) == Path("out/demo/m_test_result.csv")

@@ -24,11 +24,12 @@ class GenerateConfig(BaseModel):
     model: str
     system_instruction: str | None = None
     generation_config: dict[str, Any] = {}
+    demo: bool = False  # answers that are made up are no answers of the model
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits; equal for settings that ask for the same answers."""
-        text = json.dumps(self.model_dump(), sort_keys=True)
+        text = json.dumps(self.model_dump(exclude=set() if self.demo else {"demo"}), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

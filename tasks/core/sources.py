@@ -25,6 +25,7 @@ from huggingface_hub.errors import (
 )
 
 from tasks.core.config import RunConfig
+from tasks.core.data_files import data_files
 from tasks.core.errors import InputError
 
 BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -148,12 +149,13 @@ def _load_file(path: Path, split: str) -> Dataset:
 
 
 def _load_folder(folder: str, config_name: str | None, split: str) -> Dataset:
-    builder = datasets.load_dataset_builder(folder, config_name)
+    chosen = data_files(folder, config_name)
+    builder = datasets.load_dataset_builder(folder, config_name, data_files=chosen)
     files = [file for part in (builder.config.data_files or {}).values() for file in part]
     options = _text_columns(Path(files[0])) if isinstance(builder, CsvBuilder) and Path(files[0]).is_file() else {}
-    table = _one(datasets.load_dataset(folder, config_name, split=split, **options))
+    table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, **options))
     if isinstance(builder, JsonBuilder) and (features := _without_dates(table.features)):
-        table = _one(datasets.load_dataset(folder, config_name, split=split, features=features))
+        table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, features=features))
     return table
 
 

@@ -1,0 +1,82 @@
+"""How a run ends: its state, and a message that says what is kept and how to go on. Decides nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import State, runtime
+from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
+
+from flows.sending import Sent
+from tasks.core.checkpoint.lock import Holder
+from tasks.core.command_line import resume_command
+from tasks.core.config import RunConfig, TaskRunnerKind
+from tasks.core.errors import RunStopped, StopReason
+from tasks.core.output.result import Written
+from tasks.core.quota import quota_returns
+from tasks.core.report import Tally
+
+HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
+
+
+def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
+    """Every row has a result; some may be worth a re-run."""
+    if tally.open:
+        message = f"{tally.open:,} rows are worth a re-run: {resume_command(config)}. CSV: {written}"
+        return Failed(name="Incomplete", message=message)
+    return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
+
+
+def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
+    """Every row has a result, and the CSV could not be written."""
+    kept = f"all {rows:,} rows are saved in the checkpoint and no answer is paid for again"
+    return Failed(name="Incomplete", message=f"{why}; {kept}; write it with: {resume_command(config)}")
+
+
+def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
+    """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
+    kept = _kept(config, sent, done, rows, written)
+    way_out = f"continue with: {resume_command(config)}"
+    match sent.stopped:
+        case None:
+            reason = sent.failures[0] if sent.failures else "chunks were lost"
+            message = f"{len(sent.failures)} chunks failed ({reason}); {kept}; {way_out}"
+            return Failed(name="Incomplete", message=message)
+        case RunStopped(reason=StopReason.INTERRUPTED):
+            return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
+        case RunStopped(reason=StopReason.REFUSED, message=message):
+            models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
+            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
+        case RunStopped(reason=StopReason.QUOTA, message=message):
+            return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
+        case RunStopped(reason=reason, message=message):
+            return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
+
+
+def held(holder: Holder) -> State[Any]:
+    """One writer a job: a deployed run comes back later, another one is told who is at work."""
+    what = f"another run is at work on this data set, split and model: {holder}"
+    if runtime.deployment.id:
+        at = datetime.now(UTC) + HELD_AGAIN
+        return AwaitingRetry(scheduled_time=at, message=f"{what}; trying again at {at.astimezone():%H:%M %Z}")
+    return Failed(name="Refused", message=f"{what}; wait for its end or stop it, then run this again with --resume")
+
+
+def storage_unusable(error: OSError) -> State[Any]:
+    """Nothing was sent: without a checkpoint, answers would be lost."""
+    return Failed(name="Incomplete", message=f"the result storage cannot be used, nothing was sent: {error}")
+
+
+def _kept(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> str:
+    kept = f"{done - len(sent.unsaved):,} of {rows:,} rows are saved"
+    if config.task_runner is not TaskRunnerKind.LOCAL:
+        kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
+    return f"{kept}, all {done:,} with a result are in {written}" if written else kept
+
+
+def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:
+    """A deployed run that was to resume anyway goes on by itself when the day's quota is back."""
+    at = quota_returns(datetime.now(UTC))
+    returns = f"the quota returns at {at:%Y-%m-%d %H:%M} Pacific ({at.astimezone():%Y-%m-%d %H:%M %Z})"
+    if config.resume and runtime.deployment.id:
+        return AwaitingRetry(scheduled_time=at, message=f"{what}; {returns}, and the run goes on then")
+    return Failed(name="Incomplete", message=f"{what}; {returns}; {way_out}")

@@ -1,0 +1,61 @@
+"""Where the CSV of a run goes, and whether it can: checked before a request is paid for. Writes nothing that stays."""
+
+import os
+import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from tasks.core.errors import InputError
+from tasks.core.output.files import make_folder
+from tasks.core.output.ours import is_result, note_path
+
+DEMO = "demo"
+
+
+def csv_path(output_dir: str, model: str, split: str, demo: bool = False) -> Path:
+    """`{output-dir}/{model}_{split}_result.csv`, without characters that a file name cannot hold.
+
+    What a demo makes up goes into a folder of its own.
+    """
+    folder = Path(output_dir).expanduser()
+    return (folder / DEMO if demo else folder) / as_file_name(f"{model}_{split}_result.csv")
+
+
+def as_file_name(text: str) -> str:
+    return re.sub(r"[^\w.\[\]%+-]", "_", text)
+
+
+def unfinished_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_unfinished.csv")
+
+
+def check_writable(path: Path) -> None:
+    """Raises InputError where the CSV could not be written at the end of a long run."""
+    try:
+        make_folder(path.parent)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder")
+        with suppress(FileNotFoundError):
+            note_path(unfinished_path(path)).lstat()  # the longest name of all
+    except OSError as error:
+        raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
+
+
+def check_no_input(path: Path, dataset: str | None) -> None:
+    """Raises InputError where the run would write its CSV over the data that it reads."""
+    data = Path(os.path.expanduser(dataset or ""))  # noqa: PTH111  # which raises nothing
+    for target in (path, unfinished_path(path)):
+        if dataset and os.path.exists(data) and target.exists() and _reads(data, target):  # noqa: PTH110
+            raise InputError(
+                f"--dataset {dataset}: the run would write its result over its own data, {target}; "
+                f"choose another --output-dir than {path.parent}"
+            )
+
+
+def _reads(data: Path, target: Path) -> bool:
+    if data.is_dir():
+        return target.resolve().is_relative_to(data.resolve()) and not is_result(target)
+    return data.samefile(target)

@@ -1,0 +1,103 @@
+"""The flow and the CSVs that are there already: what is kept, what is said, what it costs."""
+
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deployments.emulator import Answer, Emulator, Rule
+from tests.support import RunFlow, numbered, read_csv, write_jsonl
+
+NAME = "gemini-2.5-flash_test_result"
+
+
+@contextmanager
+def files_at_most(count_bytes: int) -> Iterator[None]:
+    """As on a disk that is full, for this process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_csv_that_cannot_be_written_is_one_line_and_costs_nothing(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason, what is saved, and the command that writes it: no request goes out again, the folder is made anew."""
+    emulator.set_rules([Rule(Answer(text="long " * 500))])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(60))
+    with files_at_most(100_000):
+        state = run(dataset=data)
+    assert (state.name, state.is_failed()) == ("Incomplete", True)
+    path = tmp_path / "result" / f"{NAME}.csv"
+    assert state.message == (
+        f"{path} cannot be written: File too large; all 60 rows are saved in the checkpoint and no answer is paid for "
+        f"again; write it with: python flows/infer.py --dataset {data} --resume"
+    )
+    assert not [record for record in caplog.records if record.exc_info]
+    assert list(path.parent.iterdir()) == []
+    path.parent.rmdir()
+    path.parent.write_text("a file in place of the folder")
+    refused = run(dataset=data, resume=True)
+    assert "--output-dir" in (refused.message or "")
+    path.parent.unlink()
+    assert run(dataset=data, resume=True).is_completed()
+    assert len(read_csv()) == 60
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert emulator.stats.requests == 60
+
+
+def test_results_below_the_data_folder_are_never_paid_for(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Five rows stay five, and one line names what is not read; a run over its own result is refused."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copy(write_jsonl(tmp_path / "d.jsonl", numbered(5)), folder / "test.jsonl")
+    for model in ("gemini-2.5-flash", "gemini-2.5-flash", "gemini-2.5-pro"):
+        assert run(dataset=str(folder), output_dir="data/result", resume=True, model=model).is_completed()
+        assert len(read_csv(folder / f"result/{model}_test_result.csv")) == 5
+    assert emulator.stats.requests == 10
+    assert f"Not read as data: 1 results of earlier runs ({NAME}.csv)" in caplog.text
+    state = run(dataset=f"data/result/{NAME}.csv", output_dir="data/result", image_column="")
+    assert state.name == "Refused"
+    assert "choose another --output-dir than data/result" in (state.message or "")
+    assert run(dataset=f"data/result/{NAME}.csv", text_column="response").is_completed()
+    assert emulator.stats.requests == 15
+
+
+def test_what_a_demo_makes_up_is_never_a_result(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Neither in the CSV nor in the checkpoint that `--resume` reads; and it hides no answer that was paid for."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(4))
+    assert run(dataset=data, demo=True).is_completed()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 4
+    real = read_csv()
+    assert run(dataset=data, demo=True).is_completed()
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 4
+    assert read_csv() == real
+    assert len(read_csv(f"result/demo/{NAME}.csv")) == 4
+
+
+def test_what_a_run_moves_aside_is_told_in_its_log_and_its_last_line(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A shorter run, and another data set with the same name for its CSV."""
+    one = write_jsonl(tmp_path / "one.jsonl", numbered(12))
+    two = write_jsonl(tmp_path / "two.jsonl", numbered(3))
+    run(dataset=one)
+    for dataset, limit, why in [(one, 5, "has 7 answers that this run has not"), (two, None, f"is a result of '{one}")]:
+        state = run(dataset=dataset, limit=limit)
+        assert state.is_completed()
+        for said in (state.message or "", caplog.text):
+            assert f"the CSV that was there {why}" in said
+            assert f"it is now {NAME}.one." in said
+    run(dataset=one, resume=True)
+    assert sorted(len(read_csv(path)) for path in Path("result").glob("*.csv")) == [3, 5, 12, 12]
+    assert len(read_csv()) == 12
