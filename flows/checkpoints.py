@@ -1,4 +1,4 @@
-"""Old checkpoints, seen and removed: `python flows/checkpoints.py` lists them, `--prune` deletes.
+"""Checkpoints, seen, removed, and made into a CSV without a request: `python flows/checkpoints.py --help`.
 
 Works on the result storage that runs use: Prefect's local one, or the block that
 PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
@@ -13,9 +13,20 @@ from datetime import UTC, datetime, timedelta
 from tasks.core.checkpoint.layout import Manifest, Storage, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
 from tasks.core.checkpoint.pool import latest_manifest, read_pool, summary_of
+from tasks.core.chunks import plan_resume
+from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
+from tasks.core.output.lines import frames
+from tasks.core.output.place import csv_path
+from tasks.core.output.result import write_result
+from tasks.core.records import RowResult, unsent
+from tasks.core.report import Tally
+from tasks.core.sources import resolve
+from tasks.dataset import open_reader, sample_keys
+from tasks.planning import origin_of
 from tasks.storage import StorageError, default_storage, storage_of
 
+_RESUME = "python flows/infer.py with --resume writes it, and sends what is missing"
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
@@ -42,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         storage = storage_of(default_storage())
+        if options.write_csv is not None:
+            print(_write_csv(storage, options.write_csv, options.output_dir))
+            return 0
         found = [_look(storage, key) for key in jobs(storage)]
         if options.prune is None:
             _list(found)
@@ -63,6 +77,46 @@ def _look(storage: Storage, key: str) -> Job:
     results = list(read_pool(storage, key).results())
     samples = {(result.key, result.id): result.open for result in reversed(results)}
     return Job(key, latest, len(samples), sum(samples.values()), size)
+
+
+def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
+    """Make the CSV of the one job whose key or name has `text` in it; returns what is in it and where it is.
+
+    Raises:
+        InputError: there is no such job, or several, or its data cannot be opened.
+    """
+    manifests = {key: latest_manifest(storage, key) for key in jobs(storage)}
+    found = {key: m for key, m in manifests.items() if text in key or (m and text in m.name)}
+    if len(found) != 1:
+        names = ", ".join(key.split("/")[-1] for key in found or manifests) or "none"
+        raise InputError(f"--write-csv {text}: {len(found)} jobs match; jobs: {names}")
+    [(key, manifest)] = found.items()
+    if manifest is None or not manifest.config:
+        raise InputError(
+            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); {_RESUME}"
+        )
+    config = RunConfig.model_validate(manifest.config)
+    data = resolve(config)
+    results = _results(list(sample_keys(data, config.generation)), list(read_pool(storage, key).results()))
+    tally = Tally.of(results.values())
+    path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
+    origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
+    lines = frames(open_reader(data), results)
+    try:
+        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.open)
+    except OSError as error:
+        raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
+    return f"{tally.rows:,} rows: {tally}. CSV: {written}"
+
+
+def _results(samples: list[tuple[str, str]], kept: list[RowResult]) -> dict[int, RowResult]:
+    """A result for every row: its answer, else why it failed last, else that it was not sent."""
+    answered = plan_resume(samples, kept, 1).reused
+    failed = {result.key: result for result in reversed(kept) if result.open}
+    return {
+        row: answered.get(row) or (failed[key].model_copy(update={"row": row}) if key in failed else unsent(row))
+        for row, (key, _) in enumerate(samples)
+    }
 
 
 def _prune(storage: Storage, found: list[Job]) -> None:
@@ -103,9 +157,17 @@ def _duration(text: str) -> timedelta:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python flows/checkpoints.py", description="List or prune checkpoints.")
+    parser = argparse.ArgumentParser(
+        prog="python flows/checkpoints.py", description="List checkpoints, prune them, or write their CSV."
+    )
     parser.add_argument("--prune", metavar="AGE", type=_duration, help="Delete checkpoints this old: 30d, 12h, 0m.")
     parser.add_argument("--job", metavar="TEXT", default="", help="With --prune: only jobs whose key contains TEXT.")
+    parser.add_argument(
+        "--write-csv",
+        metavar="JOB",
+        help="Write the CSV of a checkpoint, finished or not, and send nothing. JOB: a part of its name or key.",
+    )
+    parser.add_argument("--output-dir", metavar="DIR", help="With --write-csv: another folder than the run's.")
     return parser
 
 

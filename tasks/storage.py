@@ -127,8 +127,10 @@ class LocalStorage:
                 path.unlink(missing_ok=True)
                 folders.add(path.parent)
         for folder in folders:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+            with suppress(OSError):  # not empty, or gone with another's
+                while folder != self.folder:
+                    folder.rmdir()
+                    folder = folder.parent
 
     def size(self, prefix: str) -> int:
         """Bytes of all records below `prefix`."""

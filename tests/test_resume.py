@@ -10,10 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prefect.filesystems import LocalFileSystem
 
-from deployments.emulator import INVALID_KEY, UNAVAILABLE, Emulator, LogNormal, Rule, answer_to
+from deployments.emulator import (
+    INVALID_KEY,
+    UNAVAILABLE,
+    Answer,
+    Emulator,
+    LogNormal,
+    Quota,
+    RateLimited,
+    Rule,
+    answer_to,
+)
+from flows import checkpoints
 from tasks.core.checkpoint import journal
 from tasks.core.checkpoint.layout import job_key
+from tasks.core.checkpoint.lock import JobLock
+from tasks.storage import storage_of
 from tests.support import RunFlow, numbered, read_csv, write_jsonl
 
 CSV = "result/gemini-2.5-flash_test_result.csv"
@@ -223,4 +237,44 @@ def test_rows_that_failed_before_and_are_asked_anew_keep_both_outcomes(
     run(dataset=data, max_attempts=1)
     emulator.reset()
     assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.requests == 0
+
+
+def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unfinished: every row stands in the CSV, with its answer, with why it failed, or as not sent."""
+    day = Rule(RateLimited(47.0, Quota.PER_DAY))
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 1$"), Rule(Answer(), times=3), day])
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(9))
+    assert run(dataset=data, max_concurrent=1, max_attempts=1).name == "Incomplete"
+    emulator.reset()
+
+    assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
+    assert "9 rows: 5 unsent, 3 answered, 1 server_error. CSV: " in capsys.readouterr().out
+    lines = read_csv()
+    assert [line["id"] for line in lines] == [f"r{n}" for n in range(9)]
+    assert [line["response"] for line in lines if line["status"] == "success"] == [
+        answer_to(f"question {n}") for n in (0, 2, 3)
+    ]
+    assert lines[1]["error_message"].startswith("server_error: 503")
+    assert lines[8]["error_message"] == "unsent: no answer yet; --resume sends it"
+    assert checkpoints.main(["--write-csv", "nothing"]) == 2
+    assert "--write-csv nothing: 0 jobs match; jobs: " in capsys.readouterr().err
+
+    assert checkpoints.main([]) == 0
+    assert f"{data} test, gemini-2.5-flash" in capsys.readouterr().out
+    [job] = [folder for folder in (tmp_path / "storage/gemini-infer/v1").iterdir() if folder.is_dir()]
+    lock = JobLock(
+        storage_of(LocalFileSystem(basepath=str(tmp_path / "storage"))), f"gemini-infer/v1/{job.name}", "run"
+    )
+    with lock:
+        assert checkpoints.main(["--prune", "0m"]) == 0
+        assert "is at work on it" in capsys.readouterr().out
+    assert checkpoints.main(["--prune", "0m", "--job", "another"]) == 0
+    assert job.exists()
+    assert checkpoints.main(["--prune", "0m"]) == 0
+    assert not job.exists()
+    assert checkpoints.main([]) == 0
+    assert "No checkpoints." in capsys.readouterr().out
     assert emulator.stats.requests == 0
