@@ -18,6 +18,7 @@ from prefect.results import ResultStore
 
 from tasks.core.checkpoint import Checkpoints, Manifest, registered, unregister
 from tasks.core.errors import InputError
+from tasks.core.escaping import visible
 from tasks.storage import ResultStorage, default_storage
 
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         if job.age >= options.prune and options.job in job.key:
             _remove(filesystem, job.key)
             unregister(storage, job.key)
-            print(f"removed {job.latest.name}: {job.rows:,} rows, {_size(job.bytes)}")
+            print(f"removed {visible(job.latest.name)}: {job.rows:,} rows, {_size(job.bytes)}")
     return 0
 
 
@@ -77,7 +78,7 @@ def _list(jobs: list[Job]) -> None:
     print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job")
     for job in sorted(jobs, key=lambda job: job.age):
         rows, whole, age = f"{job.rows:,}", f"{job.latest.rows:,}", _age(job.age)
-        print(f"{rows:>10} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {job.latest.name}")
+        print(f"{rows:>10} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {visible(job.latest.name)}")
         print(f"{'':>51}  {job.key.split('/')[-1]}")
 
 

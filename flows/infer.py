@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from dotenv import find_dotenv, load_dotenv
 from prefect import State, flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
@@ -30,8 +29,10 @@ from flows.logs import without_expected_tracebacks
 from flows.sending import Sent, send
 from tasks.core.command_line import checked, resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind, takes
+from tasks.core.environment import load_environment, origin_of
 from tasks.core.errors import InputError, RunIncomplete, RunStopped, StopReason
-from tasks.core.gemini import has_credentials
+from tasks.core.escaping import visible
+from tasks.core.gemini import has_credentials, other_endpoint
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
@@ -46,7 +47,7 @@ without_expected_tracebacks()
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
     name = Path(str(parameters.get("dataset") or ("demo" if parameters.get("demo") else "INFER_DATASET"))).name
-    return f"{name} {parameters.get('split')} {parameters.get('model')}"
+    return visible(f"{name} {parameters.get('split')} {parameters.get('model')}")
 
 
 @flow(
@@ -63,9 +64,14 @@ def infer(**parameters: Any) -> State[Any]:
     try:
         config = effective(checked(parameters))
         with _api_of(config):
-            return _put_off(_retried(_infer(config)))
+            return _put_off(_retried(_legible(_infer(config))))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
+
+
+def _legible(state: State[Any]) -> State[Any]:
+    """`state`, whose message may repeat what data or the API say."""
+    return state.model_copy(update={"message": visible(state.message or "")})
 
 
 def _retried(state: State[Any]) -> State[Any]:
@@ -89,7 +95,7 @@ def _put_off(state: State[Any]) -> State[Any]:
 
 def effective(config: RunConfig) -> RunConfig:
     """`config` with what `.env` and the demo add to it."""
-    load_dotenv(find_dotenv(usecwd=True))
+    load_environment()
     if config.demo and not config.dataset:
         from deployments.demo import DATASET
 
@@ -122,6 +128,8 @@ def _infer(config: RunConfig) -> State[Any]:
     logger = get_run_logger()
     started = time.monotonic()
     check(config)
+    if not config.demo:
+        _say_other_endpoint()
     data = resolve_dataset(config)
     attempt = open_attempt(config, data, ResultStorage.of(infer_chunk), str(runtime.flow_run.id), logger)
     sent = send(attempt, config)
@@ -140,6 +148,17 @@ def _infer(config: RunConfig) -> State[Any]:
     if tally.open:
         return Failed(name="Incomplete", message=_worth_a_rerun(config, tally.open, csv))
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {csv}")
+
+
+def _say_other_endpoint() -> None:
+    """One line before anything is sent where the key and the prompts do not go to Google."""
+    if other := other_endpoint():
+        get_run_logger().warning(
+            "The key and the prompts go to %s, which is not Google's: %s is set in %s",
+            other.url,
+            other.variable,
+            origin_of(other.variable),
+        )
 
 
 def _unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int) -> State[Any]:

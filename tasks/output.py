@@ -13,6 +13,7 @@ from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from tasks.core import escaping
 from tasks.core.errors import InputError
 from tasks.core.records import RowResult, Sample
 from tasks.core.report import Tally, summary_markdown
@@ -59,9 +60,11 @@ def report(name: str, model: str, results: Mapping[int, RowResult], rows: int, p
     """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
     tally = Tally.of(results.values())
     markdown = summary_markdown(f"{name}, {model}", tally, rows, path, results.values())
-    create_markdown_artifact(markdown, key="infer-summary", description=f"{name}, {model}: {tally}")
+    title = escaping.markdown(f"{name}, {model}")
+    create_markdown_artifact(markdown, key="infer-summary", description=f"{title}: {tally}")
     if path:
-        create_link_artifact(path.as_uri(), path.name, key="infer-csv", description=f"CSV of {name}, {model}")
+        text = escaping.markdown(path.name)
+        create_link_artifact(path.as_uri(), text, key="infer-csv", description=f"CSV of {title}")
 
 
 def write_csv(path: Path, frames: Iterable[pd.DataFrame]) -> None:
