@@ -490,7 +490,7 @@ def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return folder
     if request.param == "saved":  # without the features, with which datasets itself would read the pipe
         datasets.Dataset(stored.cast(features.arrow_schema).replace_schema_metadata(None)).save_to_disk(folder)
-        for name, change in (("dataset_info", {"features": features.to_dict()}), ("state", {"_format_type": "numpy"})):
+        for name, change in (("dataset_info", {"features": features.to_dict()}), ("state", {"_format_type": "arrow"})):
             path = folder / f"{name}.json"
             path.write_text(json.dumps(json.loads(path.read_text()) | change))
         return folder
