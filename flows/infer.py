@@ -154,7 +154,7 @@ def _say_other_endpoint() -> None:
     """One line before anything is sent where the key and the prompts do not go to Google."""
     if other := other_endpoint():
         get_run_logger().warning(
-            "The key and the prompts go to %s, which is not Google's: %s is set in %s",
+            "The key and the prompts go to %s and not to Google: %s is set in %s",
             other.url,
             other.variable,
             origin_of(other.variable),
