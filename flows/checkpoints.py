@@ -15,7 +15,9 @@ from tasks.core.checkpoint.lock import holder_of
 from tasks.core.checkpoint.pool import latest_manifest, read_pool, summary_of
 from tasks.core.chunks import plan_resume
 from tasks.core.config import RunConfig
+from tasks.core.environment import load_environment
 from tasks.core.errors import InputError
+from tasks.core.escaping import visible
 from tasks.core.output.lines import frames
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
@@ -42,7 +44,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        return self.latest.name if self.latest else "its records cannot be read"
+        return visible(self.latest.name) if self.latest else "its records cannot be read"
 
     @property
     def age(self) -> timedelta:
@@ -54,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         storage = storage_of(default_storage())
         if options.write_csv is not None:
-            print(_write_csv(storage, options.write_csv, options.output_dir))
+            load_environment()
+            print(visible(_write_csv(storage, options.write_csv, options.output_dir)))
             return 0
         found = [_look(storage, key) for key in jobs(storage)]
         if options.prune is None:

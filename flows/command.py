@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from flows.local_server import LocalServer, LocalServerError
 from tasks.core.command_line import parse
 from tasks.core.config import RunConfig
+from tasks.core.environment import load_environment
 from tasks.core.errors import InputError
+from tasks.core.escaping import visible
 
 FINISHED, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRUPTED}
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: RunConfig) -> int:
+    load_environment()  # before the server and the libraries read their settings
     server = LocalServer().start()
     try:
         from prefect.exceptions import TerminationSignal
@@ -57,5 +60,5 @@ def _run(config: RunConfig) -> int:
             state = module.infer(**config.model_dump(), return_state=True)
         except TerminationSignal:  # SIGTERM outside the time when it is awaited
             raise KeyboardInterrupt from None
-        print(state.message, file=sys.stdout if state.is_completed() else sys.stderr)
+        print(visible(str(state.message)), file=sys.stdout if state.is_completed() else sys.stderr)
     return FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from dotenv import find_dotenv, load_dotenv
 from prefect import State, flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
@@ -32,8 +31,10 @@ from flows.sending import send
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
 from tasks.core.command_line import checked
 from tasks.core.config import RunConfig, takes
+from tasks.core.environment import load_environment, set_in
 from tasks.core.errors import InputError, RunIncomplete
-from tasks.core.gemini import has_credentials
+from tasks.core.escaping import visible
+from tasks.core.gemini import has_credentials, other_endpoint
 from tasks.core.output.ours import Origin
 from tasks.core.output.place import check_no_input, check_writable, csv_path
 from tasks.core.output.result import Written
@@ -51,7 +52,7 @@ without_expected_tracebacks()
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
     name = Path(str(parameters.get("dataset") or ("demo" if parameters.get("demo") else "INFER_DATASET"))).name
-    return f"{name} {parameters.get('split')} {parameters.get('model')}"
+    return visible(f"{name} {parameters.get('split')} {parameters.get('model')}")
 
 
 @flow(
@@ -68,9 +69,14 @@ def infer(**parameters: Any) -> State[Any]:
     try:
         config = effective(checked(parameters))
         with _api_of(config):
-            return _put_off(_retried(_infer(config)))
+            return _put_off(_retried(_legible(_infer(config))))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
+
+
+def _legible(state: State[Any]) -> State[Any]:
+    """`state`, whose message may repeat what data or the API say."""
+    return state.model_copy(update={"message": visible(state.message or "")})
 
 
 def _retried(state: State[Any]) -> State[Any]:
@@ -94,7 +100,7 @@ def _put_off(state: State[Any]) -> State[Any]:
 
 def effective(config: RunConfig) -> RunConfig:
     """`config` with what `.env` and the demo add to it."""
-    load_dotenv(find_dotenv(usecwd=True))
+    load_environment()
     if config.demo and not config.dataset:
         from deployments.demo import DATASET
 
@@ -128,6 +134,8 @@ def check(config: RunConfig) -> None:
 def _infer(config: RunConfig) -> State[Any]:
     logger = get_run_logger()
     check(config)
+    if not config.demo:
+        _say_other_endpoint()
     data = resolve_dataset(config)
     storage = storage_of_results(infer_chunk)
     origin = origin_of(config, data)
@@ -146,6 +154,17 @@ def _infer(config: RunConfig) -> State[Any]:
         return endings.held(held.holder)
     except StorageError as error:
         return endings.storage_unusable(error)
+
+
+def _say_other_endpoint() -> None:
+    """One line before anything is sent where the key and the prompts do not go to Google."""
+    if other := other_endpoint():
+        get_run_logger().warning(
+            "The key and the prompts go to %s, which is not Google's: %s is set in %s",
+            other.url,
+            other.variable,
+            set_in(other.variable),
+        )
 
 
 def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) -> State[Any]:

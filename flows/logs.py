@@ -1,24 +1,32 @@
-"""Keeps what Prefect logs short: no traceback for what a user can put right, no line per task run on a terminal."""
+"""Keeps what Prefect logs short and harmless: no traceback for what a user can put right, no line per task run on a
+terminal, no control character from data or model.
+"""
 
 import logging
+from contextlib import suppress
 
 from tasks.core.errors import InputError, RunIncomplete
+from tasks.core.escaping import visible
 
 _EXPECTED = (InputError, RunIncomplete)
 _NOT_PERSISTED = "An error was encountered while committing transaction"
 _STATES = ("Finished in state", "Task run failed with state")
+_PLAIN = logging.Formatter()
 
 
 def without_expected_tracebacks() -> None:
     """For flow and task runs, wherever they run; what they log still reaches the UI."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_one_line)
+        logging.getLogger(name).addFilter(_legible)
 
 
 def quiet_console() -> None:
     """Leave the line per task run to the UI: a terminal is no place for thousands of them."""
+    logging.captureWarnings(True)  # they quote data as well, and would be printed as they are
     for handler in logging.getLogger().handlers:
         handler.addFilter(_worth_a_terminal)
+        handler.addFilter(_legible)
 
 
 def _one_line(record: logging.LogRecord) -> bool:
@@ -29,6 +37,14 @@ def _one_line(record: logging.LogRecord) -> bool:
         record.msg, record.args, record.exc_info = str(error), (), None
     if error is None:  # of a state that a task returned
         record.exc_info = None
+    return True
+
+
+def _legible(record: logging.LogRecord) -> bool:
+    with suppress(TypeError, ValueError, KeyError):  # arguments that do not fit: logging says so, and ends nothing
+        record.msg, record.args = visible(record.getMessage()), ()
+    if record.exc_info and not record.exc_text:
+        record.exc_text = visible(_PLAIN.formatException(record.exc_info))  # which formatters take before their own
     return True
 
 

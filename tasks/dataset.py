@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import datasets
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -35,18 +34,14 @@ def resolve_dataset(config: RunConfig) -> DatasetRef:
 
 
 class Reader:
-    """The rows of a data set on this machine. Thread-safe; holds no image."""
+    """The rows of a data set on this machine. Thread-safe; holds no image, and lets datasets open none."""
 
     def __init__(self, ref: DatasetRef) -> None:
         self._ref = ref
-        table = load(ref.dataset, ref.dataset_config, ref.revision, ref.split)
+        table = load(ref.dataset, ref.dataset_config, ref.revision, ref.split).with_format(None)
         self._texts = table.select_columns([c for c in (ref.text_column, ref.id_column) if c in table.column_names])
-        self._images = None
-        if ref.image_column:
-            images = table.select_columns([ref.image_column])
-            if isinstance(images.features[ref.image_column], datasets.Image):
-                images = images.cast_column(ref.image_column, datasets.Image(decode=False))
-            self._images = images
+        # As Arrow, a cell is what is stored: datasets decodes features, which for media opens files and URLs.
+        self._images = table.select_columns([ref.image_column]).with_format("arrow") if ref.image_column else None
 
     @property
     def has_images(self) -> bool:
@@ -66,7 +61,7 @@ class Reader:
             ImageError: the cell names an image that cannot be read.
         """
         assert self._images is not None
-        return read_image(self._images[row][self._ref.image_column], self._ref.image_roots)
+        return read_image(self._images[row].column(0)[0].as_py(), self._ref.image_roots)
 
     def spans(self) -> Iterator[range]:
         """All rows of the run, SLICE at a time."""

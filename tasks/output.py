@@ -9,6 +9,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
+from tasks.core import escaping
 from tasks.core.output.lines import frames
 from tasks.core.output.ours import Origin
 from tasks.core.output.result import Written, write_result
@@ -42,6 +43,8 @@ def report(name: str, model: str, results: Mapping[int, RowResult], rows: int, p
     """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
     tally = Tally.of(results.values())
     markdown = summary_markdown(f"{name}, {model}", tally, rows, path, results.values())
-    create_markdown_artifact(markdown, key="infer-summary", description=f"{name}, {model}: {tally}")
+    title = escaping.markdown(f"{name}, {model}")
+    create_markdown_artifact(markdown, key="infer-summary", description=f"{title}: {tally}")
     if path:
-        create_link_artifact(path.as_uri(), path.name, key="infer-csv", description=f"CSV of {name}, {model}")
+        text = escaping.markdown(path.name)
+        create_link_artifact(path.as_uri(), text, key="infer-csv", description=f"CSV of {title}")

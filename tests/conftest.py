@@ -23,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.index(item.path.stem if item.path.stem in order else None))
 
 
+@pytest.fixture(autouse=True)
+def _no_keys_of_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the `.env` of whoever runs it."""
+    monkeypatch.setattr("tasks.core.environment.PROJECT", tmp_path_factory.getbasetemp() / "no-project")
+
+
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Prefect server for the tests of all of pytest's processes, with a database of its own."""

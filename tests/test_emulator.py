@@ -55,6 +55,7 @@ from deployments.emulator import (
     LogNormal,
     Quota,
     RateLimited,
+    Redirect,
     Rule,
     Uniform,
     answer_to,
@@ -322,6 +323,19 @@ async def test_an_http_error_has_googles_body(behaviour: ApiError, raised: type[
     assert error.message
 
 
+async def test_a_redirect_names_its_location_and_bills_nothing() -> None:
+    """To any place, which the emulator itself never calls."""
+    async with (
+        Emulator([Rule(Redirect("http://elsewhere.example/v1", 308))]) as emulator,
+        aiohttp.ClientSession(headers=KEY) as session,
+        session.post(
+            emulator.url + PATH, json={"contents": [{"parts": [{"text": "p"}]}]}, allow_redirects=False
+        ) as reply,
+    ):
+        assert (reply.status, reply.headers["Location"]) == (308, "http://elsewhere.example/v1")
+        assert (emulator.stats.answers, emulator.stats.by_behaviour) == (0, {"redirect:308": 1})
+
+
 async def test_an_image_that_cannot_be_read_is_an_invalid_argument() -> None:
     """400 with the API's message."""
     error = await error_of(BAD_IMAGE)
@@ -533,6 +547,7 @@ BEHAVIOURS = st.one_of(
     st.builds(Blocked, st.text()),
     st.builds(RateLimited, st.none() | st.floats(0, 100), st.sampled_from(Quota), st.integers(0, 100)),
     st.builds(ApiError, st.integers(400, 599), st.text(), st.text(), st.none() | st.text()),
+    st.builds(Redirect, st.text(), st.sampled_from([301, 302, 303, 307, 308])),
     st.builds(Broken, st.sampled_from(Breakage)),
 )
 LATENCIES = st.one_of(

@@ -19,6 +19,7 @@ from deployments.emulator import (
     Finish,
     Quota,
     RateLimited,
+    Redirect,
     Rule,
     answer_to,
 )
@@ -359,3 +360,25 @@ def test_a_failed_run_set_to_retry_on_the_server_sends_only_what_was_open(
     assert emulator.stats.answers == 10
     assert emulator.stats.answered_more_than_once == {}
     assert len(read_csv()) == 10
+
+
+def test_a_redirect_ends_the_run_and_an_endpoint_that_is_not_googles_is_named_at_its_start(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says where key and prompts go and which `.env` says so; where that host sends us on, nobody goes."""
+    monkeypatch.delenv("GOOGLE_GEMINI_BASE_URL")
+    (tmp_path / ".env").write_text(f"GOOGLE_GEMINI_BASE_URL={emulator.url}")
+    data = write_jsonl(tmp_path / "d\x1b[2J.jsonl", numbered(30))
+    with Emulator().in_thread() as other:
+        location = f"{other.url}/v1/models/gemini-2.5-flash:generateContent"
+        emulator.set_rules([Rule(Redirect(f"{location}?key=k"))])
+        state = run(dataset=data, max_concurrent=5)
+        assert other.stats.requests == 0
+    assert state.name == "Refused"
+    assert state.message
+    assert f"the API refused gemini-2.5-flash: 307 redirected to {location}" in state.message
+    assert "check GOOGLE_GEMINI_BASE_URL" in state.message
+    assert emulator.stats.requests <= 5
+    where = f"The key and the prompts go to {emulator.url} and not to Google: GOOGLE_GEMINI_BASE_URL is set in "
+    assert [m for m in caplog.messages if "not to Google" in m] == [where + str(tmp_path / ".env")]
+    assert not any("\x1b" in text for text in (*caplog.messages, state.message))

@@ -27,6 +27,16 @@ def test_a_run_level_refusal_stops_at_once() -> None:
     assert watch.sees(Outcome(Kind.INVALID_REQUEST, run_level=True)) is StopReason.REFUSED
 
 
+def test_a_redirect_stops_a_run_that_has_no_answer_yet() -> None:
+    """A wrong base URL; once it has answered, a login page that has come between may go away again."""
+    redirect = Outcome(Kind.NETWORK, run_level=True)
+    assert Watch().sees(redirect) is StopReason.REFUSED
+    watch = Watch()
+    watch.sees(ANSWER)
+    assert all(watch.sees(redirect, 1) is None for _ in range(LEAST_FAILURES))
+    assert watch.sees(redirect, 120) is StopReason.API_DOWN
+
+
 def test_a_daily_quota_stops_at_once() -> None:
     """It does not come back while we wait."""
     assert Watch().sees(Outcome(Kind.RATE_LIMIT, daily_quota=True)) is StopReason.QUOTA

@@ -2,7 +2,15 @@
 
 import io
 import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -10,7 +18,9 @@ from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import ImageError
-from tasks.core.images import MAX_BYTES, SHOWN_CHARS, read_image, to_image
+from tasks.core.images import MAX_BYTES, PIXELS_AT_ONCE, SHOWN_CHARS, PixelBudget, read_image, to_image
+
+ROOT = Path(__file__).parent.parent
 
 
 def picture(file_format: str, mode: str = "RGB", **options: Any) -> bytes:
@@ -79,11 +89,143 @@ def test_only_what_really_is_an_image_is_sent(data: bytes) -> None:
         to_image(data)
 
 
-def test_an_image_that_would_explode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small file of many pixels."""
-    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ImageError, match="decompression bomb"):
-        to_image(picture("GIF"))
+@pytest.mark.parametrize(
+    ("file_format", "mode"), [("GIF", "P"), ("TIFF", "RGB"), ("JPEG", "CMYK"), ("JPEG2000", "RGB")]
+)
+def test_an_image_of_too_many_pixels_to_convert_is_refused(
+    monkeypatch: pytest.MonkeyPatch, file_format: str, mode: str
+) -> None:
+    """A small file can be a room full of pixels; the refusal says how many, and how many may be."""
+    monkeypatch.setattr("tasks.core.images.MOST_PIXELS", 32 * 24)
+    assert to_image(picture(file_format, mode))
+    monkeypatch.setattr("tasks.core.images.MOST_PIXELS", 32 * 24 - 1)
+    with pytest.raises(ImageError, match=r"32 x 24 pixels are too many to convert .*\(at most 767\)"):
+        to_image(picture(file_format, mode))
+
+
+def empty_png(width: int, height: int) -> bytes:
+    """A black PNG of any size, without the time and memory to draw one."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([1, 0, 0, 0, 0])
+    pack = zlib.compressobj()
+    rows = b"".join(pack.compress(bytes(1 + (width + 7) // 8)) for _ in range(height)) + pack.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_what_is_not_decoded_may_have_any_number_of_pixels(recwarn: pytest.WarningsRecorder) -> None:
+    """20,000 x 20,000 of a PNG, and a WebP as large as one can be: neither takes memory here."""
+    huge_png = empty_png(20_000, 20_000)
+    huge_webp = bytearray(picture("WEBP", lossless=True))
+    huge_webp[21:25] = (16382 | 16382 << 14).to_bytes(4, "little")
+    assert to_image(huge_png).data is huge_png
+    assert to_image(bytes(huge_webp)).data == huge_webp
+    assert not recwarn.list
+
+
+def test_no_more_pixels_than_the_budget_are_decoded_at_once() -> None:
+    """However many threads want to; an image larger than the whole budget goes alone."""
+    budget, lock = PixelBudget(1000), Lock()
+    inside: list[int] = []
+    peak: list[int] = []
+
+    def decode(pixels: int) -> None:
+        with budget.take(pixels):
+            with lock:
+                inside.append(pixels)
+                peak.append(sum(inside))
+            time.sleep(0.002)
+            with lock:
+                inside.remove(pixels)
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(decode, [400, 300, 5000, 600, 1000, 100] * 8))
+    assert set(peak) & set(range(5000)) <= set(range(1001))
+    assert max(peak) == 5000
+
+
+def test_who_wants_much_is_not_passed_over_for_ever() -> None:
+    """Small ones that come later wait behind it, though there is room for them."""
+    budget = PixelBudget(1000)
+
+    def decode(pixels: int) -> None:
+        with budget.take(pixels):
+            pass
+
+    with ThreadPoolExecutor(2) as threads:
+        with budget.take(700):
+            large = threads.submit(decode, 400)
+            with pytest.raises(TimeoutError):
+                large.result(0.1)
+            small = threads.submit(decode, 100)
+            with pytest.raises(TimeoutError):
+                small.result(0.1)
+        large.result(10)
+        small.result(10)
+
+
+class Noted(PixelBudget):
+    """Remembers who took how much."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__(pixels)
+        self.taken: list[int] = []
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        self.taken.append(pixels)
+        with super().take(pixels):
+            yield
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode", "share"),
+    [
+        ("GIF", "P", 768),
+        ("TIFF", "RGB", 768),
+        ("JPEG", "CMYK", 768),
+        ("ICO", "RGB", PIXELS_AT_ONCE),
+        ("PNG", "RGB", None),
+        ("WEBP", "RGB", None),
+    ],
+)
+def test_every_conversion_takes_its_share_and_gives_it_back(
+    monkeypatch: pytest.MonkeyPatch, file_format: str, mode: str, share: int | None
+) -> None:
+    """What fails too, else the next one would wait for ever. What goes out as it is takes none."""
+    budget = Noted(768)
+    monkeypatch.setattr("tasks.core.images._decoding", budget)
+    data = picture(file_format, mode)
+    to_image(data)
+    with suppress(ImageError):
+        to_image(data[:-40])
+    to_image(data)
+    assert budget.taken == ([share] * 3 if share else [])
+
+
+def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
+    """Six pictures in six threads: the memory of one, which another thread must not have to take anew."""
+    code = """if True:
+        import io, resource
+        from concurrent.futures import ThreadPoolExecutor
+        from PIL import Image
+        from tasks.core import images
+        images._decoding = images.PixelBudget(1)
+        buffer = io.BytesIO()
+        Image.new("RGB", (3000, 3000)).save(buffer, "TIFF", compression="tiff_deflate")
+        data = buffer.getvalue()
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        images.to_image(data)
+        before = peak()
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(images.to_image, [data] * 6))
+        print(peak() - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 3000 * 3000 * 4 / 2
 
 
 def test_an_image_larger_than_a_request_may_be_is_refused() -> None:
@@ -133,8 +275,35 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
     for name, why in [("pipe", "is not a file"), (".", "is not a file"), ("gone.png", "does not exist")]:
         with pytest.raises(ImageError, match=why):
             read_image(name, [str(tmp_path)])
-    with pytest.raises(ImageError, match="expected bytes or a path"):
-        read_image(7, [str(tmp_path)])
+    for value in (7, ["a.png"], {"left": {"bytes": b"", "path": "a.png"}}):
+        with pytest.raises(ImageError, match="expected bytes or a path"):
+            read_image(value, [str(tmp_path)])
+
+
+def test_a_file_that_turns_into_a_pipe_or_a_link_before_it_is_opened_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked about it counts for nothing: somebody else may write to the data folder."""
+    (tmp_path / "secret").write_bytes(b"key")
+    root = tmp_path / "data"
+    root.mkdir()
+    turn: dict[str, Callable[[], object]] = {
+        "pipe": lambda: os.mkfifo(root / "pipe"),
+        "link": lambda: (root / "link").symlink_to(tmp_path / "secret"),
+    }
+    opened = os.open
+    for name, change in turn.items():
+        (root / name).write_bytes(b"abc")
+
+        def swap(path: Any, *rest: Any, name: str = name, change: Callable[[], object] = change) -> int:
+            (root / name).unlink()
+            change()
+            return opened(path, *rest)
+
+        monkeypatch.setattr(os, "open", swap)
+        with pytest.raises(ImageError, match=name):
+            read_image(name, [str(root)])
+        monkeypatch.setattr(os, "open", opened)
 
 
 def test_an_encapsulated_postscript_file_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:

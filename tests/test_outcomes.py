@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import aiohttp
 import aiohttp.web
 import pytest
 from aiohttp.test_utils import TestServer
@@ -19,10 +20,12 @@ from deployments.emulator import (
     Blocked,
     Breakage,
     Broken,
+    Constant,
     Emulator,
     Finish,
     Quota,
     RateLimited,
+    Redirect,
     Rule,
     answer_to,
 )
@@ -90,6 +93,37 @@ async def test_a_refusal_that_concerns_every_request_is_known(emulator: Emulator
     """A key, a project, a model: not the fault of the row."""
     outcome = await ask(behaviour, emulator)
     assert (outcome.kind, outcome.run_level) == (Kind.INVALID_REQUEST, True)
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_by_any_call(emulator: Emulator, code: Any) -> None:
+    """The other host sees neither key nor prompt, and gives no answer; the refusal says where it would have gone."""
+    reached: list[str] = []
+
+    async def reply(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        reached.append(request.path)
+        return aiohttp.web.json_response({"models": []})
+
+    app = aiohttp.web.Application()
+    app.router.add_route("*", "/{path:.*}", reply)
+    async with TestServer(app) as other, GeminiClient(GenerateConfig(model="m")) as client:
+        location = str(other.make_url("/v1/elsewhere"))
+        emulator.set_outage(Redirect(f"{location}?key=secret", code))
+        outcome = await ask(Answer(), emulator)
+        with pytest.raises(PlainError, match=location):
+            await client.list_models()
+    assert (outcome.kind, outcome.run_level) == (Kind.NETWORK, True)
+    assert f"{code} redirected to {location}, which is not followed" in outcome.detail
+    assert "GOOGLE_GEMINI_BASE_URL" in outcome.detail
+    assert "secret" not in outcome.detail
+    assert reached == []
+
+
+async def test_only_our_own_timeout_ends_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp's own, 300 s for a whole call, would cut a `--timeout-seconds` of an hour short."""
+    monkeypatch.setattr(aiohttp.client, "DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+    emulator.set_latency(Constant(0.5))
+    assert (await ask(Answer(), emulator)).kind is Kind.ANSWERED
 
 
 async def test_a_retry_delay_is_read_to_the_fraction(emulator: Emulator) -> None:
@@ -179,7 +213,7 @@ async def test_half_a_surrogate_pair_in_a_refusal_does_not_reach_the_csv(monkeyp
     """An API that repeats the prompt in its message must not cost the whole CSV at the end."""
     outcome = await outcome_from(400, '{"error": {"code": 400, "message": "bad: \\ud83d"}}', monkeypatch)
     assert outcome.kind is Kind.INVALID_REQUEST
-    assert outcome.detail.encode() == b"400 bad: ?"
+    assert outcome.detail.encode() == rb"400 bad: \ud83d"
 
 
 async def test_thoughts_are_billed_and_not_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,7 @@ def test_the_demo_needs_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert "not to Google" not in done.stderr
     assert "gemini-2.5-pro_test_result.csv" in done.stdout
     lines = read_csv(tmp_path / "result" / "demo" / "gemini-2.5-pro_test_result.csv")
     assert len(lines) == 12

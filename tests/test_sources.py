@@ -7,13 +7,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image as Pillow
 
 from tasks.core.config import GenerateConfig, RunConfig
@@ -445,3 +449,92 @@ def test_keys_of_samples_with_images_come_in_the_order_of_the_rows(tmp_path: Pat
     found = list(sample_keys(resolve(config(dataset=str(path))), GenerateConfig(model="m")))
     assert [sample_id for _, sample_id in found] == [row["id"] for row in rows]
     assert len({key for key, _ in found}) == len(rows)
+
+
+FEATURES = {
+    "picture": datasets.Image(),
+    "kept": datasets.Image(decode=False),
+    "album": datasets.List(datasets.Image()),
+    "page": {"picture": datasets.Image(), "title": datasets.Value("string")},
+    "pages": datasets.List({"parts": datasets.LargeList(datasets.Image())}),
+    "sound": datasets.Audio(),
+    "film": datasets.Video(),
+    "paper": datasets.Pdf(),
+    "scan": datasets.Nifti(),
+    "data": datasets.Json(),
+    "input_query": datasets.Value("string"),
+}
+
+
+def media(path: str) -> dict[str, Any]:
+    """A row of FEATURES: every file it names is `path`."""
+    cell = {"bytes": None, "path": path}
+    row: dict[str, Any] = dict.fromkeys(FEATURES, cell)
+    nested = {"album": [cell], "page": {"picture": cell, "title": "t"}, "pages": [{"parts": [cell]}]}
+    return row | nested | {"data": {"picture": path}, "input_query": "q"}
+
+
+@pytest.fixture(params=["parquet", "saved", "readme"])
+def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A data set of FEATURES, each of which names a pipe, which nobody writes to; declared where it can be."""
+    os.mkfifo(tmp_path / "pipe")
+    rows = [media(str(tmp_path / "pipe")), media("http://127.0.0.1:9/a.png")]
+    features = datasets.Features(FEATURES)
+    stored = pa.Table.from_pylist([{**row, "data": json.dumps(row["data"])} for row in rows])
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if request.param == "readme":  # the file itself knows nothing of media
+        pq.write_table(stored, folder / "test.parquet")
+        info = yaml.safe_dump({"dataset_info": {"features": features._to_yaml_list()}})
+        (folder / "README.md").write_text(f"---\n{info}---\n")
+        return folder
+    if request.param == "saved":  # without the features, with which datasets itself would read the pipe
+        datasets.Dataset(stored.cast(features.arrow_schema).replace_schema_metadata(None)).save_to_disk(folder)
+        for name, change in (("dataset_info", {"features": features.to_dict()}), ("state", {"_format_type": "arrow"})):
+            path = folder / f"{name}.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        return folder
+    pq.write_table(stored.cast(features.arrow_schema), folder / "test.parquet")
+    return folder / "test.parquet"
+
+
+def test_a_column_of_media_is_no_text_and_no_id_and_is_never_opened(gallery: Path) -> None:
+    """Wherever it is declared, however deep it lies: datasets would open the pipe, or fetch the URL."""
+    lines = {
+        "picture": "is an Image, which is no text; --image-column picture sends it",
+        "kept": "is an Image, which is no text; --image-column kept sends it",
+        "album": "holds an Image, which is no text; name another column",
+        "page": "holds an Image, which is no text; name another column",
+        "pages": "holds an Image, which is no text; name another column",
+        "sound": "is an Audio, which is no text; name another column",
+        "film": "is a Video, which is no text; name another column",
+        "paper": "is a Pdf, which is no text; name another column",
+        "scan": "is a Nifti, which is no text; name another column",
+    }
+    for name in lines if gallery.suffix else ("picture", "pages", "film"):
+        with pytest.raises(InputError) as caught:
+            resolve(config(dataset=str(gallery), text_column=name))
+        assert caught.value.line == f"ValueError: --text-column {name} {lines[name]}"
+    with pytest.raises(InputError, match="--id-column album holds an Image, which is no text"):
+        resolve(config(dataset=str(gallery), id_column="album"))
+    with pytest.raises(InputError, match="--image-column film is a Video, and only images are sent"):
+        resolve(config(dataset=str(gallery), image_column="film"))
+
+
+def test_no_column_beside_those_that_are_sent_is_opened_and_no_image_by_datasets(gallery: Path) -> None:
+    """The pipes and URLs of the other columns are left alone; those of the image column are refused by name."""
+    for name, why in [
+        ("picture", "is not a file"),
+        ("kept", "is not a file"),
+        ("album", "found list"),
+        ("page", "found dict"),
+    ]:
+        ref, samples = opened(gallery, image_column=name, id_column="data")
+        assert [text for _, text in samples] == ["q", "q"]
+        assert '"picture": "http://127.0.0.1:9/a.png"' in samples[1][0]
+        reader = Reader(replace(ref, image_roots=(str(gallery.parent.parent),)))
+        with pytest.raises(ImageError, match=why):
+            reader.image(0)
+        if why == "is not a file":
+            with pytest.raises(ImageError, match="is not a path in the data folder"):
+                reader.image(1)

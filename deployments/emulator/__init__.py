@@ -25,6 +25,7 @@ from deployments.emulator.behaviours import (
     Finish,
     Quota,
     RateLimited,
+    Redirect,
 )
 from deployments.emulator.latency import Constant, Latency, LogNormal, Uniform, parse_latency
 from deployments.emulator.ledger import Seen, Stats, Timing
@@ -55,6 +56,7 @@ __all__ = [
     "LogNormal",
     "Quota",
     "RateLimited",
+    "Redirect",
     "Rule",
     "Seen",
     "Stats",

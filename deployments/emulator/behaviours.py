@@ -8,6 +8,7 @@ Must not build replies (`replies.py`) or decide when a behaviour applies (`rules
      ├ Blocked       200 with `promptFeedback.blockReason` and no candidate
      ├ RateLimited   429
      ├ ApiError      any other HTTP error
+     ├ Redirect      3xx with a Location
      └ Broken        something that is no proper HTTP answer of this API
 """
 
@@ -97,6 +98,15 @@ class ApiError:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """3xx: `Location: {location}`, as it is given."""
+
+    location: str
+    code: Literal[301, 302, 303, 307, 308] = 307
+    kind: Literal["redirect"] = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """No proper answer: see `Breakage`."""
 
@@ -104,7 +114,9 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
-type Behaviour = Annotated[Answer | Finish | Blocked | RateLimited | ApiError | Broken, Field(discriminator="kind")]
+type Behaviour = Annotated[
+    Answer | Finish | Blocked | RateLimited | ApiError | Redirect | Broken, Field(discriminator="kind")
+]
 
 UNAVAILABLE = ApiError(503)
 UNKNOWN_MODEL = ApiError(404)
@@ -123,7 +135,7 @@ BAD_IMAGE = ApiError(
 
 
 def label_of(behaviour: Behaviour) -> str:
-    """The name a behaviour is counted under: `answer`, `finish:SAFETY`, `api_error:503`, `broken:hang`."""
+    """The name a behaviour is counted under: `answer`, `finish:SAFETY`, `redirect:307`, `broken:hang`."""
     match behaviour:
         case Answer():
             return "answer"
@@ -133,6 +145,8 @@ def label_of(behaviour: Behaviour) -> str:
             return f"rate_limited:{quota.name.lower()}"
         case ApiError(code=code):
             return f"api_error:{code}"
+        case Redirect(code=code):
+            return f"redirect:{code}"
         case Broken(how=how):
             return f"broken:{how}"
 

@@ -14,6 +14,7 @@ from deployments.emulator.behaviours import (
     Broken,
     Finish,
     RateLimited,
+    Redirect,
 )
 from deployments.emulator.replies import Body, blocked_body, candidate_body, error_body, rate_limited_body
 from deployments.emulator.wire import Call
@@ -37,6 +38,8 @@ async def send(
             return send_json(429, rate_limited_body(behaviour, call.model))
         case ApiError():
             return send_json(behaviour.code, error_body(behaviour, call.model, call.version))
+        case Redirect():
+            return web.Response(status=behaviour.code, headers={"Location": behaviour.location})
         case Broken():
             return await _break(request, behaviour.how)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tasks.core.escaping import visible
+
 
 class InputError(ValueError):
     """Something the user can put right: a missing key, an unknown column, a folder without write access.
@@ -27,7 +29,7 @@ class InputError(ValueError):
     @property
     def line(self) -> str:
         """The one line a user sees."""
-        return f"{self.kind}: {' '.join(str(self).split())}"
+        return visible(f"{self.kind}: {' '.join(str(self).split())}")
 
 
 class ImageError(Exception):

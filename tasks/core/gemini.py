@@ -1,12 +1,15 @@
 """The Gemini API through its own SDK; the only module that imports google.genai.
 
 A call returns a ModelOutput or raises ApiError, TimeoutError or ConnectionError, all plain. It never waits
-beyond one answer, never retries, never follows up by itself: that is for batch.py and throttle.py to decide.
+beyond one answer, never retries, never follows up by itself: that is for batch.py and throttle.py to decide. A
+redirect is followed by nobody.
 """
 
 import json
 import os
+from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import aiohttp
@@ -15,7 +18,8 @@ from google.genai import types
 from google.genai.errors import APIError
 
 from tasks.core.config import GenerateConfig
-from tasks.core.errors import ApiError, MalformedAnswer
+from tasks.core.errors import ApiError, InputError, MalformedAnswer
+from tasks.core.escaping import visible
 from tasks.core.records import Image, ModelOutput, Request, Usage
 
 
@@ -48,6 +52,35 @@ def has_credentials() -> bool:
     return switched_on or any(os.environ.get(name) for name in keys)
 
 
+_PLACES = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "GOOGLE_CLOUD_LOCATION")  # that a URL is made of
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go, without what may be secret in the URL, and the variable that says so."""
+
+    url: str
+    variable: str
+
+
+def other_endpoint() -> Endpoint | None:
+    """The endpoint as the SDK finds it in the environment, where it is not Google's own over HTTPS.
+
+    Raises:
+        InputError: the SDK cannot make a client of what the environment says.
+    """
+    try:
+        with genai.Client() as client:
+            base_url = client._api_client._http_options.base_url or ""  # nothing public says it
+    except Exception as error:  # the SDK's own, and those of Google's sign-in
+        raise InputError(f"the environment does not say how to reach the API: {error}", type(error).__name__) from None
+    url = urlsplit(base_url)
+    if url.scheme == "https" and f".{url.hostname}".endswith(".googleapis.com"):
+        return None
+    variable = next((name for name in _PLACES if (os.environ.get(name) or "\0") in base_url), "it")
+    return Endpoint(f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}", variable)
+
+
 class GeminiClient:
     """One connection pool for all requests of a process. Lives on one event loop.
 
@@ -58,7 +91,9 @@ class GeminiClient:
         self._model = generation.model
         # trust_env: proxies, at the price of 0.2 ms a request, for it reads ~/.netrc as well
         connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=bool(getproxies()))
+        self._session = aiohttp.ClientSession(
+            connector=connector, trust_env=bool(getproxies()), middlewares=(_refuse_redirect,)
+        )
         options = types.HttpOptions(
             aiohttp_client=self._session,
             retry_options=types.HttpRetryOptions(attempts=1),
@@ -101,6 +136,23 @@ class GeminiClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _refuse_redirect(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Sees every response before aiohttp does, which would follow with the key and the prompt, to any host."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        location = response.headers.get("Location") or response.headers.get("URI") or "a place it does not name"
+        raise ApiError(
+            response.status,
+            "",
+            f"redirected to {_one_line(location.partition('?')[0])}, which is not followed: it would get the key and "
+            "the prompts; check GOOGLE_GEMINI_BASE_URL",
+        )
+    return response
 
 
 def _constant_body(generation: GenerateConfig) -> dict[str, Any]:
@@ -146,7 +198,7 @@ def _usage(metadata: types.GenerateContentResponseUsageMetadata | None) -> Usage
 
 
 def _name(value: Any) -> str:
-    return "" if value is None else str(getattr(value, "value", value))
+    return "" if value is None else visible(str(getattr(value, "value", value)))
 
 
 def _plain(error: APIError) -> ApiError:
@@ -162,6 +214,6 @@ def _short(error: Exception) -> str:
 
 
 def _one_line(text: str, most: int = 500) -> str:
-    """API messages span lines, HTML pages span screens."""
-    line = " ".join(text.split())
+    """API messages span lines, HTML pages span screens, and neither has to be text."""
+    line = visible(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -40,7 +40,7 @@ class Health:
 
     def observe(self, outcome: Outcome) -> Stop | None:
         """Take note of one outcome; a Stop when no further request should go out."""
-        if outcome.run_level:
+        if outcome.run_level and not (outcome.kind.passing and self._answers):  # it was right, and may be again
             return Stop(StopReason.REFUSED, outcome.detail)
         if outcome.daily_quota:
             return Stop(StopReason.QUOTA, outcome.detail)

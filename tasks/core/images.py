@@ -1,19 +1,25 @@
 """Reads one image and makes it fit for the API. Must not decode what Gemini takes as it is.
 
 The type comes from the content, never from the name. Types that Gemini takes (png, jpeg, webp, heic, heif)
-go out byte for byte; what else Pillow reads is converted. Anything that is not an image is refused.
+go out byte for byte, whatever their size; what else Pillow reads is converted, so many pixels at once in a process.
+Anything that is not an image is refused.
 """
 
 import io
+import os
 import stat
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Condition, Lock
 from typing import Any
 
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps
 
 from tasks.core.errors import ImageError
+from tasks.core.escaping import visible
 from tasks.core.records import Image
 
 # Gemini's limit is 100 MB for the encoded request; base64 takes a third more than the bytes.
@@ -23,7 +29,14 @@ SHOWN_CHARS = 200  # of a path in a message: a cell may hold a whole image as ba
 SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 # Formats with a signature worth the name, and none that runs another program (as EPS does).
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
+MOST_PIXELS = 180_000_000  # that are decoded of one image: 0.7 GB of RGB
+PIXELS_AT_ONCE = 100_000_000
 Pillow.init()  # loading formats on demand is not thread-safe
+# Pillow refuses twice as many, even where a WebP (16,383 x 16,383 at most) is only looked at.
+Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS
+# Blocks this large go back to the system at once; glibc keeps Pillow's usual 16 MB for the thread that had them.
+Pillow.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]  # its stubs leave `core` out
+ICON = bytes([0, 0, 1, 0])
 _HEIC_BRANDS = {
     b"heic": "heic",
     b"heix": "heic",
@@ -34,13 +47,40 @@ _HEIC_BRANDS = {
 }
 
 
+class PixelBudget:
+    """How many pixels may be decoded at once; who wants more waits, first come, first served. Thread-safe.
+
+    An image of more pixels than the whole budget goes alone.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._first_in_line, self._changed = Lock(), Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        share = min(pixels, self._all)
+        with self._first_in_line, self._changed:
+            self._changed.wait_for(lambda: self._free >= share)
+            self._free -= share
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += share
+                self._changed.notify()
+
+
+_decoding = PixelBudget(PIXELS_AT_ONCE)  # of the process
+
+
 def read_image(value: Any, roots: Sequence[str]) -> bytes | None:
     """The bytes of an image cell: raw bytes, a path, datasets' `{"bytes", "path"}`; None for an empty cell.
 
     Raises:
         ImageError: the path leads nowhere, or out of `roots`.
     """
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value.get("path") if value.get("bytes") is None else value["bytes"]
     if value is None or value in ("", b""):
         return None
@@ -72,14 +112,32 @@ def _read_path(text: str, roots: Sequence[str]) -> bytes:
         real = path.resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
             raise ImageError(f"path {shown} leads out of the data folder")
-        info = real.stat()
-        if not stat.S_ISREG(info.st_mode):
-            raise ImageError(f"{shown} is not a file")
-        return real.read_bytes()
+        return _read_file(real)
+    except IsADirectoryError:
+        raise ImageError(f"{shown} is not a file") from None
     except FileNotFoundError:
         raise ImageError(f"{shown} does not exist") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _read_file(path: Path) -> bytes:
+    """What is opened is asked, not its name, which may mean another thing by then. A pipe is opened without waiting."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        return file.read()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener for `open`.
+
+    Raises:
+        IsADirectoryError: a folder, a pipe, a device: whatever is no file.
+    """
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError
+    return handle
 
 
 def _heic(data: bytes) -> Image | None:
@@ -92,28 +150,62 @@ def _heic(data: bytes) -> Image | None:
 
 def _readable(data: bytes) -> Image:
     try:
-        with Pillow.open(io.BytesIO(data), formats=READABLE) as picture:
+        if data[:4] == ICON:  # Pillow decodes it when it is opened, and the PNG in it may be larger than it says
+            with _decoding.take(PIXELS_AT_ONCE):
+                return _converted(data)
+        with _opened(data) as picture:
             mime_type = SENT_AS_IT_IS.get(picture.format or "")
-            if mime_type is None or picture.mode == "CMYK":
-                return _converted(picture)
-            picture.verify()  # reads the structure, decodes nothing
-            return Image(data, mime_type)
-    except UnidentifiedImageError:
-        raise ImageError("not an image") from None
+            if mime_type and picture.mode != "CMYK":
+                picture.verify()  # reads the structure, decodes nothing
+                return Image(data, mime_type)
+            pixels = _pixels(picture)
+        with _decoding.take(pixels):
+            return _converted(data)
+    except ImageError:
+        raise
     except Exception as error:  # a decoder may raise anything on broken bytes
-        raise ImageError(f"broken: {error}") from None
+        raise ImageError(visible(f"broken: {error}")) from None
 
 
-def _converted(picture: Pillow.Image) -> Image:
-    """The first frame, upright, without loss: PNG; JPEG for CMYK, which PNG does not have."""
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    """As Pillow.open does, without its limit on pixels: most images are not going to be decoded."""
+    for name in READABLE:
+        factory, accepts = Pillow.OPEN[name]
+        if accepts is None or accepts(data[:16]) is True:
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(io.BytesIO(data), "")
+    raise ImageError("not an image")
+
+
+def _pixels(picture: Pillow.Image) -> int:
+    """How many pixels are decoded of `picture`.
+
+    Raises:
+        ImageError: too many.
+    """
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        raise ImageError(
+            f"{width:,} x {height:,} pixels are too many to convert from {picture.format} (at most {MOST_PIXELS:,}); "
+            "as PNG, JPEG or WebP it goes out as it is"
+        )
+    return width * height
+
+
+def _converted(data: bytes) -> Image:
+    """The first frame, upright, without loss: PNG; JPEG for CMYK, which PNG does not have.
+
+    Opens the image itself: its memory is free again when this returns.
+    """
     buffer = io.BytesIO()
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode == "CMYK":
-        upright.convert("RGB").save(buffer, "JPEG", quality=95)
+    picture: Pillow.Image = _opened(data)
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.mode == "CMYK":
+        picture.convert("RGB").save(buffer, "JPEG", quality=95)
         return Image(buffer.getvalue(), "image/jpeg")
-    if upright.mode == "I;16B":  # straight to I;16 or RGB, Pillow cuts off at 255
-        upright = upright.convert("I").convert("I;16")
-    if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
-        upright = upright.convert("RGB")
-    upright.save(buffer, "PNG")
+    if picture.mode == "I;16B":  # straight to I;16 or RGB, Pillow cuts off at 255
+        picture = picture.convert("I").convert("I;16")
+    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        picture = picture.convert("RGB")
+    picture.save(buffer, "PNG")
     return Image(buffer.getvalue(), "image/png")

@@ -61,6 +61,8 @@ def _outcome_of_refusal(error: ApiError) -> Outcome:
             retry_delay_seconds=_retry_delay_seconds(error.details),
             daily_quota=error.code == 429 and _is_daily(error.details),
         )
+    if 300 <= error.code < 400:  # a redirect: of a wrong base URL, or of a login page that has come between
+        return Outcome(Kind.NETWORK, detail=detail, run_level=True)
     return Outcome(Kind.INVALID_REQUEST, detail=detail, run_level=_concerns_every_request(error))
 
 

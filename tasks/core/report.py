@@ -13,10 +13,12 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tasks.core.chunks import Plan
+from tasks.core.escaping import markdown
 from tasks.core.records import Kind, RowResult, Usage
 
 LOG_EVERY_SECONDS = 30.0
 SAMPLE_OF_ERRORS = 10
+MOST_CELL_CHARS = 200
 
 
 @dataclass(slots=True)
@@ -150,12 +152,12 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
 def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, results: Iterable[RowResult]) -> str:
     """The same as a Prefect artifact, with a sample of errors; of an unfinished run, which has no CSV, as well."""
     done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
-    where = f"CSV: `{csv}`" if csv else "No CSV yet: `--resume` or Retry goes on."
+    where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
     failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
     sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
     lines = [
-        f"# {title}",
+        f"# {markdown(title)}",
         f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
         f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer.",
         *["", "| outcome | rows | share |", "|---|---|---|", *table],
@@ -166,4 +168,4 @@ def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, resu
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")[:200]
+    return markdown(text[:MOST_CELL_CHARS])

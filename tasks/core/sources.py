@@ -6,6 +6,7 @@ Everything a user can get wrong here (a path, a name, a split, a column) is an I
 import logging
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import datasets
 import pandas as pd
 import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, Features, Json, ReadInstruction, Value
+from datasets import Dataset, DatasetDict, Features, Json, LargeList, List, ReadInstruction, Value
 from datasets.packaged_modules.csv.csv import Csv as CsvBuilder
 from datasets.packaged_modules.json.json import Json as JsonBuilder
 from huggingface_hub import HfApi, constants
@@ -73,7 +74,7 @@ def resolve(config: RunConfig) -> DatasetRef:
     table = load(dataset, config.dataset_config, revision, config.split)
     columns = table.column_names
     where = f"{name} ({config.split})"
-    return DatasetRef(
+    ref = DatasetRef(
         dataset=dataset,
         dataset_config=config.dataset_config,
         revision=revision,
@@ -85,6 +86,8 @@ def resolve(config: RunConfig) -> DatasetRef:
         image_roots=_image_roots(dataset),
         fingerprint=table._fingerprint,
     )
+    _check_media(ref, table.features)
+    return ref
 
 
 def _local(name: str) -> Path | None:
@@ -239,6 +242,40 @@ def _optional(parameter: str, name: str | None, columns: list[str], where: str) 
     if name is None or (name not in columns and name == RunConfig.model_fields[parameter].default):
         return None
     return _required(parameter, name, columns, where)
+
+
+def _check_media(ref: DatasetRef, features: Features) -> None:
+    """Raises InputError where a column holds what its flag does not send.
+
+    datasets would open the file, pipe or URL that such a cell names as soon as the row is read as text.
+    """
+    for flag, name in (("--text-column", ref.text_column), ("--id-column", ref.id_column)):
+        if kind := _media(features.get(name)):
+            alone = isinstance(features[name], datasets.Image)
+            way_out = f"--image-column {name} sends it" if alone else "name another column"
+            raise InputError(f"{flag} {name} {_holds(features[name], kind)}, which is no text; {way_out}")
+    kind = _media(features.get(ref.image_column))
+    if kind not in (None, datasets.Image.__name__):
+        holds = _holds(features[ref.image_column], kind)
+        raise InputError(f"--image-column {ref.image_column} {holds}, and only images are sent; name another column")
+
+
+def _media(feature: Any) -> str | None:
+    """The first feature in `feature`, at any depth, that datasets decodes from a file: Image, Audio, Video, Pdf, …"""
+    if isinstance(feature, dict):
+        inner: Iterable[Any] = feature.values()
+    elif isinstance(feature, List | LargeList):
+        inner = [feature.feature]
+    else:
+        decoded = hasattr(feature, "decode_example") and not isinstance(feature, Json)
+        return type(feature).__name__ if decoded else None
+    return next(filter(None, map(_media, inner)), None)
+
+
+def _holds(feature: Any, kind: str | None) -> str:
+    """`is an Image`, `holds a Video`: alone in its cell or deeper in it."""
+    verb = "is" if type(feature).__name__ == kind else "holds"
+    return f"{verb} {'an' if str(kind)[0] in 'AEIOU' else 'a'} {kind}"
 
 
 def _image_roots(dataset: str) -> tuple[str, ...]:
