@@ -42,10 +42,11 @@ def line_of(row: Row) -> tuple[str, str, str, str, str]:
     return row.id, row.text, str(image is not None), answer_to(row.text, image, mime_type), "success"
 
 
+@dataclass
 class TimedLedger(Ledger):
     """Keeps the time of each answer."""
 
-    times: list[tuple[float, str]]
+    times: list[tuple[float, str]] = field(default_factory=list)
 
     def note_answer(self, digest: str, usage: Usage, now: float) -> None:
         super().note_answer(digest, usage, now)
@@ -58,7 +59,6 @@ class TimedEmulator(Emulator):
     def __init__(self, latency_seconds: float, seed: int) -> None:
         super().__init__(latency=LogNormal(latency_seconds, 0.6), seed=seed)
         self.ledger = self._state.ledger = TimedLedger()
-        self.ledger.times = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Account:
 
     wanted: Sequence[Row]
     fresh: bool
+    storage_stays_away: bool  # once it fails
     ledger: TimedLedger
     events: list[Event] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -91,6 +92,10 @@ class Account:
         return Counter(dict(self.ledger.answered))
 
     @property
+    def answers(self) -> int:
+        return len(self.ledger.times)
+
+    @property
     def kill(self) -> Event | None:
         return next((event for event in self.events if event.what is What.KILL), None)
 
@@ -101,35 +106,34 @@ class Account:
         return bool(heard) and heard[-1] - heard[0] > LEAVES_SECONDS
 
     def note(self, what: What) -> None:
-        self.events.append(Event(time.monotonic(), what, len(self.ledger.times), self.ledger.in_flight))
+        self.events.append(Event(time.monotonic(), what, self.answers, self.ledger.in_flight))
 
     def given_since(self, since: float | None) -> Counter[str]:
         return Counter(digest for at, digest in list(self.ledger.times) if since is not None and at >= since)
 
     def may_be_lost(self) -> Counter[str]:
         """Answers that what happened to the run may have cost."""
-        ends = [*_failures(self.events), *([self.events[-1].at] if self.left_at_once else [])]
+        ends = [*self._failures(), *([self.events[-1].at] if self.left_at_once else [])]
         since = [awake_before(end, SAVED_SECONDS + SLACK_SECONDS, self.events) for end in ends]
         return self.given_since(min(since, default=None))
 
-
-def _failures(events: Sequence[Event]) -> list[float]:
-    """The times after which nothing could be saved."""
-    ends: list[float] = []
-    away = back = None
-    for event in events:
-        match event.what:
-            case What.STORAGE_AWAY:
-                away, back = event.at, None
-            case What.STORAGE_BACK:
-                back = event.at
-            case What.KILL:
-                ends.append(event.at)
-                if away and (back is None or event.at - back < RECOVERY_SECONDS):
-                    ends.append(away)
-    if away and back is None:
-        ends.append(away)
-    return ends
+    def _failures(self) -> list[float]:
+        """The times after which nothing could be saved."""
+        ends: list[float] = []
+        away = back = None
+        for event in self.events:
+            match event.what:
+                case What.STORAGE_AWAY:
+                    away = event.at
+                case What.STORAGE_BACK:
+                    back = event.at
+                case What.KILL:
+                    ends.append(event.at)
+                    if away and (back is None or event.at - back < RECOVERY_SECONDS):
+                        ends.append(away)
+        if away and self.storage_stays_away:
+            ends.append(away)
+        return ends
 
 
 def awake_before(end: float, seconds: float, events: Sequence[Event]) -> float:
@@ -157,6 +161,11 @@ class Paid:
     wished: int = 0
     unexplained: Counter[str] = field(default_factory=Counter)
     again: Counter[str] = field(default_factory=Counter)
+    answers: int = 0
+
+    def __str__(self) -> str:
+        twice = f", {self.twice} paid twice" if self.twice else ""
+        return f"{self.answers} answers for {self.needed} needed{twice}"
 
 
 def needed(wanted: Counter[str], earlier: Sequence[Account]) -> Counter[str]:
@@ -171,7 +180,7 @@ def settle(account: Account, earlier: Sequence[Account]) -> Paid:
     lost = sum((before.may_be_lost() for before in earlier), Counter())
     had = sum((before.answered for before in earlier), Counter())
     allowed = asked if account.fresh else asked - (had - lost)
-    paid = Paid(needed=strict.total(), unexplained=answered - allowed)
+    paid = Paid(needed=strict.total(), unexplained=answered - allowed, answers=answered.total())
     again = answered - strict
     if account.fresh:
         paid.wished = (again & asked).total()

@@ -31,6 +31,9 @@ class Process:
     def pid(self) -> int:
         return self.started.result(60)  # the first one waits for the imports
 
+    def wait_until_started(self) -> None:
+        assert self.pid
+
     @property
     def alive(self) -> bool:
         return not self.ended.done()

@@ -14,11 +14,11 @@ from deployments.emulator import Emulator
 from flows.local_server import LocalServer
 from tests.support import RunFlow
 
-SLOW = ("test_processes", "test_flow", "test_local_server", "test_event_loop", "test_benchmark")  # the slowest first
+SLOW = ("test_chaos", "test_processes", "test_flow", "test_local_server", "test_event_loop", "test_benchmark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then the slow files; beside both, in a process of its own, the slowest one."""
+    """Fast tests first, then the slow files, the slowest first; beside both, in a process of its own, test_server."""
     order = ["test_server", None, *SLOW]
     items.sort(key=lambda item: order.index(item.path.stem if item.path.stem in order else None))
 
