@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.chaos_disk import Disk
 from tests.chaos_ledger import IMAGE_FOLDER, Account, TimedEmulator, blame, needed, settle
 from tests.chaos_oracles import Fault, Run, answers_in, check_rival, check_run, wrong_rows
 from tests.chaos_processes import Cold, Launcher, Process, Warm
-from tests.chaos_scenario import FIRST_STEP_SECONDS, Act, Row, Scenario, Step, What
+from tests.chaos_scenario import FIRST_STEP_SECONDS, Act, Row, Scenario, Step, What, draw
 
 POLL_SECONDS = 0.01
 HANG_SECONDS = 120.0  # after the last thing that was done to a run
@@ -85,6 +86,12 @@ def stage(folder: Path, api_url: str, home: Path, *, cold: bool = False) -> Iter
 def _clean_environment() -> dict[str, str]:
     prefixes = ("PREFECT", "GOOGLE", "GEMINI", "INFER")
     return {name: text for name, text in os.environ.items() if not name.startswith(prefixes)}
+
+
+def play_all(seeds: Iterable[int], on: Stage, pool: Executor) -> dict[int, Future[Played]]:
+    """Each seed's play, under way or waiting for its turn; what takes longest comes first."""
+    scenarios = sorted((draw(seed) for seed in seeds), key=lambda scenario: not scenario.slow)
+    return {scenario.seed: pool.submit(play, scenario, on) for scenario in scenarios}
 
 
 def play(scenario: Scenario, on: Stage) -> Played:

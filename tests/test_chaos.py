@@ -21,7 +21,7 @@ from deployments.emulator.replies import Usage
 from tests.chaos import AT_ONCE, table
 from tests.chaos_ledger import Account, Event, TimedLedger, awake_before, blame, digest, settle
 from tests.chaos_oracles import wrong_rows
-from tests.chaos_play import Played, Stage, play, stage
+from tests.chaos_play import Played, Stage, play_all, stage
 from tests.chaos_processes import Cold, Launcher, Process
 from tests.chaos_scenario import Row, What, draw
 from tests.support import numbered, write_jsonl
@@ -48,7 +48,7 @@ def plays(on: Stage, request: pytest.FixtureRequest) -> Iterator[dict[int, Futur
     ours = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
     seeds = [item.callspec.params["seed"] for item in ours if "seed" in item.callspec.params]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {seed: pool.submit(play, draw(seed), on) for seed in seeds}
+        futures = play_all(seeds, on, pool)
         yield futures
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\n{table(future.result() for future in futures.values() if not future.exception())}")
