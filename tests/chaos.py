@@ -28,8 +28,8 @@ def main() -> int:
 
     started, plays = time.monotonic(), []
     with (
-        LocalServer() as server,
-        stage(folder, server.url or "", folder / "prefect", cold=options.cold) as on,
+        LocalServer(),
+        stage(folder, cold=options.cold) as on,
         ThreadPoolExecutor(options.at_once) as pool,
     ):
         futures = play_all(options.seed or range(options.seeds), on, pool)
