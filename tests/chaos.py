@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.chaos_play import Played, play, stage
-from tests.chaos_scenario import draw
+from tests.chaos_play import Played, play_all, stage
 
 AT_ONCE = 4  # a run waits for answers most of its time
 
@@ -29,12 +28,12 @@ def main() -> int:
 
     started, plays = time.monotonic(), []
     with (
-        LocalServer() as server,
-        stage(folder, server.url or "", folder / "prefect", cold=options.cold) as on,
+        LocalServer(),
+        stage(folder, cold=options.cold) as on,
         ThreadPoolExecutor(options.at_once) as pool,
     ):
-        futures = [pool.submit(play, draw(seed), on) for seed in options.seed or range(options.seeds)]
-        for future in as_completed(futures):
+        futures = play_all(options.seed or range(options.seeds), on, pool)
+        for future in as_completed(futures.values()):
             plays.append(future.result())
             if plays[-1].faults or options.verbose:
                 print(plays[-1].report(), end="\n\n", flush=True)

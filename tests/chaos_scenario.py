@@ -101,6 +101,11 @@ class Scenario:
     acts: tuple[Act, ...]
     own_server: bool = False
 
+    @property
+    def slow(self) -> bool:
+        """Whether it waits for a server's boot, or for a run that gives its storage up: better begun first."""
+        return self.own_server or any(act.kind == "broken storage" for act in self.acts)
+
     def __str__(self) -> str:
         server = ", each run with its own local server" if self.own_server else ""
         return "\n".join([f"seed {self.seed}{server}", *(f"  act {n}  {act}" for n, act in enumerate(self.acts))])

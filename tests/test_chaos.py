@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL
 
 from deployments.emulator import Emulator, LogNormal
 from deployments.emulator.replies import Usage
 from tests.chaos import AT_ONCE, table
 from tests.chaos_ledger import Account, Event, TimedLedger, awake_before, blame, digest, settle
 from tests.chaos_oracles import wrong_rows
-from tests.chaos_play import Played, Stage, play, stage
+from tests.chaos_play import Played, Stage, play_all, stage
 from tests.chaos_processes import Cold, Launcher, Process
 from tests.chaos_scenario import Row, What, draw
+from tests.services import clean_environment
 from tests.support import numbered, write_jsonl
 
 SEEDS = range(int(os.environ.get("CHAOS_SEEDS", "20")))
@@ -37,8 +37,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def on(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder, home = tmp_path_factory.mktemp("chaos"), Path(os.environ["PREFECT_HOME"])
-    with stage(folder, PREFECT_API_URL.value() or "", home) as ready:
+    with stage(tmp_path_factory.mktemp("chaos")) as ready:
         yield ready
 
 
@@ -48,7 +47,7 @@ def plays(on: Stage, request: pytest.FixtureRequest) -> Iterator[dict[int, Futur
     ours = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
     seeds = [item.callspec.params["seed"] for item in ours if "seed" in item.callspec.params]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {seed: pool.submit(play, draw(seed), on) for seed in seeds}
+        futures = play_all(seeds, on, pool)
         yield futures
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\n{table(future.result() for future in futures.values() if not future.exception())}")
@@ -73,18 +72,21 @@ def test_the_seeds_of_the_suite_do_everything() -> None:
         assert (last.resume, last.limit, last.steps) == (True, None, ())
 
 
-def interrupted_and_resumed(launcher: Launcher, folder: Path, api_url: str) -> tuple[list[int], str]:
+def interrupted_and_resumed(launcher: Launcher, folder: Path, on: Stage) -> tuple[list[int], str]:
     """Exit codes of a wrong flag, a run that hears Ctrl+C and one that goes on; what they print, without numbers."""
     folder.mkdir()
     write_jsonl(folder / "d.jsonl", numbered(40))
     processes: list[Process] = []
     with Emulator(latency=LogNormal(0.2, 0.3)).in_thread() as emulator:
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("PREFECT")} | {
-            "PREFECT_HOME": str(folder / "home"),
-            "PREFECT_API_URL": api_url,
-            "GOOGLE_API_KEY": "k",
-            "GOOGLE_GEMINI_BASE_URL": emulator.url,
-        }
+        environment = (
+            clean_environment()
+            | dict(on.server)
+            | {
+                "PREFECT_HOME": str(folder / "home"),
+                "GOOGLE_API_KEY": "k",
+                "GOOGLE_GEMINI_BASE_URL": emulator.url,
+            }
+        )
 
         def start(*flags: str) -> Process:
             processes.append(launcher.start(flags, folder, environment, folder / f"{len(processes)}.txt"))
@@ -104,8 +106,8 @@ def interrupted_and_resumed(launcher: Launcher, folder: Path, api_url: str) -> t
 
 def test_a_warm_process_behaves_like_the_command_line(on: Stage, tmp_path: Path) -> None:
     """Exit codes and every line that is printed, a wrong flag and Ctrl+C included."""
-    warm = interrupted_and_resumed(on.launcher, tmp_path / "warm", on.api_url)
-    cold = interrupted_and_resumed(Cold(), tmp_path / "cold", on.api_url)
+    warm = interrupted_and_resumed(on.launcher, tmp_path / "warm", on)
+    cold = interrupted_and_resumed(Cold(), tmp_path / "cold", on)
     assert warm == cold
     assert warm[0] == [2, 130, 0]
 
