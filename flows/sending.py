@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger, unmapped
+from prefect import Task, get_run_logger, unmapped
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
 from flows.cluster import stop_chunks, task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
+from flows.local_server import is_local
 from flows.progress import progress_artifact
 from tasks.core.checkpoint import Damaged, unpack
 from tasks.core.config import RunConfig, TaskRunnerKind
@@ -72,7 +73,7 @@ def _send_from_here(attempt: Attempt, config: RunConfig, runner: Any, progress: 
     inference = from_thread(share(attempt.run, progress.add, start_no_more, limit_log))
     try:
         with interruptible(lambda: stop_here(attempt.run)):
-            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+            futures = deque(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
             while futures:
                 _collect(futures.popleft(), sent)
         sent.stopped = inference.throttle.stopped
@@ -95,7 +96,7 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
         threading.Thread(target=stop, name="stop").start()
 
     with interruptible(interrupt):
-        futures.extend(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
         if sent.stopped:  # before there was anything to stop
             stop()
         while futures:
@@ -103,6 +104,15 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
                 for result in _collect(futures[0], sent):
                     progress.add(result)
             futures.popleft()
+
+
+def _chunk_task() -> Task[..., Any]:
+    """The local server keeps no limit on a tag, so a chunk there must not wait for its word on one."""
+    if not is_local():
+        return infer_chunk
+    untagged = infer_chunk.with_options()
+    untagged.tags = set()
+    return untagged
 
 
 def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowResult]:
