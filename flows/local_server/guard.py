@@ -14,6 +14,8 @@ from typing import Any
 
 from flows.local_server.boot import PROOF, Boot, basic
 
+HEALTH = "/api/health"  # the answer is `true`, and no more
+
 type Scope = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -52,8 +54,9 @@ class Guard:
         return loads and not set(site) <= {b"same-origin", b"none"}
 
     def _lacks_password(self, scope: Scope) -> bool:
-        if not (scope["path"] + "/").startswith("/api/"):
-            return False  # the UI's files, which are everybody's
+        path = scope["path"]
+        if path == HEALTH or not f"{path}/".startswith("/api/"):
+            return False  # the UI's files are everybody's, and it asks without a password whether the API is there
         given = _values(scope, b"authorization")
         return len(given) != 1 or not hmac.compare_digest(given[0], self._password)
 

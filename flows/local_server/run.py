@@ -53,7 +53,7 @@ class LocalServer:
     def greeting(self) -> str:
         """Where the UI is, and how to get in."""
         ui = (self.url or "").removesuffix("/api")
-        return f"Prefect UI: {ui}" + (f" (password: {self._home / PASSWORD})" if self._watch else "")
+        return f"Prefect UI: {ui}" + (f" (sign in with what is in {self._home / PASSWORD})" if self._watch else "")
 
     def start(self) -> Self:
         if not os.environ.get("PREFECT_API_URL") and sys.platform != "win32":  # no file locks there
@@ -113,9 +113,11 @@ class LocalServer:
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready after {self._boot_seconds:.0f} s")
             time.sleep(0.2)
-            if self._process and (self._process.poll() or 0) > 0:  # below 0: killed, so another one may do better
-                raise self._failure(f"ended with exit code {self._process.returncode}")
-            self._join()
+            code = self._process.poll() if self._process else 0
+            if code and code > 0:  # below 0: killed, so another one may do better
+                raise self._failure(f"ended with exit code {code}")
+            if code is not None:  # no boot of this run's own is under way
+                self._join()
         return boot
 
     def _failure(self, what: str) -> LocalServerError:

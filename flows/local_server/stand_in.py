@@ -14,6 +14,8 @@ from uuid import uuid4
 from flows.local_server.boot import Boot
 from flows.local_server.guard import Guard, Receive, Scope, Send, respond
 
+FLOWS = "/api/flows/"
+
 
 def stand_in(listener: socket.socket, boot: Boot, done: threading.Event) -> None:
     """Serve at `listener` until `done`."""
@@ -35,10 +37,12 @@ async def _accept(scope: Scope, receive: Receive, send: Send) -> None:
         await _swallow(receive, send)
         return
     body = await _body(receive)
-    if scope["method"] not in ("POST", "PATCH", "PUT"):
-        await respond(send, 404, {"exception_message": "There is no Prefect server."})
-    else:
+    if scope["method"] in ("POST", "PATCH", "PUT"):
         await respond(send, 201, _accepted(scope["path"], body))
+    elif (path := scope["path"]).startswith(FLOWS):  # a client puts the flow's name beside each event
+        await respond(send, 200, {"id": path.removeprefix(FLOWS), "name": "infer"})
+    else:
+        await respond(send, 404, {"exception_message": "There is no Prefect server."})
 
 
 def _accepted(path: str, body: Any) -> Any:

@@ -21,11 +21,11 @@ from flows.local_server.boot import LOG, SERVER, Boot, forget, launch, listen, o
 
 LOOK_SECONDS = 0.5
 ASK_SECONDS = 5.0
-SILENT_ASKS = 8  # so many without an answer, and the server counts as dead
-BOOTS, BOOTS_SECONDS = 3, 45.0  # Prefect's clients give up after a minute
+SILENT_ASKS = 6  # so many without an answer, and the server counts as dead
+BOOTS, BOOTS_SECONDS = 2, 45.0  # Prefect's clients give up after a minute
 REPLACED = "The local Prefect server was gone; a new one runs."
-LOST = "The local Prefect server is gone and does not start again; its log is {log}. The run goes on without it."
-INCOMPLETE = "The history of this run in Prefect is incomplete. The results are not touched by that."
+INCOMPLETE = "Prefect's history of this run is incomplete; its results are not affected."
+LOST = f"The local Prefect server is gone and no new one starts; its log is {{log}}. {INCOMPLETE}"
 
 
 class Watch:
@@ -53,8 +53,8 @@ class Watch:
                 with lock:
                     self._replace(lock)
             elif time.monotonic() - asked > ASK_SECONDS:
-                self._end_if_silent()
                 asked = time.monotonic()
+                self._end_if_silent()
             self._tell_if_replaced()
 
     def _replace(self, lock: IO[str]) -> None:
@@ -87,7 +87,7 @@ class Watch:
         from flows.local_server.stand_in import stand_in
 
         self.is_lost = True
-        print(LOST.format(log=self._home / LOG), INCOMPLETE, file=sys.stderr, flush=True)
+        print(LOST.format(log=self._home / LOG), file=sys.stderr, flush=True)
         stand_in(listener, self._boot, self._done)
 
     def _end_if_silent(self) -> None:
