@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
@@ -41,7 +42,7 @@ from flows.local_server.boot import (
     tighten,
 )
 from flows.local_server.run import _listener
-from flows.local_server.watch import LOST, REPLACED, _end_holder
+from flows.local_server.watch import LOST, REPLACED, end_holder
 
 PROGRAM = """
 import os, signal, sys
@@ -169,8 +170,8 @@ def booted(home: Path) -> int:
 
 
 def test_every_task_run_is_in_the_database_when_the_program_ends(home: Path, run: Callable[..., Program]) -> None:
-    """60 of 60, nothing on the terminal, and no server is left; not even a kill of the first one in its boot shows."""
-    program = run("complete", 60, 0.05)
+    """60 of 60, nothing on the terminal, no server is left. Neither a kill in its boot nor the user's proxy matters."""
+    program = run("complete", 60, 0.05, HTTP_PROXY="http://127.0.0.1:9")
     os.kill(booted(home), signal.SIGKILL)
     assert program.end() == (0, "")
     assert program.history() == (["COMPLETED"], {"COMPLETED": 60})
@@ -358,8 +359,8 @@ def test_another_server_at_the_old_place_is_not_believed_and_learns_nothing(tmp_
         stale = Boot(liar.server_port, "secret", 0)
         leave_boot(tmp_path, stale)
         assert not stale.answers()
-        with locked(tmp_path / SERVER) as lock, _listener(tmp_path) as listener:
-            process = launch(tmp_path, lock, listener)
+        with locked(tmp_path / SERVER) as lock, _listener(stale) as listener:
+            process = launch(tmp_path, lock, listener, stale)
             process.kill()
             process.wait()
         liar.shutdown()
@@ -416,11 +417,15 @@ def test_only_the_process_that_has_the_lock_is_ended(tmp_path: Path) -> None:
         for process in (holder, other):
             assert process.stdout
             process.stdout.readline()
-        leave_boot(tmp_path, Boot(1, "", 0, holder.pid))
-        _end_holder(tmp_path)
+        leave_boot(tmp_path, stale := Boot(1, "secret", 0, other.pid))
+        end_holder(tmp_path, replace(stale, port=2))
+        assert other.poll() is None
+        leave_boot(tmp_path, boot := Boot(1, "secret", 0, holder.pid))
+        end_holder(tmp_path, stale)
+        end_holder(tmp_path, boot)
         assert holder.wait(10) == -signal.SIGKILL
-        leave_boot(tmp_path, Boot(1, "", 0, other.pid))
-        _end_holder(tmp_path)
+        leave_boot(tmp_path, stale)
+        end_holder(tmp_path, stale)
         assert other.poll() is None
     finally:
         for process in (holder, other):
@@ -433,7 +438,7 @@ def test_the_last_run_leaves_a_server_alone_that_another_run_has_joined(
 ) -> None:
     """Between its last user's going and its own end a server may be joined; until then it is waited for."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    leave_boot(tmp_path, Boot(1, "", 0, 1))
+    leave_boot(tmp_path, Boot(1, "secret", 0, 1))
     server = LocalServer()
     with locked(tmp_path / SERVER), locked(tmp_path / USERS, shared=True):
         assert server._wait_until_gone()

@@ -77,7 +77,8 @@ def basic(password: str) -> str:
 def read_boot(home: Path) -> Boot | None:
     """What the last one to start a server wrote. Not proved: see `Boot.answers`."""
     with suppress(OSError, ValueError, TypeError):
-        return Boot(password=(home / PASSWORD).read_text(), **json.loads((home / SERVER).read_text()))
+        if password := (home / PASSWORD).read_text():
+            return Boot(password=password, **json.loads((home / SERVER).read_text()))
     return None
 
 
@@ -86,12 +87,14 @@ def listen(boot: Boot | None) -> socket.socket:
     return socket.create_server((HOST, boot.port if boot else 0))
 
 
-def launch(home: Path, lock: IO[str], listener: socket.socket) -> subprocess.Popen[bytes]:
-    """Start a server that holds `lock` and `listener`. Runs that have the password of the last boot keep it."""
-    last = read_boot(home)
+def launch(home: Path, lock: IO[str], listener: socket.socket, last: Boot | None) -> subprocess.Popen[bytes]:
+    """Start a server that holds `lock` and `listener`. Runs that have the password of the `last` boot keep it.
+
+    Raises OSError where this machine has no disk or no processes left.
+    """
     port: int = listener.getsockname()[1]
     boot = last if last and last.port == port else Boot(port, secrets.token_urlsafe(24), time.time())
-    _write_boot(home, lock, boot)
+    _write_boot(home, lock, replace(boot, pid=0))
     with open(home / LOG, "ab", opener=private) as log:
         process = subprocess.Popen(
             # -P: what lies in the working directory must not stand for libraries
@@ -133,9 +136,14 @@ def forget_the_dead(home: Path) -> None:
 
 def _write_boot(home: Path, lock: IO[str], boot: Boot) -> None:
     rest = asdict(boot)
-    with open(home / PASSWORD, "w", opener=private) as file:  # alone: who signs in to the UI copies it from there
-        file.write(rest.pop("password"))
+    if rest.pop("password") != _read(home / PASSWORD):
+        with open(home / PASSWORD, "w", opener=private) as file:  # alone: who signs in to the UI copies it from there
+            file.write(boot.password)
     _write(lock, json.dumps(rest))
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _write(file: IO[str], text: str) -> None:

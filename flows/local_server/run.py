@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.request import getproxies
 
 from flows.local_server.boot import (
+    HOST,
     LOG,
     PASSWORD,
     SERVER,
@@ -74,10 +77,11 @@ class LocalServer:
             self.url = configured
             self._leave()
             return self
-        self.start()
+        if self._user_lock is None:
+            self.start()
         boot = self._wait_until_ready()
         self.url = boot.url
-        self._use({"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password})
+        self._use({"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password, **_past_proxies()})
         self._watch = Watch(self._home, boot)
         self._watch.start()
         return self
@@ -104,8 +108,9 @@ class LocalServer:
         if self._user_lock is None:
             self._user_lock = open_locked(self._home / USERS, shared=True)
         if self._user_lock and (lock := open_locked(self._home / SERVER)):
-            with lock, _listener(self._home) as listener:
-                self._process = launch(self._home, lock, listener)
+            last = read_boot(self._home)
+            with lock, _listener(last) as listener:
+                self._process = launch(self._home, lock, listener, last)
 
     def _wait_until_ready(self) -> Boot:
         deadline = time.monotonic() + self._boot_seconds
@@ -176,12 +181,20 @@ def _home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
 
 
-def _listener(home: Path) -> Any:
+def _listener(last: Boot | None) -> socket.socket:
     """On the port of the last boot, whose users may still be there; where somebody else has it, on another one."""
     try:
-        return listen(read_boot(home))
+        return listen(last)
     except OSError:
         return listen(None)
+
+
+def _past_proxies() -> dict[str, str | None]:
+    """Prefect's clients would ask the user's proxy for this machine, and give it the password."""
+    if not getproxies():
+        return {}
+    past = ",".join(filter(None, [getproxies().get("no"), HOST]))
+    return {"NO_PROXY": past, "no_proxy": past}
 
 
 def _send_what_is_left() -> bool:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ class Watch:
         self._boot = boot
         self._done = threading.Event()
         self._unanswered = 0
+        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._look_after, name="local-server", daemon=True)
         self.is_lost = False
 
@@ -54,18 +56,16 @@ class Watch:
                     self._replace(lock)
             elif time.monotonic() - asked > ASK_SECONDS:
                 asked = time.monotonic()
-                self._end_if_silent()
+                self._ask()
             self._tell_if_replaced()
+        self._tell_if_replaced()  # a run may have waited for nothing but that, and be at its end
 
     def _replace(self, lock: IO[str]) -> None:
         """Of the runs that see a server gone, only the one with its lock gets here."""
-        if self._boot.answers():  # what another run has put in its place
+        if self._boot.answers():  # another run stands in
+            self._tell_that_it_is_lost()
             return
-        try:
-            listener = listen(self._boot)
-        except OSError:  # somebody has the port just now
-            return
-        with listener:
+        with suppress(OSError), listen(self._boot) as listener:  # somebody may have the port just now
             if not self._restart(lock, listener) and not self._done.is_set():
                 forget(lock)
                 lock.close()
@@ -74,53 +74,60 @@ class Watch:
     def _restart(self, lock: IO[str], listener: socket.socket) -> bool:
         deadline = time.monotonic() + BOOTS_SECONDS
         for _ in range(BOOTS):
-            process = launch(self._home, lock, listener)
-            while process.poll() is None:
-                if self._boot.answers(LOOK_SECONDS):
+            with suppress(OSError):
+                self._process = launch(self._home, lock, listener, self._boot)
+                if self._is_ready(self._process, deadline):
                     return True
-                if self._done.is_set() or time.monotonic() > deadline:
-                    _end(process)
-                    return False
+        return False
+
+    def _is_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+        while process.poll() is None:
+            if self._boot.answers(LOOK_SECONDS):
+                return True
+            if self._done.is_set() or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
         return False
 
     def _stand_in(self, listener: socket.socket) -> None:
         from flows.local_server.stand_in import stand_in
 
-        self.is_lost = True
-        print(LOST.format(log=self._home / LOG), file=sys.stderr, flush=True)
+        self._tell_that_it_is_lost()
         stand_in(listener, self._boot, self._done)
 
-    def _end_if_silent(self) -> None:
+    def _ask(self) -> None:
         self._unanswered = 0 if self._boot.answers(ASK_SECONDS) else self._unanswered + 1
-        if self._unanswered == SILENT_ASKS:
-            self._unanswered = 0
-            _end_holder(self._home)
+        if self._unanswered < SILENT_ASKS:
+            return
+        self._unanswered = 0
+        if (holder := read_boot(self._home)) and holder.port == self._boot.port:
+            end_holder(self._home, holder)
+            return
+        with suppress(OSError), listen(self._boot) as listener:  # a later one has started elsewhere
+            self._stand_in(listener)
 
     def _tell_if_replaced(self) -> None:
         boot = read_boot(self._home)
-        if boot and boot.url == self._boot.url and boot.pid != self._boot.pid and boot.answers():
+        if boot and boot.port == self._boot.port and boot.pid != self._boot.pid and boot.answers():
             self._boot = boot
             print(REPLACED, file=sys.stderr, flush=True)
 
+    def _tell_that_it_is_lost(self) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            print(LOST.format(log=self._home / LOG), file=sys.stderr, flush=True)
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
-
-def _end_holder(home: Path) -> None:
-    """Kill the process that has the server's lock, and no other: it is held by handle while that is made sure."""
-    boot = read_boot(home)
-    if boot is None or sys.platform != "linux":
+def end_holder(home: Path, boot: Boot) -> None:
+    """Kill the process of `boot` where it has the server's lock: it is held by handle while that is made sure."""
+    if sys.platform != "linux":
         return
-    try:
+    with suppress(OSError):
         handle = os.pidfd_open(boot.pid)
-    except OSError:
-        return
-    try:
-        if (lock := open_locked(home / SERVER)) is not None:
-            lock.close()
-        elif read_boot(home) == boot:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    finally:
-        os.close(handle)
+        try:
+            if (lock := open_locked(home / SERVER)) is not None:
+                lock.close()
+            elif read_boot(home) == boot:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
