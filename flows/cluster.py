@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectWrappedFuture
 from prefect.task_runners import TaskRunner
 
-from flows.interrupt import handled
+from flows.signals import handled
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import InputError
 from tasks.inference import Run, stop_here

@@ -4,10 +4,13 @@ What takes long is imported only once the local server boots beside it; a wrong 
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from flows.local_server import LocalServer, LocalServerError
+from flows.signals import handled, raising
 from tasks.core.command_line import parse
 from tasks.core.config import RunConfig
 from tasks.core.environment import load_environment
@@ -22,8 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the flow as `arguments` say; returns the exit code."""
     for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
         os.environ.setdefault(name, value)
+    os.umask(0o077)  # prompts and answers are nobody else's
     try:
-        return _run(parse(sys.argv[1:] if arguments is None else arguments))
+        with handled(raising(), signal.SIGINT, signal.SIGTERM):
+            return _run(parse(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         print(error.line, file=sys.stderr)
         return BAD_INPUT
@@ -53,7 +58,7 @@ def _run(config: RunConfig) -> int:
         server.abandon()
         raise
     with server:
-        print(f"Prefect UI: {server.ui_url}", file=sys.stderr)
+        print(server.greeting, file=sys.stderr)
         quiet_console()
         default_storage()  # a block that is not there would be a traceback of the engine's
         try:
@@ -61,4 +66,14 @@ def _run(config: RunConfig) -> int:
         except TerminationSignal:  # SIGTERM outside the time when it is awaited
             raise KeyboardInterrupt from None
         print(visible(str(state.message)), file=sys.stdout if state.is_completed() else sys.stderr)
-    return FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)
+    code = FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)
+    if not server.is_all_sent:
+        _leave_at_once(code)
+    return code
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Without what Prefect does at exit: it would go on sending, for minutes, to a server that does not take it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

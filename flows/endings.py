@@ -32,6 +32,12 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
     return Failed(name="Incomplete", message=f"{why}; {kept}; write it with: {resume_command(config)}")
 
 
+def unsaved(sent: Sent, written: Written) -> State[Any]:
+    """Every row has a result and stands in the CSV, and the checkpoint lacks some."""
+    message = f"{len(sent.unsaved):,} results could not be saved: a later --resume would pay for them again"
+    return Failed(name="Incomplete", message=f"{message}; they are in the CSV: {written}")
+
+
 def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
     """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
     kept = _kept(config, sent, done, rows, written)

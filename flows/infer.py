@@ -191,6 +191,8 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         return endings.unfinished(config, sent, tally.rows, data.rows, written)
     if written is None:
         return endings.unwritten(config, problem, tally.rows)
+    if sent.unsaved:
+        return endings.unsaved(sent, written)
     for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):
         get_run_logger().info(line)
     return endings.finished(config, tally, written)

@@ -2,18 +2,17 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from prefect._internal.control_listener import get_intent
 from prefect.exceptions import TerminationSignal
 
+from flows.signals import ONE_SECONDS, handled
+
 INTERRUPTED = 130
-ONE_SECONDS = 1.0  # a supervisor signals the group, and `uv run` passes on what it gets: that is one signal
 
 
 @contextmanager
@@ -40,31 +39,3 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come
     if heard is not None and get_intent() in ("reschedule", "relinquish"):
         raise TerminationSignal(signal=signal.SIGTERM)
-
-
-def raising() -> Callable[[int, FrameType | None], None]:
-    """A handler that raises KeyboardInterrupt at the first signal, and again at one that is not part of it."""
-    heard = float("-inf")
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal heard
-        now = time.monotonic()
-        if now - heard > ONE_SECONDS:
-            heard = now
-            raise KeyboardInterrupt
-
-    return handle
-
-
-@contextmanager
-def handled(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
-    """`handler` for these signals in the block. Only the main thread hears signals; elsewhere nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)

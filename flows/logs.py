@@ -11,6 +11,7 @@ from tasks.core.escaping import visible
 _EXPECTED = (InputError, RunIncomplete)
 _NOT_PERSISTED = "An error was encountered while committing transaction"
 _STATES = ("Finished in state", "Task run failed with state")
+_INTERRUPTED = "Crash detected! Execution was "  # Prefect's words for Ctrl+C; main says it in a person's
 _PLAIN = logging.Formatter()
 
 
@@ -51,4 +52,4 @@ def _legible(record: logging.LogRecord) -> bool:
 def _worth_a_terminal(record: logging.LogRecord) -> bool:
     if record.name == "prefect.task_runs" and record.levelno < logging.WARNING:
         return False
-    return not record.getMessage().startswith(_STATES)  # main prints it, in a person's words
+    return not record.getMessage().startswith((*_STATES, _INTERRUPTED))  # main prints it, in a person's words

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from prefect import State, get_run_logger, unmapped
+from prefect import State, Task, get_run_logger, unmapped
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in __all__
@@ -16,6 +16,7 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in
 from flows.cluster import stop_chunks, task_runner_of
 from flows.event_loop import EventLoopTaskRunner
 from flows.interrupt import interruptible
+from flows.local_server import is_local
 from flows.progress import progress_artifact
 from tasks.core.checkpoint.layout import unpack
 from tasks.core.checkpoint.lock import Holder, JobLock
@@ -92,7 +93,7 @@ def _send_from_here(
     lock.lost = lambda holder: stop_here(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
         with interruptible(lambda: stop_here(attempt.run)):
-            futures = deque(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+            futures = deque(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
             while futures:
                 _ended(futures.popleft(), sent)
         sent.stopped = shared.inference.throttle.stopped
@@ -147,7 +148,7 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
 
     lock.lost = lost
     with interruptible(interrupt):
-        futures.extend(infer_chunk.map(attempt.plan.chunks, run=unmapped(attempt.run)))
+        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
         if sent.stopped:  # before there was anything to stop
             stop()
         while futures:
@@ -156,6 +157,15 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
                     sent.results.append(result)
                     progress.add(result)
             futures.popleft()
+
+
+def _chunk_task() -> Task[..., Any]:
+    """The local server keeps no limit on a tag, so a chunk there must not wait for its word on one."""
+    if not is_local():
+        return infer_chunk
+    untagged = infer_chunk.with_options()
+    untagged.tags = set()
+    return untagged
 
 
 def _ended(future: PrefectFuture[Any], sent: Sent) -> State[Any]:

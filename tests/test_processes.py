@@ -182,3 +182,5 @@ def test_the_demo_needs_nothing(tmp_path: Path) -> None:
     lines = read_csv(tmp_path / "result" / "demo" / "gemini-2.5-pro_test_result.csv")
     assert len(lines) == 12
     assert [line["status"] for line in lines].count("error") == 1
+    open_to_others = [path for path in (tmp_path / "prefect").rglob("*") if path.stat().st_mode & 0o077]
+    assert open_to_others == []

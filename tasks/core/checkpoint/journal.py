@@ -16,7 +16,7 @@ from tasks.core.checkpoint.layout import Storage, answers_key, pack
 from tasks.core.records import RowResult
 
 FIRST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.5, 5.0
-PATIENCE_SECONDS = 60.0  # of failed saves before the run is stopped
+PATIENCE_SECONDS = 30.0  # of failed saves before the run is stopped
 
 
 class Journal:

@@ -1,0 +1,205 @@
+"""What a run does with the local server: joins or starts it, waits for it, leaves it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.request import getproxies
+
+from flows.local_server.boot import (
+    HOST,
+    LOG,
+    PASSWORD,
+    SERVER,
+    USERS,
+    Boot,
+    LocalServerError,
+    forget_the_dead,
+    launch,
+    listen,
+    open_locked,
+    read_boot,
+    tighten,
+    try_lock,
+)
+from flows.local_server.process import HISTORY_SECONDS, STOP_SECONDS
+from flows.local_server.watch import INCOMPLETE, Watch
+
+BOOT_SECONDS = 120.0  # a first boot creates the database: 18 s on 2 cores
+
+
+class LocalServer:
+    """`start()` returns at once; `with server:` waits until it is ready, and leaves it at the end.
+
+    Where Prefect's settings name a server (PREFECT_API_URL, a profile, prefect.toml), that one is
+    used and nothing is started. Otherwise the settings of this process, and of those it starts,
+    name the local one while the block lasts. Its database is that of PREFECT_HOME.
+    """
+
+    def __init__(self, boot_seconds: float = BOOT_SECONDS) -> None:
+        self.url: str | None = None
+        self.is_all_sent = True
+        self._boot_seconds = boot_seconds
+        self._home = _home()
+        self._user_lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watch: Watch | None = None
+        self._environment: dict[str, str | None] = {}
+
+    @property
+    def greeting(self) -> str:
+        """Where the UI is, and how to get in."""
+        ui = (self.url or "").removesuffix("/api")
+        return f"Prefect UI: {ui}" + (f" (sign in with what is in {self._home / PASSWORD})" if self._watch else "")
+
+    def start(self) -> Self:
+        if not os.environ.get("PREFECT_API_URL") and sys.platform != "win32":  # no file locks there
+            tighten(self._home)
+            forget_the_dead(self._home)
+            self._join()
+        return self
+
+    def abandon(self) -> None:
+        """Undo `start` where no run follows; the server ends by itself."""
+        self._leave()
+
+    def __enter__(self) -> Self:
+        from prefect.settings import get_current_settings
+
+        configured = get_current_settings().api.url
+        if configured or sys.platform == "win32":
+            self.url = configured
+            self._leave()
+            return self
+        if self._user_lock is None:
+            self.start()
+        boot = self._wait_until_ready()
+        self.url = boot.url
+        self._use({"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password, **_past_proxies()})
+        self._watch = Watch(self._home, boot)
+        self._watch.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._watch is None:
+            return
+        try:
+            self.is_all_sent = _send_what_is_left()
+        finally:
+            self._watch.stop()
+            is_complete = self._wait_until_gone() if self._leave() else True
+            if not (self._watch.is_lost or (self.is_all_sent and is_complete)):
+                print(INCOMPLETE, file=sys.stderr)
+            self._use(self._environment)
+
+    def _join(self) -> None:
+        """Become a user of the server, unless the last one is just going, and start one where none is."""
+        if self._user_lock is None:
+            self._user_lock = open_locked(self._home / USERS, shared=True)
+        if self._user_lock and (lock := open_locked(self._home / SERVER)):
+            last = read_boot(self._home)
+            with lock, _listener(last) as listener:
+                self._process = launch(self._home, lock, listener, last)
+
+    def _wait_until_ready(self) -> Boot:
+        deadline = time.monotonic() + self._boot_seconds
+        while not (self._user_lock and (boot := read_boot(self._home)) and boot.answers()):
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready after {self._boot_seconds:.0f} s")
+            time.sleep(0.2)
+            code = self._process.poll() if self._process else 0
+            if code and code > 0:  # below 0: killed, so another one may do better
+                raise self._failure(f"ended with exit code {code}")
+            if code is not None:  # no boot of this run's own is under way
+                self._join()
+        return boot
+
+    def _failure(self, what: str) -> LocalServerError:
+        self._leave()
+        return LocalServerError(
+            f"The local Prefect server {what}; its log is {self._home / LOG}. "
+            "Or start one yourself, `prefect server start`, and set PREFECT_API_URL."
+        )
+
+    def _leave(self) -> bool:
+        """Stop being a user of the server; True if that was the last one."""
+        lock, self._user_lock = self._user_lock, None
+        if lock is None:
+            return False
+        with lock:
+            return try_lock(lock, shared=False)
+
+    def _wait_until_gone(self) -> bool:
+        """Until the server has let go of its lock, or has other users. False where it did not get to its end."""
+        deadline = time.monotonic() + HISTORY_SECONDS + 2 * STOP_SECONDS
+        while (lock := open_locked(self._home / SERVER)) is None:
+            if time.monotonic() > deadline:
+                return False
+            if self._is_used():
+                return True
+            time.sleep(0.1)
+        with lock:
+            return read_boot(self._home) is None
+
+    def _is_used(self) -> bool:
+        """Whether another run has joined. A server that is going has the users' lock for itself."""
+        lock = open_locked(self._home / USERS, shared=True)
+        if lock is None:
+            return False
+        with lock:
+            return not try_lock(lock, shared=False)
+
+    def _use(self, environment: dict[str, str | None]) -> None:
+        """Put `environment` in place, and keep what it replaces."""
+        from prefect.context import refresh_global_settings_context
+
+        # The environment and not `temporary_settings`: that one is bound to a context variable, which
+        # Prefect's background threads and the processes started by a run do not have.
+        self._environment = {name: os.environ.pop(name, None) for name in environment}
+        os.environ.update({name: value for name, value in environment.items() if value is not None})
+        refresh_global_settings_context()
+
+
+def is_local() -> bool:
+    """Whether this process uses the local server."""
+    boot = read_boot(_home())
+    return boot is not None and os.environ.get("PREFECT_API_URL") == boot.url
+
+
+def _home() -> Path:
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+
+
+def _listener(last: Boot | None) -> socket.socket:
+    """On the port of the last boot, whose users may still be there; where somebody else has it, on another one."""
+    try:
+        return listen(last)
+    except OSError:
+        return listen(None)
+
+
+def _past_proxies() -> dict[str, str | None]:
+    """Prefect's clients would ask the user's proxy for this machine, and give it the password."""
+    if not getproxies():
+        return {}
+    past = ",".join(filter(None, [getproxies().get("no"), HOST]))
+    return {"NO_PROXY": past, "no_proxy": past}
+
+
+def _send_what_is_left() -> bool:
+    """Task run states and logs travel in background services; all of them, not this class alone."""
+    from prefect.events.worker import EventsWorker
+
+    sent: Any = EventsWorker.drain_all(timeout=HISTORY_SECONDS, at_exit=False)
+    return not sent.not_done
