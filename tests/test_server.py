@@ -365,6 +365,26 @@ def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
     assert gemini.stats.answers == rows
 
 
+def test_a_second_run_of_a_job_is_put_off_while_the_first_is_at_work(
+    production: Production, gemini: Emulator, tmp_path: Path
+) -> None:
+    """One writer a job, by a lock on S3; on another worker, the second says whom it waits for and pays for nothing."""
+    rows = 150
+    given = data_of(tmp_path, rows)
+    first = production.run(gemini, "on-demand", **given, max_concurrent=2)
+    wait_until(lambda: gemini.stats.answers > 2, "answers")
+    second = production.run(gemini, "nightly", **given)
+    wait_until(lambda: production.client.read_flow_run(second).state_name == "AwaitingRetry", "the second is put off")
+    found = production.client.read_flow_run(second)
+    assert found.state
+    assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
+    assert production.end_of(first).state_name == "Completed"
+    production.press(second, "SCHEDULED", "Scheduled")
+    assert production.end_of(second).state_name == "Completed"
+    assert_whole(tmp_path, rows)
+    assert gemini.stats.answers == rows
+
+
 def test_dask_ray_and_a_shell_share_one_checkpoint(production: Production, clusters: Clusters, tmp_path: Path) -> None:
     """Begun on Dask, interrupted, continued on Ray, interrupted, ended here: one CSV as ever, nothing paid for twice.
 
