@@ -10,9 +10,10 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.layout import Manifest, Storage, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
-from tasks.core.checkpoint.pool import latest_manifest, read_pool, summary_of
+from tasks.core.checkpoint.pool import read_pool
 from tasks.core.chunks import plan_resume
 from tasks.core.config import RunConfig
 from tasks.core.environment import load_environment

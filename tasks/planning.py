@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
+from tasks.core.checkpoint.compaction import adopt, compact
+from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import Manifest, Storage, answers_key, job_key, pack
-from tasks.core.checkpoint.pool import (
-    Pool,
-    adopt,
-    close_attempt_record,
-    compact,
-    open_attempt_record,
-    pools_with,
-    read_pool,
-)
+from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.chunks import Plan, Reason, plan_fresh, plan_resume
 from tasks.core.config import RunConfig
 from tasks.core.output.ours import Origin

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.core.checkpoint.attempts import close_attempt_record, latest_manifest, open_attempt_record, summary_of
+from tasks.core.checkpoint.compaction import MOST_LOOSE_RECORDS, adopt, compact
+from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import (
     ROOT,
     Damaged,
@@ -23,18 +26,7 @@ from tasks.core.checkpoint.layout import (
     pool_key,
     unpack,
 )
-from tasks.core.checkpoint.pool import (
-    MOST_LOOSE_RECORDS,
-    PART_ROWS,
-    adopt,
-    close_attempt_record,
-    compact,
-    latest_manifest,
-    open_attempt_record,
-    pools_with,
-    read_pool,
-    summary_of,
-)
+from tasks.core.checkpoint.pool import PART_ROWS, read_pool
 from tasks.core.config import GenerateConfig
 from tasks.core.keys import sample_key
 from tasks.core.records import Kind, RowResult
