@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -102,7 +103,8 @@ def _plan_resume(config: RunConfig, samples: Samples, pool: Pool, storage: Stora
     results = list(pool.results())
     plan = planned(results)
     if plan.reasons[Reason.NEW] or plan.reasons[Reason.CHANGED]:
-        for name, found in _found_elsewhere(config, samples, plan, pool.job, storage):
+        wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
+        for name, found in _found_elsewhere(config.model, wanted, pool.job, storage):
             results += found
             before, plan = len(plan.reused), planned(results)
             logger.info("%s rows have their answers in the checkpoint of %s", f"{len(plan.reused) - before:,}", name)
@@ -113,16 +115,12 @@ def _plan_resume(config: RunConfig, samples: Samples, pool: Pool, storage: Stora
     return plan
 
 
-def _found_elsewhere(
-    config: RunConfig, samples: Samples, plan: Plan, job: str, storage: Storage
-) -> list[tuple[str, list[RowResult]]]:
-    """Answers that other jobs hold for rows without one: the data was moved or renamed. (name of the job, answers)."""
-    wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
-    elsewhere = []
-    for other in pools_with(storage, job, config.model, wanted):
+def _found_elsewhere(model: str, wanted: set[str], job: str, storage: Storage) -> Iterator[tuple[str, list[RowResult]]]:
+    """Answers to `wanted` that other jobs hold: the data was moved or renamed. (name of the job, answers)."""
+    for other in pools_with(storage, job, model, wanted):
         if found := adopt(storage, job, other, wanted):
-            elsewhere.append((other.latest.name if other.latest else other.job, found))
-    return elsewhere
+            wanted -= {result.key for result in found}
+            yield other.latest.name if other.latest else other.job, found
 
 
 def _tell_damage(pool: Pool, logger: Logger) -> None:

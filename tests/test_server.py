@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import httpx
 import psutil
@@ -206,10 +207,15 @@ def clusters(production: Production) -> Iterator[Clusters]:
         yield Clusters(emulator, start_dask(production.services, env), ray)
 
 
+def own_rows(folder: Path, rows: int) -> list[dict[str, Any]]:
+    """Rows that no other folder's data has: else a resumed run would find their answers there."""
+    return numbered(rows, first=1000 * (crc32(str(folder).encode()) % 10**6))
+
+
 def data_of(folder: Path, rows: int) -> dict[str, Any]:
     """Parameters of a run over `rows` rows of its own."""
     return {
-        "dataset": write_jsonl(folder / "d.jsonl", numbered(rows)),
+        "dataset": write_jsonl(folder / "d.jsonl", own_rows(folder, rows)),
         "output_dir": str(folder / "result"),
         "save_every": SAVE_EVERY,
     }
@@ -219,7 +225,7 @@ def assert_whole(folder: Path, rows: int) -> None:
     """The CSV is that of a run that nothing has happened to."""
     lines = read_csv(folder / "result" / "gemini-2.5-flash_test_result.csv")
     assert [(line["id"], line["response"]) for line in lines] == [
-        (row["id"], answer_to(row["input_query"])) for row in numbered(rows)
+        (row["id"], answer_to(row["input_query"])) for row in own_rows(folder, rows)
     ]
 
 

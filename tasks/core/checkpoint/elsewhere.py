@@ -8,8 +8,13 @@ from tasks.core.keys import slug
 
 
 def pools_with(storage: Storage, job: str, model: str, keys: Collection[str]) -> Iterator[Pool]:
-    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at three records of each."""
+    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at three records of each.
+
+    Whoever takes an answer takes its key out of `keys`.
+    """
     for other in jobs(storage):
+        if not keys:
+            return
         if other == job or f"-{slug(model)}-" not in other:
             continue
         records = JobRecords.listed(storage, other)
