@@ -15,13 +15,15 @@ from tasks.core.output.result import Written
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally
 
+_WAIT = "they wait beside the CSV, and the next run with this --output-dir takes them over"
 HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
 
 
 def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
     if tally.open:
-        message = f"{tally.open:,} rows are worth a re-run: {resume_command(config)}. CSV: {written}"
+        again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
+        message = f"{tally.open:,} rows are worth a re-run: {again}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
 
@@ -34,8 +36,8 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
 
 def unsaved(sent: Sent, written: Written) -> State[Any]:
     """Every row has a result and stands in the CSV, and the checkpoint lacks some."""
-    message = f"{len(sent.unsaved):,} results could not be saved: a later --resume would pay for them again"
-    return Failed(name="Incomplete", message=f"{message}; they are in the CSV: {written}")
+    message = f"{len(sent.unsaved):,} results could not be saved in the checkpoint; {_WAIT}"
+    return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
 
 
 def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
@@ -76,7 +78,9 @@ def _kept(config: RunConfig, sent: Sent, done: int, rows: int, written: Written 
     kept = f"{done - len(sent.unsaved):,} of {rows:,} rows are saved"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
-    return f"{kept}, all {done:,} with a result are in {written}" if written else kept
+    if sent.unsaved:
+        kept += f"; {len(sent.unsaved):,} more could not be: {_WAIT}"
+    return f"{kept}; all {done:,} are in {written}" if written else kept
 
 
 def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:

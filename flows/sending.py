@@ -4,7 +4,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +112,7 @@ def _watch(shared: Shared, config: RunConfig, start_no_more: Callable[[], object
     def stopped(reason: StopReason, on_their_way: int) -> None:
         start_no_more()
         if reason is StopReason.INTERRUPTED:
-            logger.warning(stopping_line(on_their_way, config.grace_seconds))
+            logger.warning(stopping_line(on_their_way, config.grace_seconds, bool(shared.journal.trouble)))
 
     def failing(now: bool) -> None:
         hold(now)
@@ -148,7 +148,8 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
 
     lock.lost = lost
     with interruptible(interrupt):
-        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
+        run = replace(attempt.run, owner=lock.owner)
+        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(run)))
         if sent.stopped:  # before there was anything to stop
             stop()
         while futures:

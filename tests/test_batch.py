@@ -436,6 +436,20 @@ async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
     assert run.throttle.in_flight == 0
 
 
+async def test_an_answer_is_not_lost_to_whoever_is_told_of_it() -> None:
+    """A log that fails when the limit changes."""
+
+    def fail(limit: int) -> None:
+        raise RuntimeError("out of order")
+
+    model = Model(lambda request, attempt: TOO_MANY if attempt == 1 and request.text == "a" else "ok")
+    run, _ = inference(model, max_concurrent=8)
+    run.throttle.changed = fail
+    rows = await infer(run, [*"abcdefgh"])
+    assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
+    assert len(model.requests) == 9
+
+
 async def test_an_image_that_takes_for_ever_to_read_ends_at_the_timeout_and_gives_its_slot_back() -> None:
     """A share that hangs; its row is worth another try."""
     go_on = threading.Event()

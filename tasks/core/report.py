@@ -116,8 +116,10 @@ class LimitLog:
             self._said = limit
 
 
-def stopping_line(on_their_way: int, grace_seconds: float) -> str:
-    """What the first Ctrl+C sets going."""
+def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False) -> str:
+    """What the first Ctrl+C sets going. `failing`: answers cannot be saved at the moment."""
+    if failing:
+        return "stopping: answers cannot be saved yet, one more try for some seconds; Ctrl+C again leaves now"
     if not on_their_way:
         return "stopping: no answer is on its way"
     answers = "1 answer on its way" if on_their_way == 1 else f"{on_their_way:,} answers on their way"

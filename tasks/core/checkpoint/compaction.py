@@ -48,6 +48,7 @@ def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAtt
     """The answers of all attempts without those that newer ones have made superfluous."""
     successes: Counter[tuple[str, str]] = Counter()
     results: Counter[tuple[str, str]] = Counter()
+    failures: set[tuple[str, str]] = set()
     answered: Counter[str] = Counter()
     kept_attempts = []
     for kept in pool.newest_first():
@@ -56,7 +57,8 @@ def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAtt
             sample = (result.key, result.id)
             most = wanted.get(sample)
             if result.open:
-                worth = not answered[result.key] and not results[sample]
+                worth = not answered[result.key] and sample not in failures
+                failures.add(sample)
             elif result.status == "success":
                 worth = most is None or successes[sample] < most
                 successes[sample] += worth
@@ -64,7 +66,7 @@ def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAtt
                 worth = most is None or results[sample] < most
             if worth:
                 left.rows[row] = result
-                results[sample] += 1
+                results[sample] += not result.open
                 answered[result.key] += not result.open
         if left.rows:
             kept_attempts.append(left)

@@ -8,7 +8,7 @@ from tasks.core.keys import slug
 
 
 def pools_with(storage: Storage, job: str, model: str, keys: Collection[str]) -> Iterator[Pool]:
-    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at three records of each.
+    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at some records of each.
 
     Whoever takes an answer takes its key out of `keys`.
     """
@@ -18,10 +18,17 @@ def pools_with(storage: Storage, job: str, model: str, keys: Collection[str]) ->
         if other == job or f"-{slug(model)}-" not in other:
             continue
         records = JobRecords.listed(storage, other)
-        answers = records.of(RecordKind.POOL, RecordKind.ANSWERS, RecordKind.CHUNK)
-        probes = {answers[n] for n in (0, len(answers) // 2, -1)} if answers else set()
-        if any(key in keys for probe in sorted(probes) for key in _keys_in(storage, probe)):
+        if any(key in keys for probe in _probes(records) for key in _keys_in(storage, probe)):
             yield read_pool(storage, other)
+
+
+def _probes(records: JobRecords) -> list[str]:
+    """Of each attempt the first and the last record of answers, and all that were put together."""
+    by_attempt: dict[str, list[str]] = {}
+    for key in records.of(RecordKind.ANSWERS, RecordKind.CHUNK):
+        by_attempt.setdefault(records.keys[key].attempt, []).append(key)
+    ends = [key for keys in by_attempt.values() for key in sorted({keys[0], keys[-1]})]
+    return ends + records.of(RecordKind.POOL)
 
 
 def _keys_in(storage: Storage, record: str) -> list[str]:

@@ -18,6 +18,7 @@ from tasks.core.checkpoint.layout import (
     PoolPart,
     RecordKind,
     Storage,
+    StorageError,
     manifest_key,
     parsed,
     summary_key,
@@ -26,6 +27,7 @@ from tasks.core.checkpoint.layout import (
 from tasks.core.records import RowResult
 
 READERS = 16
+MOST_LOOKS = 5
 PART_ROWS = 2000  # answers in a record of the pool
 PART_CHARS = 4_000_000  # of their texts
 OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -77,7 +79,9 @@ class Pool:
     def _add(self, attempt: str, rows: Iterable[RowResult]) -> None:
         kept = self.attempts.setdefault(attempt, KeptAttempt(attempt))
         for result in rows:
-            kept.rows[result.row] = result
+            known = kept.rows.get(result.row)
+            if known is None or known.open or not result.open:  # a chunk may have been sent twice, by two machines
+                kept.rows[result.row] = result
 
 
 def read_pool(storage: Storage, job: str) -> Pool:
@@ -86,7 +90,12 @@ def read_pool(storage: Storage, job: str) -> Pool:
     Raises:
         OSError: the storage cannot say what there is.
     """
-    return _PoolReader(storage, job).read()
+    for _ in range(MOST_LOOKS):
+        reader = _PoolReader(storage, job)
+        pool = reader.read()
+        if not reader.gone:
+            return pool
+    raise StorageError(f"the records of {job} change faster than they can be read: other runs put them together")
 
 
 class _PoolReader:
@@ -94,6 +103,7 @@ class _PoolReader:
         self._storage = storage
         self._records = JobRecords.listed(storage, job)
         self._pool = Pool(job)
+        self.gone = False  # a record that was listed: somebody has just put it into another one
 
     def read(self) -> Pool:
         pool, places = self._pool, self._records.keys
@@ -116,8 +126,8 @@ class _PoolReader:
         manifests = [m for _, m in self._each(readers, keys, lambda value: parsed(Manifest, value))]
         for manifest in manifests:
             kept = self._pool.attempts.setdefault(manifest.attempt, KeptAttempt(manifest.attempt))
-            kept.created, kept.settings = _aware(manifest.created), manifest.settings
-        self._pool.latest = max(manifests, key=lambda manifest: _aware(manifest.created), default=None)
+            kept.created, kept.settings = manifest.created, manifest.settings
+        self._pool.latest = max(manifests, key=lambda manifest: manifest.created, default=None)
 
     def _read_parts(self, readers: ThreadPoolExecutor) -> None:
         for key, part in self._each(readers, self._records.of(RecordKind.POOL), lambda v: parsed(PoolPart, v)):
@@ -127,7 +137,7 @@ class _PoolReader:
                 known = self._pool.attempts[kept.attempt]
                 known.packed.update(result.row for result in kept.rows if full)
                 if kept.created and known.created is OLDEST:
-                    known.created, known.settings = _aware(kept.created), kept.settings
+                    known.created, known.settings = kept.created, kept.settings
             (self._pool.full if full else self._pool.loose).append(key)
 
     def _read_answers(self, readers: ThreadPoolExecutor) -> set[tuple[str, int]]:
@@ -173,12 +183,10 @@ class _PoolReader:
         for key, record, damaged in readers.map(read, keys):
             if damaged:
                 self._pool.damaged.append(key)
-            elif record is not None:
+            elif record is None:
+                self.gone = True
+            else:
                 yield key, record
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_full(part: PoolPart) -> bool:
