@@ -120,7 +120,7 @@ def _api_of(config: RunConfig) -> AbstractContextManager[None]:
 
 
 def _csv_path(config: RunConfig) -> Path:
-    return csv_path(config.output_dir, config.model, config.split, config.demo).absolute()
+    return csv_path(config.output_dir, config.model, config.split, config.demo)
 
 
 def check(config: RunConfig) -> None:
@@ -153,8 +153,7 @@ def _infer(config: RunConfig) -> State[Any]:
     shared = config.task_runner is not TaskRunnerKind.LOCAL
     try:
         with JobLock(storage, origin.job, run_id, waiting, shared=shared) as lock:
-            path = _csv_path(config)
-            if late := take_over(path, origin.job, storage):
+            if late := take_over(_csv_path(config), origin.job, storage):
                 logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
             attempt = plan_attempt(config, data, origin.job, storage, run_id, logger)
             lock.confirm()
@@ -171,7 +170,7 @@ def _say_other_endpoint() -> None:
     """One line before anything is sent where the key and the prompts do not go to Google."""
     if other := other_endpoint():
         get_run_logger().warning(
-            "The key and the prompts go to %s, which is not Google's: %s is set in %s",
+            "The key and the prompts go to %s and not to Google: %s is set in %s",
             other.url,
             other.variable,
             set_in(other.variable),
@@ -211,7 +210,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
 
 def _write_csv(config: RunConfig, attempt: Attempt, results: Any, origin: Origin) -> tuple[Written | None, str]:
     """Where the CSV is, or why there is none."""
-    path = _csv_path(config)
+    path = _csv_path(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
     state: State[Any] = assemble_csv(attempt.run.data, results, path, named, return_state=True)
     return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
