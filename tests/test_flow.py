@@ -193,7 +193,9 @@ def test_a_refused_key_is_found_out_with_the_first_answer(run: RunFlow, emulator
     data = write_jsonl(tmp_path / "d.jsonl", numbered(1000))
     state = run(dataset=data, max_concurrent=4)
     assert state.name == "Refused"
-    assert "API key not valid" in (state.message or "")
+    assert "the API refused the key: 400 INVALID_ARGUMENT API key not valid" in (state.message or "")
+    assert "the key is GOOGLE_API_KEY, set in the environment" in (state.message or "")
+    assert "models this key" not in (state.message or "")
     assert emulator.stats.requests <= 8
     emulator.set_rules([])
     assert run(dataset=data, resume=True, limit=20).is_completed()
@@ -204,8 +206,9 @@ def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emula
     """The way out stands beside the refusal."""
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(9)), model="gemini-0-nano")
     assert state.name == "Refused"
-    assert "models this key can use: " in (state.message or "")
+    assert "choose another with --model; models this key can use: " in (state.message or "")
     assert "gemini-2.5-flash" in (state.message or "")
+    assert "GOOGLE_GENAI_API_VERSION=v1beta" in (state.message or "")
 
 
 def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:

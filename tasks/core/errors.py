@@ -76,6 +76,12 @@ class StopReason(StrEnum):
     TAKEN_OVER = "taken_over"
 
 
+REFUSALS = frozenset(
+    {StopReason.REFUSED, StopReason.REFUSED_MODEL, StopReason.REFUSED_KEY, StopReason.REFUSED_PLACE}
+    | {StopReason.REFUSED_ENDPOINT, StopReason.NO_CREDIT, StopReason.NO_QUOTA}
+)
+
+
 class RunStopped(Exception):
     """Raised instead of sending a request once the run has been stopped."""
 

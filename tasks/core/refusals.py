@@ -32,7 +32,7 @@ def refused_by(error: ApiError) -> StopReason | None:
     if error.code == 429:
         return StopReason.NO_QUOTA if _says_no_quota(error) else None
     if 300 <= error.code < 400:
-        return StopReason.REFUSED_ENDPOINT
+        return StopReason.REFUSED
     if error.code == 404:
         return StopReason.REFUSED_MODEL if "model" in error.message.lower() else StopReason.REFUSED_ENDPOINT
     if error.code in (401, 403) or reasons & _KEY_REASONS:
