@@ -5,7 +5,7 @@ import random
 import socket
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from email.utils import formatdate
@@ -59,10 +59,24 @@ from tasks.core.wire import read_answer, read_refusal
 async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request("hello")) -> Outcome:  # noqa: B008
     emulator.set_rules([Rule(behaviour)])
     async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
-        try:
-            return outcome_of(await client.generate(request))
-        except Exception as error:
-            return outcome_of_error(error, 30)
+        return await outcome_with(client, request)
+
+
+async def ask_all(emulator: Emulator, behaviours: Sequence[Behaviour]) -> list[Outcome]:
+    """One request for each, all over one client."""
+    outcomes = []
+    async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
+        for behaviour in behaviours:
+            emulator.set_rules([Rule(behaviour)])
+            outcomes.append(await outcome_with(client))
+    return outcomes
+
+
+async def outcome_with(client: GeminiClient, request: Request = Request("hello")) -> Outcome:  # noqa: B008
+    try:
+        return outcome_of(await client.generate(request))
+    except Exception as error:
+        return outcome_of_error(error, 30)
 
 
 async def test_an_answer_has_its_text_and_its_tokens(emulator: Emulator) -> None:
@@ -75,92 +89,89 @@ async def test_an_answer_has_its_text_and_its_tokens(emulator: Emulator) -> None
     assert outcome.usage.answer_tokens > 0
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "kind", "detail"),
-    [
-        (Blocked("PROHIBITED_CONTENT"), Kind.BLOCKED, "block_reason PROHIBITED_CONTENT, safety_ratings: HARM"),
-        (Finish("SAFETY"), Kind.BLOCKED, "finish_reason SAFETY, safety_ratings: HARM"),
-        (Finish("RECITATION"), Kind.BLOCKED, "finish_reason RECITATION"),
-        (Finish("SPII"), Kind.BLOCKED, "finish_reason SPII"),
-        (Finish("A_REASON_OF_NEXT_YEAR"), Kind.EMPTY, "finish_reason A_REASON_OF_NEXT_YEAR"),
-        (Finish("MAX_TOKENS", text="half"), Kind.TRUNCATED, "finish_reason MAX_TOKENS"),
-        (Finish("A_REASON_OF_NEXT_YEAR", text="half"), Kind.TRUNCATED, "finish_reason A_REASON_OF_NEXT_YEAR"),
-        (Answer("ok", code=201), Kind.ANSWERED, ""),
-        (Broken(Breakage.NO_CONTENT), Kind.SERVER_ERROR, "empty answer"),
-        (Broken(Breakage.EMPTY_BODY), Kind.SERVER_ERROR, "empty answer"),
-        (Broken(Breakage.EMPTY_JSON), Kind.SERVER_ERROR, "empty answer"),
-        (Broken(Breakage.HTML), Kind.SERVER_ERROR, "cannot be read"),
-        (Broken(Breakage.CUT_BODY), Kind.SERVER_ERROR, "cannot be read"),
-        (Broken(Breakage.DROP), Kind.NETWORK, "ServerDisconnected"),
-        (ApiError(408), Kind.TIMEOUT, "408"),
-        (ApiError(409), Kind.SERVER_ERROR, "409 ABORTED"),
-        (ApiError(425), Kind.SERVER_ERROR, "425"),
-        (ApiError(499), Kind.SERVER_ERROR, "499 CANCELLED"),
-        (ApiError(503, status="RESOURCE_EXHAUSTED"), Kind.RATE_LIMIT, "503 RESOURCE_EXHAUSTED"),
-        (ApiError(529), Kind.RATE_LIMIT, "529"),
-        (ApiError(500), Kind.SERVER_ERROR, "500 INTERNAL"),
-        (UNAVAILABLE, Kind.SERVER_ERROR, "503 UNAVAILABLE"),
-        (ApiError(504), Kind.SERVER_ERROR, "504 DEADLINE_EXCEEDED"),
-        (BAD_IMAGE, Kind.INVALID_REQUEST, "400 INVALID_ARGUMENT Unable to process input image"),
-        (RateLimited(None, Quota.UNNAMED), Kind.RATE_LIMIT, "429 RESOURCE_EXHAUSTED"),
-    ],
-)
-async def test_every_behaviour_has_its_kind(emulator: Emulator, behaviour: Behaviour, kind: Kind, detail: str) -> None:
+KINDS: list[tuple[Behaviour, Kind, str]] = [
+    (Blocked("PROHIBITED_CONTENT"), Kind.BLOCKED, "block_reason PROHIBITED_CONTENT, safety_ratings: HARM"),
+    (Finish("SAFETY"), Kind.BLOCKED, "finish_reason SAFETY, safety_ratings: HARM"),
+    (Finish("RECITATION"), Kind.BLOCKED, "finish_reason RECITATION"),
+    (Finish("SPII"), Kind.BLOCKED, "finish_reason SPII"),
+    (Finish("A_REASON_OF_NEXT_YEAR"), Kind.EMPTY, "finish_reason A_REASON_OF_NEXT_YEAR"),
+    (Finish("MAX_TOKENS", text="half"), Kind.TRUNCATED, "finish_reason MAX_TOKENS"),
+    (Finish("A_REASON_OF_NEXT_YEAR", text="half"), Kind.TRUNCATED, "finish_reason A_REASON_OF_NEXT_YEAR"),
+    (Answer("ok", code=201), Kind.ANSWERED, ""),
+    (Broken(Breakage.NO_CONTENT), Kind.SERVER_ERROR, "empty answer"),
+    (Broken(Breakage.EMPTY_BODY), Kind.SERVER_ERROR, "empty answer"),
+    (Broken(Breakage.EMPTY_JSON), Kind.SERVER_ERROR, "empty answer"),
+    (Broken(Breakage.HTML), Kind.SERVER_ERROR, "cannot be read"),
+    (Broken(Breakage.CUT_BODY), Kind.SERVER_ERROR, "cannot be read"),
+    (Broken(Breakage.DROP), Kind.NETWORK, "ServerDisconnected"),
+    (ApiError(408), Kind.TIMEOUT, "408"),
+    (ApiError(409), Kind.SERVER_ERROR, "409 ABORTED"),
+    (ApiError(425), Kind.SERVER_ERROR, "425"),
+    (ApiError(499), Kind.SERVER_ERROR, "499 CANCELLED"),
+    (ApiError(503, status="RESOURCE_EXHAUSTED"), Kind.RATE_LIMIT, "503 RESOURCE_EXHAUSTED"),
+    (ApiError(529), Kind.RATE_LIMIT, "529"),
+    (ApiError(500), Kind.SERVER_ERROR, "500 INTERNAL"),
+    (UNAVAILABLE, Kind.SERVER_ERROR, "503 UNAVAILABLE"),
+    (ApiError(504), Kind.SERVER_ERROR, "504 DEADLINE_EXCEEDED"),
+    (BAD_IMAGE, Kind.INVALID_REQUEST, "400 INVALID_ARGUMENT Unable to process input image"),
+    (RateLimited(None, Quota.UNNAMED), Kind.RATE_LIMIT, "429 RESOURCE_EXHAUSTED"),
+]
+
+
+async def test_every_behaviour_has_its_kind(emulator: Emulator) -> None:
     """One request each: nothing is asked again behind our back. No reason is so new that a warning is printed."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        outcome = await ask(behaviour, emulator)
-    assert (outcome.kind, outcome.run_level) == (kind, False)
-    assert detail in outcome.detail
-    assert "\n" not in outcome.detail
-    assert emulator.stats.requests == 1
+        outcomes = await ask_all(emulator, [behaviour for behaviour, _, _ in KINDS])
+    for outcome, (behaviour, kind, detail) in zip(outcomes, KINDS, strict=True):
+        assert (behaviour, outcome.kind, outcome.run_level) == (behaviour, kind, False)
+        assert detail in outcome.detail
+        assert "\n" not in outcome.detail
+    assert emulator.stats.requests == len(KINDS)
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "refused", "kind"),
-    [
-        (INVALID_KEY, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
-        (PERMISSION_DENIED, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
-        (ApiError(401), StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
-        (UNKNOWN_MODEL, StopReason.REFUSED_MODEL, Kind.INVALID_REQUEST),
-        (ApiError(404, "Not Found", "NOT_FOUND"), StopReason.REFUSED_ENDPOINT, Kind.INVALID_REQUEST),
-        (WRONG_PLACE, StopReason.REFUSED_PLACE, Kind.INVALID_REQUEST),
-        (ApiError(400, "The file is not active.", "FAILED_PRECONDITION"), StopReason.REFUSED, Kind.INVALID_REQUEST),
-        (NO_QUOTA, StopReason.NO_QUOTA, Kind.RATE_LIMIT),
-        (ApiError(429, "* Quota exceeded for metric: x, limit: 0, model: m"), StopReason.NO_QUOTA, Kind.RATE_LIMIT),
-        (NO_CREDITS, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
-        (SPENDING_CAP, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
-        (BILLING_DISABLED, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
-        (ApiError(402), StopReason.NO_CREDIT, Kind.RATE_LIMIT),
-        (
-            ApiError(400, "Free tier is not available here. Please enable billing.", "FAILED_PRECONDITION"),
-            StopReason.NO_CREDIT,
-            Kind.RATE_LIMIT,
-        ),
-    ],
-)
-async def test_a_refusal_that_concerns_every_request_is_known_by_what_is_refused(
-    emulator: Emulator, behaviour: Behaviour, refused: StopReason, kind: Kind
-) -> None:
+REFUSALS: list[tuple[Behaviour, StopReason, Kind]] = [
+    (INVALID_KEY, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
+    (PERMISSION_DENIED, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
+    (ApiError(401), StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
+    (UNKNOWN_MODEL, StopReason.REFUSED_MODEL, Kind.INVALID_REQUEST),
+    (ApiError(404, "Not Found", "NOT_FOUND"), StopReason.REFUSED_ENDPOINT, Kind.INVALID_REQUEST),
+    (WRONG_PLACE, StopReason.REFUSED_PLACE, Kind.INVALID_REQUEST),
+    (ApiError(400, "The file is not active.", "FAILED_PRECONDITION"), StopReason.REFUSED, Kind.INVALID_REQUEST),
+    (NO_QUOTA, StopReason.NO_QUOTA, Kind.RATE_LIMIT),
+    (ApiError(429, "* Quota exceeded for metric: x, limit: 0, model: m"), StopReason.NO_QUOTA, Kind.RATE_LIMIT),
+    (NO_CREDITS, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
+    (SPENDING_CAP, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
+    (BILLING_DISABLED, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
+    (ApiError(402), StopReason.NO_CREDIT, Kind.RATE_LIMIT),
+    (
+        ApiError(400, "Free tier is not available here. Please enable billing.", "FAILED_PRECONDITION"),
+        StopReason.NO_CREDIT,
+        Kind.RATE_LIMIT,
+    ),
+]
+
+
+async def test_a_refusal_that_concerns_every_request_is_known_by_what_is_refused(emulator: Emulator) -> None:
     """Not the fault of the row, which an empty account leaves as good as before. No night brings a quota of 0."""
-    outcome = await ask(behaviour, emulator)
-    assert (outcome.run_level, outcome.refused, outcome.kind) == (True, refused, kind)
-    assert (outcome.daily_quota, outcome.retry_delay_seconds) == (False, None)
+    outcomes = await ask_all(emulator, [behaviour for behaviour, _, _ in REFUSALS])
+    for outcome, (behaviour, refused, kind) in zip(outcomes, REFUSALS, strict=True):
+        assert (behaviour, outcome.run_level, outcome.refused, outcome.kind) == (behaviour, True, refused, kind)
+        assert (outcome.daily_quota, outcome.retry_delay_seconds) == (False, None)
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        ApiError(400, "Invalid prompt: 'billing is not enabled, the credits are depleted'"),
-        RateLimited(),
-        RateLimited(quota_value=20),
-        ApiError(429, "Quota exceeded for metric: x, limit: 0.5, model: m"),
-        UNAVAILABLE,
-    ],
-)
-async def test_what_only_sounds_like_an_empty_account_stops_no_run(emulator: Emulator, behaviour: Behaviour) -> None:
+HARMLESS: list[Behaviour] = [
+    ApiError(400, "Invalid prompt: 'billing is not enabled, the credits are depleted'"),
+    RateLimited(),
+    RateLimited(quota_value=20),
+    ApiError(429, "Quota exceeded for metric: x, limit: 0.5, model: m"),
+    UNAVAILABLE,
+]
+
+
+async def test_what_only_sounds_like_an_empty_account_stops_no_run(emulator: Emulator) -> None:
     """Every 429 says `check your plan and billing details`; a refused argument may repeat the prompt."""
-    assert not (await ask(behaviour, emulator)).run_level
+    assert [outcome.run_level for outcome in await ask_all(emulator, HARMLESS)] == [False] * len(HARMLESS)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -194,30 +205,28 @@ async def test_only_our_own_timeout_ends_a_call(emulator: Emulator, monkeypatch:
     assert (await ask(Answer(), emulator)).kind is Kind.ANSWERED
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "seconds"),
-    [
-        *((RateLimited(6.0, told=(told,)), 6.0) for told in Told),
-        (RateLimited(1.5), 1.5),
-        (RateLimited(36.429760048, told=(Told.MESSAGE,)), 36.429760048),
-        (RateLimited(0.847, told=(Told.MESSAGE,)), 0.847),
-        (RateLimited(6.5, told=(Told.OBJECT,)), 6.5),
-        (RateLimited(6.5, told=(Told.SECONDS, Told.MILLISECONDS)), 6.5),
-        (RateLimited(6.5, told=(Told.SECONDS, Told.RETRY_INFO)), 6.5),
-        (RateLimited(6.0, code=529, told=(Told.SECONDS,)), 6.0),
-        (ApiError(503, retry_delay_seconds=6.0), 6.0),
-        (ApiError(503, retry_delay_seconds=6.0, told=(Told.DATE,)), 6.0),
-        (RateLimited(9223372036854775807), MOST_SECONDS),
-        (RateLimited(None), None),
-    ],
-)
-async def test_a_retry_delay_is_read_wherever_it_is_said(
-    emulator: Emulator, behaviour: Behaviour, seconds: float | None
-) -> None:
+DELAYS: list[tuple[Behaviour, float | None]] = [
+    *((RateLimited(6.0, told=(told,)), 6.0) for told in Told),
+    (RateLimited(1.5), 1.5),
+    (RateLimited(36.429760048, told=(Told.MESSAGE,)), 36.429760048),
+    (RateLimited(0.847, told=(Told.MESSAGE,)), 0.847),
+    (RateLimited(6.5, told=(Told.OBJECT,)), 6.5),
+    (RateLimited(6.5, told=(Told.SECONDS, Told.MILLISECONDS)), 6.5),
+    (RateLimited(6.5, told=(Told.SECONDS, Told.RETRY_INFO)), 6.5),
+    (RateLimited(6.0, code=529, told=(Told.SECONDS,)), 6.0),
+    (ApiError(503, retry_delay_seconds=6.0), 6.0),
+    (ApiError(503, retry_delay_seconds=6.0, told=(Told.DATE,)), 6.0),
+    (RateLimited(9223372036854775807), MOST_SECONDS),
+    (RateLimited(None), None),
+]
+
+
+async def test_a_retry_delay_is_read_wherever_it_is_said(emulator: Emulator) -> None:
     """In body, message and headers, to the fraction where one of them has it; one that nobody can wait is told."""
-    outcome = await ask(behaviour, emulator)
-    assert outcome.retry_delay_seconds == (None if seconds is None else pytest.approx(seconds))
-    assert not outcome.daily_quota
+    outcomes = await ask_all(emulator, [behaviour for behaviour, _ in DELAYS])
+    for outcome, (behaviour, seconds) in zip(outcomes, DELAYS, strict=True):
+        expected = None if seconds is None else pytest.approx(seconds)
+        assert (behaviour, outcome.retry_delay_seconds, outcome.daily_quota) == (behaviour, expected, False)
 
 
 async def test_a_daily_quota_is_known_whatever_delay_stands_beside_it(emulator: Emulator) -> None:
@@ -245,19 +254,16 @@ def test_half_a_surrogate_pair_does_not_reach_the_csv() -> None:
     assert outcome_of(ModelOutput(text="\ud83d\ude00\ude00x", finish_reason="STOP")).text == "\U0001f600\ufffdx"
 
 
-@pytest.mark.parametrize(
-    "reason",
-    ["STOP", "OTHER", "IMAGE_OTHER", "NO_IMAGE", "UNEXPECTED_TOOL_CALL", "MALFORMED_FUNCTION_CALL"],
-)
-async def test_an_empty_answer_without_a_reason_in_the_prompt_deserves_two_more_tries(
-    emulator: Emulator, reason: str
-) -> None:
+async def test_an_empty_answer_without_a_reason_in_the_prompt_deserves_two_more_tries(emulator: Emulator) -> None:
     """The detail says what came in place of a text."""
-    outcome = await ask(Finish(reason), emulator)
-    assert (outcome.kind, outcome.again, outcome.detail) == (Kind.EMPTY, 2, f"finish_reason {reason}")
-    outcome = await ask(Finish(reason, beside=with_parts(IMAGE_PART, FUNCTION_PART)), emulator)
-    assert (outcome.kind, outcome.again) == (Kind.EMPTY, 2)
-    assert outcome.detail == f"finish_reason {reason}, in place of a text: inlineData image/png, functionCall"
+    instead = with_parts(IMAGE_PART, FUNCTION_PART)
+    for reason in ("STOP", "OTHER", "IMAGE_OTHER", "NO_IMAGE", "UNEXPECTED_TOOL_CALL", "MALFORMED_FUNCTION_CALL"):
+        outcomes = await ask_all(emulator, [Finish(reason), Finish(reason, beside=instead)])
+        assert [(outcome.kind, outcome.again) for outcome in outcomes] == [(Kind.EMPTY, 2)] * 2
+        assert [outcome.detail for outcome in outcomes] == [
+            f"finish_reason {reason}",
+            f"finish_reason {reason}, in place of a text: inlineData image/png, functionCall",
+        ]
 
 
 async def test_an_answer_of_thoughts_alone_says_what_to_change_and_is_not_tried_again(emulator: Emulator) -> None:
@@ -279,22 +285,22 @@ async def test_a_text_beside_an_image_is_kept_and_the_image_told(emulator: Emula
     assert (row.status, row.error_message) == ("success", "answered: dropped beside the text: inlineData image/png")
 
 
-@pytest.mark.parametrize(
-    ("version", "answered_by"),
-    [
-        ("gemini-2.5-flash", ""),
-        ("gemini-2.5-flash-001", ""),
-        ("models/gemini-2.5-flash@default", ""),
-        ("gemini-2.5-flash-lite", "gemini-2.5-flash-lite"),
-        ("gemini-3.5-flash-lite", "gemini-3.5-flash-lite"),
-        (None, ""),
-        (7, ""),
-    ],
-)
-async def test_another_model_than_asked_for_is_noted(emulator: Emulator, version: Any, answered_by: str) -> None:
+VERSIONS = {
+    "gemini-2.5-flash": "",
+    "gemini-2.5-flash-001": "",
+    "models/gemini-2.5-flash@default": "",
+    "gemini-2.5-flash-lite": "gemini-2.5-flash-lite",
+    "gemini-3.5-flash-lite": "gemini-3.5-flash-lite",
+    None: "",
+    7: "",
+}
+
+
+async def test_another_model_than_asked_for_is_noted(emulator: Emulator) -> None:
     """A number behind the name is the version of the same model."""
-    outcome = await ask(Answer(beside={"modelVersion": version}), emulator)
-    assert (outcome.kind, outcome.answered_by) == (Kind.ANSWERED, answered_by)
+    outcomes = await ask_all(emulator, [Answer(beside={"modelVersion": version}) for version in VERSIONS])
+    assert [outcome.answered_by for outcome in outcomes] == list(VERSIONS.values())
+    assert {outcome.kind for outcome in outcomes} == {Kind.ANSWERED}
 
 
 async def test_a_connection_that_waits_for_an_answer_shows_signs_of_life(emulator: Emulator) -> None:
@@ -451,10 +457,7 @@ async def outcome_from(status: int, body: str, monkeypatch: pytest.MonkeyPatch) 
         return aiohttp.web.Response(status=status, text=body, content_type="application/json")
 
     async with server_of(reply, monkeypatch) as client:
-        try:
-            return outcome_of(await client.generate(Request("hello")))
-        except Exception as error:
-            return outcome_of_error(error, 30)
+        return await outcome_with(client)
 
 
 def error_of(**parts: Any) -> str:
