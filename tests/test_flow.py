@@ -12,6 +12,8 @@ import pytest
 from deployments.emulator import (
     BAD_IMAGE,
     INVALID_KEY,
+    NO_CREDITS,
+    NO_QUOTA,
     UNAVAILABLE,
     Answer,
     Blocked,
@@ -209,6 +211,28 @@ def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emula
     assert "choose another with --model; models this key can use: " in (state.message or "")
     assert "gemini-2.5-flash" in (state.message or "")
     assert "GOOGLE_GENAI_API_VERSION=v1beta" in (state.message or "")
+
+
+def test_an_account_that_is_spent_ends_the_run_at_once_and_never_puts_it_off(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the API's own sentence and what is saved; who answered in the model's place is told, once, and counted."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
+    emulator.set_rules([Rule(Answer(beside={"modelVersion": "gemini-9"}), times=5), Rule(NO_CREDITS)])
+    state = run(dataset=data, max_concurrent=2)
+    assert state.name == "Refused"
+    assert "Your prepayment credits are depleted." in (state.message or "")
+    assert "5 of 30 rows are saved" in (state.message or "")
+    assert emulator.stats.requests <= 5 + 2
+    assert caplog.messages.count("gemini-2.5-flash is answered by gemini-9") == 1
+    emulator.set_rules([Rule(NO_QUOTA)])
+    state = run(dataset=data, max_concurrent=2, resume=True)
+    assert (state.name, state.type.name) == ("Refused", "FAILED")
+    assert "this key has no quota for gemini-2.5-flash: 429" in (state.message or "")
+    emulator.set_rules([])
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 30
+    assert "answered by gemini-9, not by the model asked for: 5 rows" in caplog.messages
 
 
 def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
