@@ -375,8 +375,8 @@ async def test_an_image_alone_is_asked_without_text() -> None:
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
-        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED),
-        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED),
+        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED_MODEL),
+        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED_KEY),
         (ApiError(429, "", "", [{"violations": [{"quotaId": "RequestsPerDay-Free"}]}]), StopReason.QUOTA),
     ],
 )

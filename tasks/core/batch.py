@@ -214,4 +214,5 @@ def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
         image_note=prepared.image_note,
         prompt_tokens=outcome.usage.prompt_tokens,
         answer_tokens=outcome.usage.answer_tokens,
+        answered_by=outcome.answered_by,
     )
