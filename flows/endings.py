@@ -23,6 +23,10 @@ def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     if tally.open:
         message = f"{tally.open:,} rows are worth a re-run: {resume_command(config)}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
+    if tally.rows and not tally.successes:
+        return Failed(
+            name="Unanswered", message=f"not one of {tally.rows:,} rows was answered: {tally}. CSV: {written}"
+        )
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
 
 
@@ -32,9 +36,9 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
     return Failed(name="Incomplete", message=f"{why}; {kept}; write it with: {resume_command(config)}")
 
 
-def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
+def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> State[Any]:
     """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
-    kept = _kept(config, sent, done, rows, written)
+    kept = _kept(config, sent, tally, rows, written)
     way_out = f"continue with: {resume_command(config)}"
     match sent.stopped:
         case None:
@@ -45,7 +49,10 @@ def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Wri
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
         case RunStopped(reason=StopReason.REFUSED, message=message):
             models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
-            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
+            refused = f"ValueError: the API refused {config.model}: {message}{models}"
+            return Failed(name="Refused", message=f"{refused}; {kept}; {way_out}")
+        case RunStopped(reason=StopReason.IMAGES, message=message):
+            return Failed(name="Refused", message=f"ValueError: {message}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
         case RunStopped(reason=reason, message=message):
@@ -66,11 +73,13 @@ def storage_unusable(error: OSError) -> State[Any]:
     return Failed(name="Incomplete", message=f"the result storage cannot be used, nothing was sent: {error}")
 
 
-def _kept(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> str:
-    kept = f"{done - len(sent.unsaved):,} of {rows:,} rows are saved"
+def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> str:
+    """A row that failed for a passing reason is sent again: nothing of it is kept."""
+    unsaved = sum(not result.open for result in sent.unsaved)
+    kept = f"{tally.rows - tally.open - unsaved:,} of {rows:,} rows are saved"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
-    return f"{kept}, all {done:,} with a result are in {written}" if written else kept
+    return f"{kept}, all {tally.rows:,} with a result are in {written}" if written else kept
 
 
 def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:

@@ -188,7 +188,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     with _told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.open)
     if tally.rows < data.rows:
-        return endings.unfinished(config, sent, tally.rows, data.rows, written)
+        return endings.unfinished(config, sent, tally, data.rows, written)
     if written is None:
         return endings.unwritten(config, problem, tally.rows)
     for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):

@@ -105,7 +105,8 @@ class _Kept:
         self._ids: set[str] = set()
         for result in results:
             self._ids.add(result.id)
-            if result.open or result.kind in retry_kinds:
+            without_image = bool(result.image_note) and Kind.IMAGE in retry_kinds
+            if result.open or result.kind in retry_kinds or without_image:
                 self._again.setdefault(result.key, Reason.FAILED if result.open else Reason.ASKED)
             else:
                 self._finished[result.key].append(result)

@@ -61,6 +61,7 @@ class StopReason(StrEnum):
     REFUSED = "refused"
     QUOTA = "quota"
     API_DOWN = "api_down"
+    IMAGES = "images"
     STORAGE = "storage"
     TAKEN_OVER = "taken_over"
 

@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core.errors import StopReason
+
 
 class Kind(StrEnum):
     """What became of a sample. The value is the `<kind>` of `error_message` in the CSV."""
@@ -28,7 +30,13 @@ class Kind(StrEnum):
         """Whether asking again later can help."""
         return self in PASSING
 
+    @property
+    def answered(self) -> bool:
+        """Whether the model itself has dealt with the request."""
+        return self in ANSWERS
 
+
+ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY})
 PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
 
@@ -86,7 +94,11 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request. `run_level`: every other request would meet the same refusal."""
+    """What became of one request. `run_level`: every other request would meet the same refusal.
+
+    `again`: further attempts at most that it deserves; None: as its kind has it. `refused`: why the run stops, where
+    it stops over this.
+    """
 
     kind: Kind
     text: str = ""
@@ -95,12 +107,15 @@ class Outcome:
     retry_delay_seconds: float | None = None
     daily_quota: bool = False
     run_level: bool = False
+    again: int | None = None
+    refused: StopReason = StopReason.REFUSED
 
 
 class RowResult(BaseModel):
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
-    `kind` decides whether the row is finished; `image_note` says why an image was not sent.
+    `kind` decides whether the row is finished; `image_note` says why an image was not sent; `timeouts`: requests that
+    brought no answer in time and may have been billed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -115,6 +130,7 @@ class RowResult(BaseModel):
     image_note: str = ""
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    timeouts: int = 0
 
     @property
     def open(self) -> bool:
