@@ -140,9 +140,9 @@ class Throttle:
             self._paused_until = max(self._paused_until, now + retry_delay_seconds)
         if slot.sent_at <= self._shrunk_at:
             return
-        self._pace.refused(now, retry_delay_seconds or 0.0, alone=int(self.limit) == 1)
         share = self._answered / (self._answered + self._refused)
         self._set_limit(max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST)))
+        self._pace.refused(now, retry_delay_seconds or 0.0, alone=int(self.limit) == 1)
         self._shrunk_at = now
         self._answered = self._refused = 0
 
