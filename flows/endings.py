@@ -1,5 +1,6 @@
 """How a run ends: its state, and a message that says what is kept and how to go on. Decides nothing else."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from flows.sending import Sent
 from tasks.core.checkpoint.lock import Holder
 from tasks.core.command_line import resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.environment import set_in
+from tasks.core.errors import REFUSALS, RunStopped, StopReason
+from tasks.core.gemini import key_variable
 from tasks.core.output.result import Written
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally
@@ -47,14 +50,16 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
             return Failed(name="Incomplete", message=message)
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
-        case RunStopped(reason=StopReason.REFUSED, message=message):
-            models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
-            refused = f"ValueError: the API refused {config.model}: {message}{models}"
-            return Failed(name="Refused", message=f"{refused}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.IMAGES, message=message):
             return Failed(name="Refused", message=f"ValueError: {message}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
+        case RunStopped(reason=reason, message=message) if reason in REFUSALS:
+            refusal = _refusal(reason, config.model, message, sent.models)
+            return Failed(
+                name="Refused",
+                message=f"ValueError: {refusal}; {kept}; {way_out}" if tally.rows else f"ValueError: {refusal}",
+            )
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
 
@@ -80,6 +85,34 @@ def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Writt
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     return f"{kept}, all {tally.rows:,} with a result are in {written}" if written else kept
+
+
+def _refusal(reason: StopReason, model: str, message: str, models: list[str]) -> str:
+    """What was refused, in the API's words, and what to do about it."""
+    match reason:
+        case StopReason.REFUSED_MODEL:
+            known = f"; models this key can use: {', '.join(models)}" if models else ""
+            beta = "; others are in GOOGLE_GENAI_API_VERSION=v1beta" if re.search(r"version v1\b", message) else ""
+            return f"the API refused {model}: {message}; choose another with --model{known}{beta}"
+        case StopReason.NO_QUOTA:
+            return f"this key has no quota for {model}: {message}; choose another with --model, or another key"
+        case StopReason.NO_CREDIT:
+            return f"the API refused the key's account: {message}{_key_origin()}"
+        case StopReason.REFUSED_KEY:
+            return f"the API refused the key: {message}{_key_origin()}"
+        case StopReason.REFUSED_ENDPOINT:
+            way_out = "GOOGLE_GEMINI_BASE_URL says where it is; some know GOOGLE_GENAI_API_VERSION=v1beta only"
+            return f"no such API there: {message}; {way_out}"
+        case StopReason.REFUSED_PLACE:
+            regions = "https://ai.google.dev/gemini-api/docs/available-regions"
+            return f"the API is not offered where this machine is: {message} See {regions}"
+        case _:
+            return f"the API refused {model}: {message}"
+
+
+def _key_origin() -> str:
+    variable = key_variable()
+    return f"; the key is {variable}, set in {set_in(variable)}" if variable else ""
 
 
 def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:

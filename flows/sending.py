@@ -48,7 +48,7 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     sent = Sent()
     if not attempt.plan.chunks:
         return sent
-    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), get_run_logger())
+    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), config.model, get_run_logger())
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
         progress_artifact(lambda: progress.percent),
@@ -96,7 +96,7 @@ def _send_from_here(
             while futures:
                 _ended(futures.popleft(), sent)
         sent.stopped = shared.inference.throttle.stopped
-        if sent.stopped and sent.stopped.reason is StopReason.REFUSED:
+        if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
             sent.models = from_thread(models_of(attempt.run))
     finally:
         sent.unsaved = from_thread(unshare(attempt.run))

@@ -2,6 +2,8 @@
 
 from itertools import count
 
+import pytest
+
 from tasks.core.breaker import ALIKE_REFUSALS, ENDLESS_DELAYS, LEAST_FAILURES, SEVERAL_ROWS, Breaker
 from tasks.core.errors import StopReason
 from tasks.core.records import Kind, Outcome
@@ -41,6 +43,14 @@ def test_after_answers_only_several_rows_that_are_refused_one_after_the_other_st
     assert [watch.sees(FOR_GOOD) for _ in range(SEVERAL_ROWS - 1)] == [None] * (SEVERAL_ROWS - 1)
     assert watch.sees(FAILURE) is None
     assert watch.sees(FOR_GOOD) is StopReason.REFUSED
+
+
+@pytest.mark.parametrize("reason", [StopReason.NO_CREDIT, StopReason.NO_QUOTA])
+def test_an_account_that_is_spent_stops_the_run_at_once_even_after_answers(reason: StopReason) -> None:
+    """It is a rate limit for the row, which goes again once the account is filled, and nothing that waiting cures."""
+    watch = Watch()
+    watch.sees(ANSWER)
+    assert watch.sees(Outcome(Kind.RATE_LIMIT, run_level=True, refused=reason)) is reason
 
 
 def test_a_redirect_after_answers_is_weather() -> None:

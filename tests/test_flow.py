@@ -101,7 +101,7 @@ def test_a_row_that_fails_takes_no_other_along(run: RunFlow, emulator: Emulator,
     assert lines[3]["response"] == "half an ans"
     assert lines[3]["error_message"].startswith("truncated: finish_reason MAX_TOKENS")
     assert lines[4]["error_message"].startswith("empty: ")
-    assert emulator.stats.requests == 6
+    assert emulator.stats.requests == 6 + 2  # the empty one again
 
 
 def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emula
     shutil.copy(str(files("apprise") / "assets/themes/default/apprise-info-32x32.png"), folder / "real.png")
     paths = ["gone.png", "fake.png", "../.env", "/etc/passwd", "real.png", "https://example.com/a.png"]
     rows = [{"id": n, "input_query": f"q{n}", "image_path": path} for n, path in enumerate(paths)]
-    emulator.set_rules([Rule(BAD_IMAGE, pattern="q4", times=1)])
+    emulator.set_rules([Rule(BAD_IMAGE, pattern="q4", times=2)])
 
     run(dataset=write_jsonl(folder / "d.jsonl", rows))
 
@@ -122,7 +122,21 @@ def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emula
     assert {line["has_image"] for line in lines} == {"False"}
     assert all(line["error_message"].startswith("image: ") for line in lines)
     assert [line["response"] for line in lines] == [answer_to(f"q{n}") for n in range(6)]
-    assert sum(seen.image_bytes > 0 for seen in emulator.last_requests) == 1
+    assert sum(seen.image_bytes > 0 for seen in emulator.last_requests) == 2
+
+    emulator.set_rules([])
+    before = emulator.stats.requests
+    assert run(dataset=str(folder / "d.jsonl"), resume=True, retry_errors=["image"]).is_completed()
+    assert emulator.stats.requests == before + 6
+    assert [line["has_image"] for line in read_csv()].count("True") == 1
+
+
+def test_a_run_without_a_single_answer_is_no_success(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Nothing in it is worth a re-run, and there is nothing to go on with."""
+    emulator.set_rules([Rule(Blocked("SAFETY"))])
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
+    assert (state.name, state.is_failed()) == ("Unanswered", True)
+    assert "not one of 3 rows was answered: 3 blocked" in (state.message or "")
 
 
 def test_a_sample_with_nothing_to_send_makes_no_request(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -193,7 +207,9 @@ def test_a_refused_key_is_found_out_with_the_first_answer(run: RunFlow, emulator
     data = write_jsonl(tmp_path / "d.jsonl", numbered(1000))
     state = run(dataset=data, max_concurrent=4)
     assert state.name == "Refused"
-    assert "API key not valid" in (state.message or "")
+    assert "the API refused the key: 400 INVALID_ARGUMENT API key not valid" in (state.message or "")
+    assert "the key is GOOGLE_API_KEY, set in the environment" in (state.message or "")
+    assert "models this key" not in (state.message or "")
     assert emulator.stats.requests <= 8
     emulator.set_rules([])
     assert run(dataset=data, resume=True, limit=20).is_completed()
@@ -204,8 +220,9 @@ def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emula
     """The way out stands beside the refusal."""
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(9)), model="gemini-0-nano")
     assert state.name == "Refused"
-    assert "models this key can use: " in (state.message or "")
+    assert "choose another with --model; models this key can use: " in (state.message or "")
     assert "gemini-2.5-flash" in (state.message or "")
+    assert "GOOGLE_GENAI_API_VERSION=v1beta" in (state.message or "")
 
 
 def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -317,6 +334,7 @@ def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_row(
     state = run(dataset=data, give_up_seconds=0.5)
     assert state.name == "Incomplete"
     assert "api_down: no answer for" in (state.message or "")
+    assert "0 of 500 rows are saved; continue with: " in (state.message or "")
     emulator.set_outage(None)
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 500

@@ -207,4 +207,5 @@ def _result(sample: Sample, prepared: Prepared, outcome: Outcome, tries: Tries) 
         prompt_tokens=tries.usage.prompt_tokens,
         answer_tokens=tries.usage.answer_tokens,
         timeouts=tries.timeouts,
+        answered_by=outcome.answered_by,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tasks.core.errors import StopReason
 from tasks.core.records import Kind, Outcome
+from tasks.core.refusals import ACCOUNT
 from tasks.core.throttle import Clock
 from tasks.core.weather import Weather
 
@@ -41,10 +42,10 @@ class Breaker:
 
     def observe(self, row: int, outcome: Outcome) -> Stop | None:
         """Take note of one outcome; a Stop when no further request should go out."""
-        if outcome.daily_quota:
-            return Stop(StopReason.QUOTA, outcome.detail)
         if self.final(outcome):
             return self._refused_for_all(row, outcome)
+        if outcome.daily_quota:
+            return Stop(StopReason.QUOTA, outcome.detail)
         if outcome.kind.passing:
             return self._failed(row, outcome)
         self.weather.answered(row)
@@ -66,9 +67,9 @@ class Breaker:
         return delay_seconds if delay_seconds is not None and delay_seconds <= longest else None
 
     def _refused_for_all(self, row: int, outcome: Outcome) -> Stop | None:
-        """Before any answer it is true; after one, it was right, and may be again."""
+        """Before any answer it is true; after one, it may be a false alarm. Money comes back by nobody's waiting."""
         self._refused_rows.add(row)
-        if not self.answers or len(self._refused_rows) >= SEVERAL_ROWS:
+        if not self.answers or outcome.refused in ACCOUNT or len(self._refused_rows) >= SEVERAL_ROWS:
             return Stop(outcome.refused, outcome.detail)
         return None
 

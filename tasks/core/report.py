@@ -23,7 +23,7 @@ MOST_CELL_CHARS = 200
 
 @dataclass(slots=True)
 class Tally:
-    """Outcomes of some rows: how many of each kind, images sent, tokens billed."""
+    """Outcomes of some rows: how many of each kind, images sent, tokens billed, answers of models not asked for."""
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     images: int = 0
@@ -31,6 +31,7 @@ class Tally:
     open: int = 0
     timeouts: int = 0
     usage: Usage = field(default_factory=Usage)
+    other_models: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, results: Iterable[RowResult]) -> "Tally":
@@ -46,6 +47,8 @@ class Tally:
         self.open += result.open
         self.timeouts += result.timeouts
         self.usage += Usage(result.prompt_tokens, result.answer_tokens)
+        if result.answered_by:
+            self.other_models[result.answered_by] += 1
 
     @property
     def rows(self) -> int:
@@ -67,9 +70,11 @@ class Tally:
 class Progress:
     """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
 
-    def __init__(self, total: int, reused: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    def __init__(
+        self, total: int, reused: int, model: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    ) -> None:
         self.tally = Tally()
-        self._total, self._reused, self._logger = total, reused, logger
+        self._total, self._reused, self._model, self._logger = total, reused, model, logger
         self._started = self._logged_at = time.monotonic()
         self._bar: tqdm[Any] = tqdm(
             total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
@@ -78,12 +83,19 @@ class Progress:
 
     def add(self, result: RowResult) -> None:
         self.tally.add(result)
+        if self.tally.other_models.get(result.answered_by) == 1:
+            self._say_model(result.answered_by)
         self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {self.tally.errors:,} errors", refresh=False)
         self._bar.update()
         now = time.monotonic()
         if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
             self._logged_at = now
             self._logger.info(self.line(now))
+
+    def _say_model(self, answered_by: str) -> None:
+        """An alias is there to stand for another model; a retired model that is routed elsewhere has another price."""
+        level = logging.INFO if "latest" in self._model else logging.WARNING
+        self._logger.log(level, "%s is answered by %s", self._model, answered_by)
 
     @property
     def percent(self) -> float:
@@ -168,6 +180,8 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
     if tally.timeouts:
         lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
+    for model, rows in tally.other_models.most_common():
+        lines.append(f"answered by {model}, not by the model asked for: {rows:,} rows")
     return lines
 
 
