@@ -42,15 +42,15 @@ def verdict(server: LLMockServer) -> Verdict:
 
 
 async def test_a_limit_of_60_a_minute_is_kept_with_few_refusals(server: LLMockServer) -> None:
-    """Most of what may come at once is spent: half of the rows come by one a second, with two attempts at most each."""
+    """Most of what may come at once is spent: the last rows come one a second, after two attempts at most."""
     server.state.limiter.configure(LimitSettings(rpm=A_MINUTE))
-    for _ in range(A_MINUTE - 10):
+    for _ in range(A_MINUTE - 20):
         server.state.limiter.admit("gemini", "k", 1)
-    results = await infer(20)
+    results = await infer(30)
     assert {result.kind for result in results} == {Kind.ANSWERED}
     judged = verdict(server)
     assert judged.passed, judged.render()
-    assert judged.attempts <= 2 * 20
+    assert judged.attempts <= 2 * 30
 
 
 async def test_mixed_errors_are_met_as_they_ask_to_be(server: LLMockServer) -> None:
