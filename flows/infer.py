@@ -198,7 +198,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     with _told("the checkpoint, put together,"), suppress(JobHeld):
         attempt.put_together(lock, finished=tally.rows == data.rows and not tally.open)
     if tally.rows < data.rows:
-        return endings.unfinished(config, sent, tally.rows, data.rows, written)
+        return endings.unfinished(config, sent, tally, data.rows, written)
     if written is None:
         return endings.unwritten(config, problem, tally.rows)
     if sent.unsaved:
