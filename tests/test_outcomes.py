@@ -30,15 +30,17 @@ from deployments.emulator import (
     answer_to,
 )
 from tasks.core.config import GenerateConfig
+from tasks.core.credentials import has_credentials
 from tasks.core.errors import ApiError as PlainError
-from tasks.core.gemini import GeminiClient, has_credentials
+from tasks.core.gemini import GeminiClient
 from tasks.core.outcomes import outcome_of, outcome_of_error
 from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request
+from tests.support import MODEL
 
 
 async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request("hello")) -> Outcome:  # noqa: B008
     emulator.set_rules([Rule(behaviour)])
-    async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
+    async with GeminiClient(GenerateConfig(model=MODEL)) as client:
         try:
             return outcome_of(await client.generate(request))
         except Exception as error:
@@ -147,7 +149,7 @@ async def test_a_continuation_is_not_followed(emulator: Emulator) -> None:
 async def test_the_models_of_a_key_are_listed(emulator: Emulator) -> None:
     """Across pages, by the names that --model takes."""
     async with GeminiClient(GenerateConfig(model="x")) as client:
-        assert "gemini-2.5-flash" in await client.list_models()
+        assert MODEL in await client.list_models()
 
 
 def test_half_a_surrogate_pair_does_not_reach_the_csv() -> None:
