@@ -10,9 +10,10 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tasks.core.checkpoint.layout import Manifest, Storage, jobs, lock_key
+from tasks.core.checkpoint.attempts import latest_manifest, summary_of
+from tasks.core.checkpoint.layout import Manifest, Storage, StorageError, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
-from tasks.core.checkpoint.pool import latest_manifest, read_pool, summary_of
+from tasks.core.checkpoint.pool import read_pool
 from tasks.core.chunks import plan_resume
 from tasks.core.config import RunConfig
 from tasks.core.environment import load_environment
@@ -26,7 +27,7 @@ from tasks.core.report import Tally
 from tasks.core.sources import resolve
 from tasks.dataset import open_reader, sample_keys
 from tasks.planning import origin_of
-from tasks.storage import StorageError, default_storage, storage_of
+from tasks.storage import default_storage, storage_of
 
 _RESUME = "python flows/infer.py with --resume writes it, and sends what is missing"
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -47,8 +48,9 @@ class Job:
         return visible(self.latest.name) if self.latest else "its records cannot be read"
 
     @property
-    def age(self) -> timedelta:
-        return datetime.now(UTC) - self.latest.created if self.latest else timedelta.max
+    def age(self) -> timedelta | None:
+        """None where no record says when it was last written to."""
+        return datetime.now(UTC) - self.latest.created if self.latest else None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.prune is None:
             _list(found)
         else:
-            _prune(storage, [job for job in found if job.age >= options.prune and options.job in job.key])
+            _prune(storage, [job for job in found if options.job in job.key], options.prune, bool(options.job))
     except InputError as error:
         print(error.line, file=sys.stderr)
         return 2
@@ -98,7 +100,7 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         raise InputError(
             f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); {_RESUME}"
         )
-    config = RunConfig.model_validate(manifest.config)
+    config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
     results = _results(list(sample_keys(data, config.generation)), list(read_pool(storage, key).results()))
     tally = Tally.of(results.values())
@@ -122,23 +124,27 @@ def _results(samples: list[tuple[str, str]], kept: list[RowResult]) -> dict[int,
     }
 
 
-def _prune(storage: Storage, found: list[Job]) -> None:
+def _prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:
+    """Remove what is `least` old; what has no age only where it is `named` and any age will do."""
     for job in found:
-        if (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
+        if job.age is None and not (named and not least):
+            name = job.key.split("/")[-1]
+            print(f"kept {name}: its age cannot be read; --prune 0m --job {name} removes it all the same")
+        elif (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
             print(f"kept {job.name}: {holder} is at work on it")
-            continue
-        storage.delete(storage.keys(job.key))
-        print(f"removed {job.name}: {job.rows:,} rows, {_size(job.bytes)}")
+        elif job.age is None or job.age >= least:
+            storage.delete(storage.keys(job.key))
+            print(f"removed {job.name}: {job.rows:,} rows, {_size(job.bytes)}")
 
 
 def _list(found: list[Job]) -> None:
     if not found:
         print("No checkpoints.")
         return
-    print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job")
-    for job in sorted(found, key=lambda job: job.age):
+    print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job, with the rows of its last run")
+    for job in sorted(found, key=lambda job: job.age or timedelta.max):
         whole = f"{job.latest.rows:,}" if job.latest else "?"
-        age = _age(job.age) if job.latest else "?"
+        age = _age(job.age) if job.age is not None else "?"
         print(f"{job.rows:>10,} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
         print(f"{'':>51}  {job.key.split('/')[-1]}")
 

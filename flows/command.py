@@ -6,12 +6,13 @@ What takes long is imported only once the local server boots beside it; a mistak
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
 from flows.local_server import LocalServer, LocalServerError
 from flows.preflight import check, check_prefect_client, check_services, effective
-from flows.signals import handled, raising
+from flows.signals import ONE_SECONDS, handled, raising
 from tasks.core.command_line import parse
 from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
@@ -26,24 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
         os.environ.setdefault(name, value)
     os.umask(0o077)  # prompts and answers are nobody else's
-    try:
-        with handled(raising(), signal.SIGINT, signal.SIGTERM):
+    with handled(raising(), signal.SIGINT, signal.SIGTERM):
+        try:
             return _run(parse(sys.argv[1:] if arguments is None else arguments))
-    except InputError as error:
-        print(error.line, file=sys.stderr)
-        return BAD_INPUT
-    except LocalServerError as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
-        return INTERRUPTED
+        except InputError as error:
+            print(error.line, file=sys.stderr)
+            return BAD_INPUT
+        except LocalServerError as error:
+            print(error, file=sys.stderr)
+            return FAILED
+        except KeyboardInterrupt:
+            print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
+            time.sleep(ONE_SECONDS)  # the signal's second half may still come
+            return INTERRUPTED
 
 
 def _run(config: RunConfig) -> int:
     config = effective(config)  # with the environment: before the server and the libraries read their settings
     for line in check(config):
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     check_services(config)
     print(visible(f"Starting: {config.dataset} ({config.split}), {config.model}"), file=sys.stderr, flush=True)
     server = LocalServer().start()

@@ -1,5 +1,6 @@
 """How a run ends: its state, and a message that says what is kept and how to go on. Decides nothing else."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,18 +11,22 @@ from flows.sending import Sent
 from tasks.core.checkpoint.lock import Holder
 from tasks.core.command_line import resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.credentials import key_variable
+from tasks.core.environment import set_in
+from tasks.core.errors import REFUSALS, RunStopped, StopReason
 from tasks.core.output.result import Written
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally
 
+_WAIT = "they wait beside the CSV, and the next run with this --output-dir takes them over"
 HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
 
 
 def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
     if tally.open:
-        message = f"{tally.open:,} rows are worth a re-run: {resume_command(config)}. CSV: {written}"
+        again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
+        message = f"{tally.open:,} rows are worth a re-run: {again}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
 
@@ -34,8 +39,8 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
 
 def unsaved(sent: Sent, written: Written) -> State[Any]:
     """Every row has a result and stands in the CSV, and the checkpoint lacks some."""
-    message = f"{len(sent.unsaved):,} results could not be saved: a later --resume would pay for them again"
-    return Failed(name="Incomplete", message=f"{message}; they are in the CSV: {written}")
+    message = f"{len(sent.unsaved):,} results could not be saved in the checkpoint; {_WAIT}"
+    return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
 
 
 def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
@@ -49,11 +54,14 @@ def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Wri
             return Failed(name="Incomplete", message=message)
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
-        case RunStopped(reason=StopReason.REFUSED, message=message):
-            models = f"; models this key can use: {', '.join(sent.models)}" if sent.models else ""
-            return Failed(name="Refused", message=f"ValueError: the API refused {config.model}: {message}{models}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
+        case RunStopped(reason=reason, message=message) if reason in REFUSALS:
+            refusal = _refusal(reason, config.model, message, sent.models)
+            return Failed(
+                name="Refused",
+                message=f"ValueError: {refusal}; {kept}; {way_out}" if done else f"ValueError: {refusal}",
+            )
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
 
@@ -76,7 +84,37 @@ def _kept(config: RunConfig, sent: Sent, done: int, rows: int, written: Written 
     kept = f"{done - len(sent.unsaved):,} of {rows:,} rows are saved"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
-    return f"{kept}, all {done:,} with a result are in {written}" if written else kept
+    if sent.unsaved:
+        kept += f"; {len(sent.unsaved):,} more could not be: {_WAIT}"
+    return f"{kept}; all {done:,} are in {written}" if written else kept
+
+
+def _refusal(reason: StopReason, model: str, message: str, models: list[str]) -> str:
+    """What was refused, in the API's words, and what to do about it."""
+    match reason:
+        case StopReason.REFUSED_MODEL:
+            known = f"; models this key can use: {', '.join(models)}" if models else ""
+            beta = "; others are in GOOGLE_GENAI_API_VERSION=v1beta" if re.search(r"version v1\b", message) else ""
+            return f"the API refused {model}: {message}; choose another with --model{known}{beta}"
+        case StopReason.NO_QUOTA:
+            return f"this key has no quota for {model}: {message}; choose another with --model, or another key"
+        case StopReason.NO_CREDIT:
+            return f"the API refused the key's account: {message}{_key_origin()}"
+        case StopReason.REFUSED_KEY:
+            return f"the API refused the key: {message}{_key_origin()}"
+        case StopReason.REFUSED_ENDPOINT:
+            way_out = "GOOGLE_GEMINI_BASE_URL says where it is; some know GOOGLE_GENAI_API_VERSION=v1beta only"
+            return f"no such API there: {message}; {way_out}"
+        case StopReason.REFUSED_PLACE:
+            regions = "https://ai.google.dev/gemini-api/docs/available-regions"
+            return f"the API is not offered where this machine is: {message} See {regions}"
+        case _:
+            return f"the API refused {model}: {message}"
+
+
+def _key_origin() -> str:
+    variable = key_variable()
+    return f"; the key is {variable}, set in {set_in(variable)}" if variable else ""
 
 
 def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:

@@ -10,7 +10,7 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,16 +26,18 @@ from flows import endings
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
 from flows.preflight import check, effective
-from flows.sending import send
+from flows.sending import Sent, send
+from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
 from tasks.core.command_line import checked
-from tasks.core.config import RunConfig, takes
+from tasks.core.config import RunConfig, TaskRunnerKind, takes
 from tasks.core.endpoint import base_url, why_unreachable
 from tasks.core.environment import set_in
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.escaping import visible
 from tasks.core.gemini import other_endpoint
 from tasks.core.open_files import make_room
+from tasks.core.output.late import Late, put_beside, save_late, take_over
 from tasks.core.output.ours import Origin
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import Written
@@ -46,7 +48,7 @@ from tasks.dataset import resolve_dataset
 from tasks.inference import infer_chunk
 from tasks.output import assemble_csv, report
 from tasks.planning import Attempt, origin_of, plan_attempt
-from tasks.storage import StorageError, storage_of_results
+from tasks.storage import storage_of_results
 
 without_expected_tracebacks()
 
@@ -109,6 +111,10 @@ def _api_of(config: RunConfig) -> AbstractContextManager[None]:
     return demo()
 
 
+def _csv_path(config: RunConfig) -> Path:
+    return csv_path(config.output_dir, config.model, config.split, config.demo)
+
+
 def _infer(config: RunConfig) -> State[Any]:
     logger = get_run_logger()
     lines = check(config)
@@ -128,16 +134,20 @@ def _infer(config: RunConfig) -> State[Any]:
     def waiting(holder: Holder) -> None:
         logger.warning("%s holds this job; waiting up to %d s for a sign of life", holder, DEAD_SECONDS)
 
+    shared = config.task_runner is not TaskRunnerKind.LOCAL
     try:
-        with JobLock(storage, origin.job, run_id, waiting) as lock:
+        with JobLock(storage, origin.job, run_id, waiting, shared=shared) as lock:
+            if late := take_over(_csv_path(config), origin.job, storage):
+                logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
             attempt = plan_attempt(config, data, origin.job, storage, run_id, logger)
             lock.confirm()
             attempt.open(origin.name, config)
-            return _answer(config, attempt, lock, origin)
+            answer = _answer(config, attempt, lock, origin)
     except JobHeld as held:
         return endings.held(held.holder)
     except StorageError as error:
         return endings.storage_unusable(error)
+    return answer
 
 
 def _within_open_files(config: RunConfig) -> RunConfig:
@@ -158,7 +168,7 @@ def _say_other_endpoint() -> None:
     """One line before anything is sent where the key and the prompts do not go to Google."""
     if other := other_endpoint():
         get_run_logger().warning(
-            "The key and the prompts go to %s, which is not Google's: %s is set in %s",
+            "The key and the prompts go to %s and not to Google: %s is set in %s",
             other.url,
             other.variable,
             set_in(other.variable),
@@ -176,15 +186,15 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         results = {row: results.get(row) or unsent(row) for row in range(data.rows)}
     whole: Any = quote(results)  # else Prefect searches every row for futures
     written, problem = _write_csv(config, attempt, whole, origin) if len(results) == data.rows else (None, "")
-    with _told("answers that could not be saved before"):
-        if sent.unsaved:
-            attempt.save_late(sent.unsaved)
-            sent.unsaved = []
+    if sent.unsaved:
+        _save_late(config, attempt, sent)
     with _told("the report"):
         if tally.rows or written:
             report(data.dataset, config.model, whole, data.rows, written.path if written else None)
     with _told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.open)
+    with _told("the checkpoint, put together,"), suppress(JobHeld):
+        attempt.put_together(lock, finished=tally.rows == data.rows and not tally.open)
     if tally.rows < data.rows:
         return endings.unfinished(config, sent, tally.rows, data.rows, written)
     if written is None:
@@ -198,10 +208,21 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
 
 def _write_csv(config: RunConfig, attempt: Attempt, results: Any, origin: Origin) -> tuple[Written | None, str]:
     """Where the CSV is, or why there is none."""
-    path = csv_path(config.output_dir, config.model, config.split, config.demo).absolute()
+    path = _csv_path(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
     state: State[Any] = assemble_csv(attempt.run.data, results, path, named, return_state=True)
     return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
+
+
+def _save_late(config: RunConfig, attempt: Attempt, sent: Sent) -> None:
+    """The storage may be back; else what it could not take waits beside the CSV for the next run."""
+    late = Late(job=attempt.run.job, attempt=attempt.run.attempt, rows=sent.unsaved)
+    try:
+        save_late(attempt.storage, late)
+        sent.unsaved = []
+    except OSError:
+        with _told("the answers that could not be saved"):
+            put_beside(_csv_path(config), late)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +49,7 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     sent = Sent()
     if not attempt.plan.chunks:
         return sent
-    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), get_run_logger())
+    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), config.model, get_run_logger())
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
         progress_artifact(lambda: progress.percent),
@@ -97,7 +97,7 @@ def _send_from_here(
             while futures:
                 _ended(futures.popleft(), sent)
         sent.stopped = shared.inference.throttle.stopped
-        if sent.stopped and sent.stopped.reason is StopReason.REFUSED:
+        if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
             sent.models = from_thread(models_of(attempt.run))
     finally:
         sent.unsaved = from_thread(unshare(attempt.run))
@@ -112,7 +112,7 @@ def _watch(shared: Shared, config: RunConfig, start_no_more: Callable[[], object
     def stopped(reason: StopReason, on_their_way: int) -> None:
         start_no_more()
         if reason is StopReason.INTERRUPTED:
-            logger.warning(stopping_line(on_their_way, config.grace_seconds))
+            logger.warning(stopping_line(on_their_way, config.grace_seconds, bool(shared.journal.trouble)))
 
     def failing(now: bool) -> None:
         hold(now)
@@ -148,7 +148,8 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
 
     lock.lost = lost
     with interruptible(interrupt):
-        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
+        run = replace(attempt.run, owner=lock.owner)
+        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(run)))
         if sent.stopped:  # before there was anything to stop
             stop()
         while futures:

@@ -6,8 +6,9 @@ home loop.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ from prefect.states import Cancelled
 
 from tasks.core.batch import Inference
 from tasks.core.checkpoint.journal import Journal
-from tasks.core.checkpoint.layout import Storage, chunk_key, pack
+from tasks.core.checkpoint.layout import Storage, chunk_key, lock_key, pack
+from tasks.core.checkpoint.lock import BEAT_SECONDS, holder_of
 from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
@@ -35,7 +37,8 @@ from tasks.storage import storage_of_results
 
 TAG = "gemini"
 IDLE_SECONDS = 30.0  # after its last chunk, a process keeps a run's connections for as long
-LAST_SAVES_SECONDS = 10.0
+LAST_SAVES_SECONDS = 5.0
+SILENT_SECONDS = 25.0  # less than it takes for another run to take the job over
 _STOPPED = "stopped"
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Run:
     data: DatasetRef
     generation: GenerateConfig
     limits: LimitsConfig
+    owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class Shared:
     journal: Journal
     done: Callable[[RowResult], None] = lambda result: None
     users: int = 0
+    watch: asyncio.Task[None] | None = None
 
     def keep(self, result: RowResult) -> None:
         self.journal.add(result)
@@ -98,7 +103,7 @@ def _chunk_run_name() -> str:
     retries=0,
 )
 async def infer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
-    """Send the samples of `chunk`; each answer is on storage before the task ends, whatever Prefect does after it.
+    """Send the samples of `chunk`; each answer is on storage before the task ends, unless that stopped the run.
 
     The result is `pack`ed and persisted under the chunk's key. A stopped run ends the task early with what has
     arrived; no later attempt looks for the rest there.
@@ -133,6 +138,8 @@ async def share(run: Run, storage: Storage, done: Callable[[RowResult], None]) -
 async def unshare(run: Run) -> list[RowResult]:
     """Close what `share` set up; returns the results that could not be saved. Call it on the home loop."""
     if shared := _shared.pop(run.attempt, None):
+        if shared.watch:
+            shared.watch.cancel()
         unsaved = await shared.journal.close(LAST_SAVES_SECONDS)
         await shared.client.close()
         return unsaved
@@ -167,13 +174,30 @@ def _shared_of(run: Run, storage: Storage) -> Shared:
         inference = Inference(client, run.generation, run.limits, throttle, Health(run.limits.give_up_seconds))
 
         def give_up(why: str) -> None:
-            inference.stop(StopReason.STORAGE, f"the result storage cannot be written: {why}")
+            inference.stop(StopReason.STORAGE, _unsaved(journal))
 
         journal = Journal(storage, run.job, run.attempt, throttle.hold, give_up)
         _shared[run.attempt] = Shared(inference, client, journal)
+        if run.owner:
+            _shared[run.attempt].watch = asyncio.get_running_loop().create_task(_watch(run, storage))
         if run.attempt in _stopped_runs:
             inference.stop(*_stopped_runs[run.attempt])
     return _shared[run.attempt]
+
+
+async def _watch(run: Run, storage: Storage) -> None:
+    """Stop when the run's own process is gone, or another run has the job: on a cluster nobody else would."""
+    beats, seen = -1, time.monotonic()
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        with suppress(OSError):
+            holder = await asyncio.to_thread(holder_of, storage, lock_key(run.job))
+            if holder is None or holder.owner != run.owner:
+                return stop_here(run, StopReason.TAKEN_OVER, "the run that asked for this has ended")
+            if holder.beats != beats:
+                beats, seen = holder.beats, time.monotonic()
+            elif time.monotonic() - seen > SILENT_SECONDS:
+                return stop_here(run, StopReason.TAKEN_OVER, "the run that asked for this shows no sign of life")
 
 
 @asynccontextmanager
@@ -195,6 +219,10 @@ def _close_if_idle(run: Run) -> None:
         task.add_done_callback(_closing.discard)
 
 
+def _unsaved(journal: Journal) -> str:
+    return f"the result storage cannot be written: {journal.trouble}"
+
+
 async def _answer(
     run: Run, storage: Storage, chunk: int, samples: Sequence[Sample], read_image: ReadImage | None
 ) -> tuple[list[RowResult], RunStopped | None]:
@@ -205,11 +233,13 @@ async def _answer(
             await shared.inference.infer(samples, read_image, results, shared.keep)
             shared.journal.chunk_done(chunk)
         except RunStopped as stopped:
-            await shared.journal.saved()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SAVES_SECONDS):
+                    await shared.journal.saved()
             return results, stopped
         except asyncio.CancelledError:
             await asyncio.shield(shared.journal.saved())
             raise
         if not await shared.journal.saved():
-            return results, shared.inference.throttle.stopped
+            return results, RunStopped(StopReason.STORAGE, _unsaved(shared.journal))
     return results, None

@@ -2,20 +2,17 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.core.checkpoint.layout import Manifest, Storage, answers_key, job_key, pack
-from tasks.core.checkpoint.pool import (
-    Pool,
-    adopt,
-    close_attempt_record,
-    compact,
-    open_attempt_record,
-    pools_with,
-    read_pool,
-)
+from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
+from tasks.core.checkpoint.compaction import adopt, compact
+from tasks.core.checkpoint.elsewhere import pools_with
+from tasks.core.checkpoint.layout import Manifest, Storage, job_key
+from tasks.core.checkpoint.lock import JobLock
+from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.chunks import Plan, Reason, plan_fresh, plan_resume
 from tasks.core.config import RunConfig
 from tasks.core.output.ours import Origin
@@ -25,6 +22,8 @@ from tasks.core.sources import DatasetRef
 from tasks.dataset import sample_keys
 from tasks.inference import Run
 
+MOVED_SHARE = 0.1  # of the rows unknown: then the data may have been moved, and other jobs are worth a look
+MANY_ROWS = 1000
 type Logger = logging.Logger | logging.LoggerAdapter[Any]
 type Samples = list[tuple[str, str]]
 
@@ -38,6 +37,7 @@ class Attempt:
     storage: Storage
     pool: Pool
     samples: Samples
+    whole: bool  # `samples` are all of the data's
 
     def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
@@ -57,14 +57,20 @@ class Attempt:
             ),
         )
 
-    def save_late(self, results: list[RowResult]) -> None:
-        """Answers that could not be saved as they came."""
-        self.storage.write(answers_key(self.run.job, self.run.attempt, "late", 0), pack(results))
-
     def close(self, rows: int, open_rows: int) -> None:
-        """Note how it ended, and put earlier records together where there are many."""
+        """Note how it ended."""
         close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
-        compact(self.storage, self.pool, Counter(self.samples))
+
+    def put_together(self, lock: JobLock, finished: bool) -> None:
+        """Keep the job's records few, as long as nobody else has it. `finished`: no row needs another request.
+
+        Raises:
+            JobHeld: another run has the job now.
+        """
+        lock.confirm()
+        compact(self.storage, self.pool, Counter(self.samples if self.whole else ()))
+        if finished and self.whole:  # then nothing is missing that they may have held
+            self.storage.delete(self.pool.damaged)
 
 
 def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
@@ -87,47 +93,53 @@ def plan_attempt(
     pool = read_pool(storage, job)
     _tell_damage(pool, logger)
     own = list(pool.results(pool.attempts_of(run_id)))
-    samples = list(sample_keys(data, config.generation)) if config.resume or pool.size else []
+    samples: Samples = []
+    if config.resume or pool.size:
+        if data.image_column and data.rows > MANY_ROWS:
+            logger.info("Reading the images of %s rows to see what is answered already", f"{data.rows:,}")
+        samples = list(sample_keys(data, config.generation))
     if config.resume:
-        plan = _plan_resume(config, samples, pool, storage, logger)
+        plan = _plan_resume(config, samples, pool, run_id, storage, logger)
     elif own:
-        plan = plan_resume(samples, own, config.save_every, config.retry_errors)
+        plan = plan_resume(samples, (), config.save_every, asked_already=own)
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         _tell_what_is_paid_again(samples, pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
     run = Run(job, pool.next_attempt(run_id), data, config.generation, config.limits)
-    return Attempt(run, plan, storage, pool, samples)
+    return Attempt(run, plan, storage, pool, samples, whole=config.limit is None)
 
 
-def _plan_resume(config: RunConfig, samples: Samples, pool: Pool, storage: Storage, logger: Logger) -> Plan:
+def _plan_resume(
+    config: RunConfig, samples: Samples, pool: Pool, run_id: str, storage: Storage, logger: Logger
+) -> Plan:
     def planned(results: list[RowResult]) -> Plan:
-        return plan_resume(samples, results, config.save_every, config.retry_errors)
+        return plan_resume(samples, results, config.save_every, config.retry_errors, asked_already=own)
 
-    results = list(pool.results())
+    mine = set(pool.attempts_of(run_id))
+    own = list(pool.results(mine))
+    results = list(pool.results(pool.attempts.keys() - mine))
     plan = planned(results)
-    if plan.reasons[Reason.NEW] or plan.reasons[Reason.CHANGED]:
-        for name, found in _found_elsewhere(config, samples, plan, pool.job, storage):
+    if plan.reasons[Reason.NEW] + plan.reasons[Reason.CHANGED] > MOVED_SHARE * plan.rows:
+        wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
+        for name, found in _found_elsewhere(config.model, wanted, pool.job, storage):
             results += found
             before, plan = len(plan.reused), planned(results)
-            logger.info("%s rows have their answers in the checkpoint of %s", f"{len(plan.reused) - before:,}", name)
-    if results:
+            if gained := len(plan.reused) - before:
+                logger.info("%s rows have their answers in the checkpoint of %s", f"{gained:,}", name)
+    if results or own:
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
     return plan
 
 
-def _found_elsewhere(
-    config: RunConfig, samples: Samples, plan: Plan, job: str, storage: Storage
-) -> list[tuple[str, list[RowResult]]]:
-    """Answers that other jobs hold for rows without one: the data was moved or renamed. (name of the job, answers)."""
-    wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
-    elsewhere = []
-    for other in pools_with(storage, job, config.model, wanted):
+def _found_elsewhere(model: str, wanted: set[str], job: str, storage: Storage) -> Iterator[tuple[str, list[RowResult]]]:
+    """Answers to `wanted` that other jobs hold: the data was moved or renamed. (name of the job, answers)."""
+    for other in pools_with(storage, job, model, wanted):
         if found := adopt(storage, job, other, wanted):
-            elsewhere.append((other.latest.name if other.latest else other.job, found))
-    return elsewhere
+            wanted -= {result.key for result in found}
+            yield other.latest.name if other.latest else other.job, found
 
 
 def _tell_damage(pool: Pool, logger: Logger) -> None:

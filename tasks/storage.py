@@ -6,7 +6,8 @@ JSON and as nothing else: a record can name no serializer and no class.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,13 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.results import get_default_result_storage, get_result_store
 from prefect.settings import get_current_settings
 
-from tasks.core.checkpoint.layout import Damaged, Storage
+from tasks.core.checkpoint.layout import Damaged, Storage, StorageError
 from tasks.core.errors import InputError
 
 LOCAL_GATHER_SECONDS, LOCAL_SETTLE_SECONDS = 0.5, 0.1
 REMOTE_GATHER_SECONDS, REMOTE_SETTLE_SECONDS = 1.5, 1.5  # a request a record
+MOST_SECONDS = 20.0  # for a write
 _ENVELOPE = {"metadata", "result"}
-
-
-class StorageError(OSError):
-    """The result storage cannot be read or written; the message says which and why."""
 
 
 def default_storage() -> Any:
@@ -92,7 +90,8 @@ class LocalStorage:
 
     def write(self, key: str, value: Any) -> None:
         with _as_storage_error("write", self.folder / key):
-            self._write(key, json.dumps(value).encode())
+            content = json.dumps(value).encode()
+            _bounded(lambda: self._write(key, content))
 
     def _write(self, key: str, content: bytes) -> None:
         path = self.folder / key
@@ -128,13 +127,20 @@ class LocalStorage:
                 folders.add(path.parent)
         for folder in folders:
             with suppress(OSError):  # not empty, or gone with another's
+                if not any(file for file in folder.iterdir() if not file.name.startswith(".")):
+                    for draft in folder.iterdir():  # of writers that were killed
+                        draft.unlink()
                 while folder != self.folder:
                     folder.rmdir()
                     folder = folder.parent
 
     def size(self, prefix: str) -> int:
         """Bytes of all records below `prefix`."""
-        return sum((self.folder / key).stat().st_size for key in self.keys(prefix))
+        total = 0
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError):  # gone meanwhile
+                total += (self.folder / key).stat().st_size
+        return total
 
 
 class RemoteStorage:
@@ -156,7 +162,8 @@ class RemoteStorage:
 
     def write(self, key: str, value: Any) -> None:
         with _as_storage_error("write", key):
-            self._block.write_path(key, json.dumps(value).encode(), _sync=True)  # type: ignore[call-arg]
+            content = json.dumps(value).encode()
+            _bounded(lambda: self._block.write_path(key, content, _sync=True))  # type: ignore[call-arg]
 
     def keys(self, prefix: str) -> list[str]:
         """See Storage.keys."""
@@ -217,6 +224,26 @@ def _as_storage_error(what: str, where: object) -> Iterator[None]:
     except Exception as error:
         reason = (getattr(error, "strerror", None) or str(error)) or type(error).__name__
         raise StorageError(f"cannot {what} {where}: {reason}") from error
+
+
+def _bounded(work: Callable[[], object]) -> None:
+    """Raises TimeoutError where a storage neither does its work nor fails, as a share that has lost its server."""
+    outcome: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            work()
+            outcome.append(None)
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, name="storage", daemon=True)
+    thread.start()
+    thread.join(MOST_SECONDS)
+    if not outcome:
+        raise TimeoutError(f"no answer within {MOST_SECONDS:g} s")
+    if outcome[0]:
+        raise outcome[0]
 
 
 def _make_private(folder: Path) -> None:

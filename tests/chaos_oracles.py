@@ -106,7 +106,8 @@ def _is_line_of(line: dict[str, str], row: Row) -> bool:
 
 def answers_in(paths: Iterable[Path]) -> set[tuple[str, str]]:
     """What was asked and answered, of all these CSVs."""
-    return {(line["input_query"], line["response"]) for path in paths for line in read(path)}
+    lines = (line for path in paths for line in read(path))
+    return {(line["input_query"], line["response"]) for line in lines if line["status"] == "success"}
 
 
 def read(path: Path) -> list[dict[str, str]]:

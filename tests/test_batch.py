@@ -375,8 +375,8 @@ async def test_an_image_alone_is_asked_without_text() -> None:
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
-        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED),
-        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED),
+        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED_MODEL),
+        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED_KEY),
         (ApiError(429, "", "", [{"violations": [{"quotaId": "RequestsPerDay-Free"}]}]), StopReason.QUOTA),
     ],
 )
@@ -434,6 +434,20 @@ async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
     assert rows["unread"].error_message.startswith("server_error: the row could not be handled: ZeroDivisionError")
     assert rows["odd"].kind is Kind.RATE_LIMIT
     assert run.throttle.in_flight == 0
+
+
+async def test_an_answer_is_not_lost_to_whoever_is_told_of_it() -> None:
+    """A log that fails when the limit changes."""
+
+    def fail(limit: int) -> None:
+        raise RuntimeError("out of order")
+
+    model = Model(lambda request, attempt: TOO_MANY if attempt == 1 and request.text == "a" else "ok")
+    run, _ = inference(model, max_concurrent=8)
+    run.throttle.changed = fail
+    rows = await infer(run, [*"abcdefgh"])
+    assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
+    assert len(model.requests) == 9
 
 
 async def test_an_image_that_takes_for_ever_to_read_ends_at_the_timeout_and_gives_its_slot_back() -> None:

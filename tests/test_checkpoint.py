@@ -10,10 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.core.checkpoint import compaction
+from tasks.core.checkpoint import pool as pools
+from tasks.core.checkpoint.attempts import close_attempt_record, latest_manifest, open_attempt_record, summary_of
+from tasks.core.checkpoint.compaction import MOST_LOOSE_RECORDS, adopt, compact
+from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import (
     ROOT,
     Damaged,
     Manifest,
+    StorageError,
     answers_key,
     chunk_key,
     job_key,
@@ -23,18 +29,7 @@ from tasks.core.checkpoint.layout import (
     pool_key,
     unpack,
 )
-from tasks.core.checkpoint.pool import (
-    MOST_LOOSE_RECORDS,
-    PART_ROWS,
-    adopt,
-    close_attempt_record,
-    compact,
-    latest_manifest,
-    open_attempt_record,
-    pools_with,
-    read_pool,
-    summary_of,
-)
+from tasks.core.checkpoint.pool import read_pool
 from tasks.core.config import GenerateConfig
 from tasks.core.keys import sample_key
 from tasks.core.records import Kind, RowResult
@@ -140,6 +135,38 @@ def test_chunks_whose_answers_were_all_read_are_not_read_again() -> None:
     assert sorted(keys_of(storage)) == ["x", "y"]
 
 
+def test_within_an_attempt_an_answer_outlives_a_failure_whichever_is_read_last() -> None:
+    """Two machines that were given the same chunk, one after the other was lost."""
+    for first, second in (("aaa", "zzz"), ("zzz", "aaa")):
+        storage = Memory()
+        storage[answers_key(JOB, "a-1", first, 0)] = pack(results("x"))
+        storage[answers_key(JOB, "a-1", second, 0)] = pack(results("x", kind=Kind.TIMEOUT))
+        assert [result.kind for result in read_pool(storage, JOB).results()] == [Kind.ANSWERED]
+
+
+def test_who_reads_while_records_are_put_together_sees_all_answers() -> None:
+    """A record that was listed and is gone makes the reader look again; if that never ends, it is an error."""
+
+    class Moving(Memory):
+        moves = 1
+
+        def keys(self, prefix: str = "") -> list[str]:  # type: ignore[override]
+            found = super().keys(prefix)
+            if self.moves:
+                self.moves -= 1
+                [old] = found
+                self[pool_key(JOB, f"w{self.moves}", 0)] = {"attempts": [{"attempt": "a-1", **pack(results("x"))}]}
+                del self[old]
+            return found
+
+    storage = Moving()
+    storage[answers_key(JOB, "a-1", "w", 0)] = pack(results("x"))
+    assert keys_of(storage) == ["x"]
+    storage.moves = 10**6
+    with pytest.raises(StorageError, match="change faster than they can be read"):
+        keys_of(storage)
+
+
 def test_a_storage_that_cannot_say_is_not_taken_for_an_empty_one() -> None:
     """A network that fails must not make a run pay for everything again."""
     with pytest.raises(OSError, match="no route"):
@@ -188,7 +215,7 @@ def test_after_a_year_of_nights_a_job_has_few_records_and_every_answer() -> None
 
 
 def test_asked_anew_every_night_a_job_keeps_no_more_answers_than_it_needs() -> None:
-    """A year of runs without --resume: the newest answer to a row counts, and is kept; a success before an error."""
+    """Runs without --resume, a hundred nights: the newest answer to a row counts, and is kept."""
     storage = Memory()
     every = [f"k{n}" for n in range(20)]
     wanted = Counter((key, f"id-{key}") for key in every)
@@ -200,8 +227,23 @@ def test_asked_anew_every_night_a_job_keeps_no_more_answers_than_it_needs() -> N
     assert set(newest.values()) == {"night99-1"}
 
 
+def test_putting_together_keeps_an_error_that_a_newer_failure_does_not_replace() -> None:
+    """A blocked row whose later try timed out is still a blocked row; a success outlives both."""
+    storage = Memory()
+    wanted = Counter((key, f"id-{key}") for key in ("x", "y"))
+    kinds = [("a-1", Kind.ANSWERED, "y"), ("b-1", Kind.BLOCKED, "x"), ("c-1", Kind.BLOCKED, "y")]
+    for hour, (attempt, kind, key) in enumerate([*kinds, ("d-1", Kind.TIMEOUT, "x"), ("e-1", Kind.TIMEOUT, "x")]):
+        open_attempt_record(storage, manifest(attempt, hour))
+        storage[answers_key(JOB, attempt, "w", 0)] = pack(results(key, kind=kind))
+    for n in range(MOST_LOOSE_RECORDS):
+        storage[answers_key(JOB, "z-1", "v", n)] = answers(f"k{n}", first=n)
+    compact(storage, read_pool(storage, JOB), wanted)
+    kept = Counter((result.key, result.kind) for result in read_pool(storage, JOB).results() if result.key in "xy")
+    assert kept == {("x", Kind.BLOCKED): 1, ("x", Kind.TIMEOUT): 1, ("y", Kind.ANSWERED): 1, ("y", Kind.BLOCKED): 1}
+
+
 def test_putting_together_keeps_what_the_data_at_hand_does_not_ask() -> None:
-    """A run with --limit knows nothing of the other rows; equal rows need as many answers as they are."""
+    """What is not in it may come back; equal rows need as many answers as they are."""
     storage = Memory()
     pairs = Counter({("twice", "id-twice"): 2, ("once", "id-once"): 1})
     for hour, attempt in enumerate(("a-1", "b-1", "c-1")):
@@ -215,8 +257,8 @@ def test_putting_together_keeps_what_the_data_at_hand_does_not_ask() -> None:
     assert all(kept[f"k{n}"] == 1 for n in range(MOST_LOOSE_RECORDS))
 
 
-@pytest.mark.parametrize("steps", range(8))
-def test_putting_together_may_end_anywhere(steps: int) -> None:
+@pytest.mark.parametrize("anew", [False, True], ids=["loose records", "full ones as well"])
+def test_putting_together_may_end_anywhere(anew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any write or delete, no answer is gone and none counts twice."""
 
     class Mortal(Memory):
@@ -236,18 +278,28 @@ def test_putting_together_may_end_anywhere(steps: int) -> None:
                 self._live()
                 super().delete([key])
 
+    monkeypatch.setattr(pools, "PART_ROWS", 20)
+    monkeypatch.setattr(compaction, "PART_ROWS", 20)
+    monkeypatch.setattr(compaction, "LEAST_WORTH", 2.0 if anew else 0.0)
     storage = Mortal()
-    every = [f"k{n}" for n in range(2 * PART_ROWS + 10)]
+    for n in range(3):
+        part = {"attempt": f"o{n}-1", **pack(results(*"abcdefghijklmnopqrst"))}
+        storage.write(pool_key(JOB, "old", n), {"attempts": [part]})
     for n in range(MOST_LOOSE_RECORDS + 1):
-        storage.write(answers_key(JOB, "a-1", "w", n), answers(*every[60 * n : 60 * n + 60], first=60 * n))
-    expected = sorted(keys_of(storage))
-    storage.left = steps
-    with pytest.raises(KeyboardInterrupt):
-        compact(storage, read_pool(storage, JOB), Counter())
-    storage.left = 10**9
-    assert sorted(keys_of(storage)) == expected
-    compact(storage, read_pool(storage, JOB), Counter())
-    assert sorted(keys_of(storage)) == expected
+        storage.write(answers_key(JOB, "a-1", "w", n), answers(f"k{n}", first=n))
+    expected, whole = sorted(keys_of(storage)), dict(storage)
+    steps, ended = 0, False
+    while not ended:
+        storage.clear()
+        storage.update(whole)
+        storage.left = steps
+        try:
+            compact(storage, read_pool(storage, JOB), Counter())
+            ended = True
+        except KeyboardInterrupt:
+            steps += 1
+        assert sorted(keys_of(storage)) == expected
+    assert steps > MOST_LOOSE_RECORDS
 
 
 def test_nothing_is_removed_before_what_replaces_it_can_be_read() -> None:
@@ -266,13 +318,16 @@ def test_nothing_is_removed_before_what_replaces_it_can_be_read() -> None:
 
 
 def test_answers_of_moved_data_are_found_by_what_its_rows_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of another job of the same model, by three records of it; then they are this job's own."""
+    """Of any attempt of another job of the same model; then they are this job's own."""
     storage = Memory()
     open_attempt_record(storage, manifest("a-1", job=OTHER))
     for n in range(50):
         storage[chunk_key(OTHER, "a-1", n)] = pack(results(f"k{n}", first=n))
     storage[chunk_key(f"{ROOT}/x-test-n-000000000000", "a-1", 0)] = pack(results("k49"))
     wanted = {"k49", "k7"}
+    for n in range(9):
+        storage[answers_key(OTHER, f"b{n}-1", "w", 0)] = pack(results(f"b{n}"))
+    assert [pool.job for pool in pools_with(storage, JOB, "m", {"b4"})] == [OTHER]
     [pool] = pools_with(storage, JOB, "m", wanted)
     assert pool.job == OTHER
     assert {result.key for result in adopt(storage, JOB, pool, wanted)} == wanted

@@ -56,6 +56,8 @@ def test_flags_become_a_config() -> None:
         (["--limit", "many"], "ValueError: --limit 'many': Input should be a valid integer"),
         (["--generation-config", "{"], "not JSON"),
         (["--generation-config", "7"], "--generation-config 7: Input should be a valid dictionary"),
+        (["--generation-config", '{"candidateCount": 2}'], "candidateCount 2 would be paid for and thrown away"),
+        (["--generation-config", '{"candidate_count": 8}'], "candidate_count 8 would be paid for and thrown away"),
         (["--retry-errors", "blcked"], "--retry-errors 'blcked'"),
         (["--model", "a model?"], "--model 'a model?'"),
         (["--batch-size", "3"], "unrecognized arguments: --batch-size 3; see --help"),

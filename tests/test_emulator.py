@@ -57,6 +57,7 @@ from deployments.emulator import (
     RateLimited,
     Redirect,
     Rule,
+    Told,
     Uniform,
     answer_to,
     digest_of,
@@ -310,6 +311,9 @@ async def test_a_rate_limit_may_come_without_details() -> None:
         (ApiError(500), ServerError, "INTERNAL"),
         (UNAVAILABLE, ServerError, "UNAVAILABLE"),
         (ApiError(504), ServerError, "DEADLINE_EXCEEDED"),
+        (ApiError(409), ClientError, "ABORTED"),
+        (ApiError(499), ClientError, "CANCELLED"),
+        (ApiError(529), ServerError, "UNAVAILABLE"),
         (PERMISSION_DENIED, ClientError, "PERMISSION_DENIED"),
         (ApiError(400), ClientError, "INVALID_ARGUMENT"),
         (ApiError(418, "short and stout", "TEAPOT"), ClientError, "TEAPOT"),
@@ -541,11 +545,13 @@ def test_a_rule_that_cannot_hold_is_refused(conditions: dict[str, Any]) -> None:
 
 
 RULE = TypeAdapter(Rule)
+BESIDE = st.dictionaries(st.text(), st.none() | st.integers() | st.lists(st.text(), max_size=2), max_size=2)
+TOLD = st.lists(st.sampled_from(Told), max_size=3).map(tuple)
 BEHAVIOURS = st.one_of(
-    st.builds(Answer, st.none() | st.text()),
-    st.builds(Finish, st.text(), st.none() | st.text()),
+    st.builds(Answer, st.none() | st.text(), st.sampled_from([200, 201]), BESIDE),
+    st.builds(Finish, st.text(), st.none() | st.text(), BESIDE),
     st.builds(Blocked, st.text()),
-    st.builds(RateLimited, st.none() | st.floats(0, 100), st.sampled_from(Quota), st.integers(0, 100)),
+    st.builds(RateLimited, st.none() | st.floats(0, 100), st.sampled_from(Quota), st.integers(0, 100), TOLD),
     st.builds(ApiError, st.integers(400, 599), st.text(), st.text(), st.none() | st.text()),
     st.builds(Redirect, st.text(), st.sampled_from([301, 302, 303, 307, 308])),
     st.builds(Broken, st.sampled_from(Breakage)),

@@ -12,6 +12,8 @@ import pytest
 from deployments.emulator import (
     BAD_IMAGE,
     INVALID_KEY,
+    NO_CREDITS,
+    NO_QUOTA,
     UNAVAILABLE,
     Answer,
     Blocked,
@@ -193,7 +195,9 @@ def test_a_refused_key_is_found_out_with_the_first_answer(run: RunFlow, emulator
     data = write_jsonl(tmp_path / "d.jsonl", numbered(1000))
     state = run(dataset=data, max_concurrent=4)
     assert state.name == "Refused"
-    assert "API key not valid" in (state.message or "")
+    assert "the API refused the key: 400 INVALID_ARGUMENT API key not valid" in (state.message or "")
+    assert "the key is GOOGLE_API_KEY, set in the environment" in (state.message or "")
+    assert "models this key" not in (state.message or "")
     assert emulator.stats.requests <= 8
     emulator.set_rules([])
     assert run(dataset=data, resume=True, limit=20).is_completed()
@@ -204,8 +208,31 @@ def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emula
     """The way out stands beside the refusal."""
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(9)), model="gemini-0-nano")
     assert state.name == "Refused"
-    assert "models this key can use: " in (state.message or "")
+    assert "choose another with --model; models this key can use: " in (state.message or "")
     assert MODEL in (state.message or "")
+    assert "GOOGLE_GENAI_API_VERSION=v1beta" in (state.message or "")
+
+
+def test_an_account_that_is_spent_ends_the_run_at_once_and_never_puts_it_off(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the API's own sentence and what is saved; who answered in the model's place is told, once, and counted."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
+    emulator.set_rules([Rule(Answer(beside={"modelVersion": "gemini-9"}), times=5), Rule(NO_CREDITS)])
+    state = run(dataset=data, max_concurrent=2)
+    assert state.name == "Refused"
+    assert "Your prepayment credits are depleted." in (state.message or "")
+    assert "5 of 30 rows are saved" in (state.message or "")
+    assert emulator.stats.requests <= 5 + 2
+    assert caplog.messages.count(f"{MODEL} is answered by gemini-9") == 1
+    emulator.set_rules([Rule(NO_QUOTA)])
+    state = run(dataset=data, max_concurrent=2, resume=True)
+    assert (state.name, state.type.name) == ("Refused", "FAILED")
+    assert f"this key has no quota for {MODEL}: 429" in (state.message or "")
+    emulator.set_rules([])
+    assert run(dataset=data, resume=True).is_completed()
+    assert emulator.stats.answers == 30
+    assert "answered by gemini-9, not by the model asked for: 5 rows" in caplog.messages
 
 
 def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:

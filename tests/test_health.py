@@ -1,5 +1,7 @@
 """When a run as a whole should stop."""
 
+import pytest
+
 from tasks.core.errors import StopReason
 from tasks.core.health import ALIKE_REFUSALS, LEAST_FAILURES, RATE_LIMIT_PATIENCE, Health
 from tasks.core.records import Kind, Outcome
@@ -25,6 +27,14 @@ def test_a_run_level_refusal_stops_at_once() -> None:
     watch = Watch()
     watch.sees(ANSWER)
     assert watch.sees(Outcome(Kind.INVALID_REQUEST, run_level=True)) is StopReason.REFUSED
+
+
+@pytest.mark.parametrize("reason", [StopReason.NO_CREDIT, StopReason.NO_QUOTA])
+def test_an_account_that_is_spent_stops_the_run_at_once_even_after_answers(reason: StopReason) -> None:
+    """It is a rate limit for the row, which goes again once the account is filled, and nothing that waiting cures."""
+    watch = Watch()
+    watch.sees(ANSWER)
+    assert watch.sees(Outcome(Kind.RATE_LIMIT, run_level=True, refused=reason)) is reason
 
 
 def test_a_redirect_stops_a_run_that_has_no_answer_yet() -> None:

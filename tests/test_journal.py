@@ -134,3 +134,20 @@ async def test_a_slow_storage_holds_nobody_up() -> None:
     assert rows(storage) == list(range(100))
     assert len(storage) == 2
     await journal.close(30)
+
+
+async def test_a_listener_that_fails_ends_no_saving() -> None:
+    """Nor does whoever waits for it wait for ever."""
+
+    def fail(now: bool) -> None:
+        raise RuntimeError("out of order")
+
+    storage = Failing()
+    storage.broken = True
+    journal = Journal(storage, JOB, "run-1", failing=fail)
+    journal.add(result(0))
+    await until(lambda: storage.tries > 1)
+    storage.broken = False
+    assert await journal.saved()
+    assert rows(storage) == [0]
+    await journal.close(30)

@@ -103,6 +103,54 @@ def test_of_two_that_claim_at_once_the_last_to_write_has_the_job() -> None:
     assert Holder.model_validate(storage[KEY]).run == "second"
 
 
+def test_a_claim_that_was_written_late_is_withdrawn_and_made_again() -> None:
+    """Between its look and its write somebody may have claimed the job and made sure."""
+    time = Time()
+
+    class Slow(Memory):
+        settle_seconds = 1.0
+        waits = 3.0
+
+        def write(self, key: str, value: Any) -> None:
+            time.now += self.waits
+            self.waits = 0.0
+            super().write(key, value)
+
+    storage = Slow()
+    with lock(storage, time=time) as held:
+        assert time.now >= 3.0 + BEAT_SECONDS
+        held.confirm()
+
+
+def test_a_run_that_ended_in_this_process_holds_nothing_even_if_its_lock_could_not_be_removed() -> None:
+    """A notebook goes on after the storage was away."""
+    storage = Memory()
+    with lock(storage, "first") as held:
+        held._storage = Unreachable()
+    assert KEY in storage
+    with lock(storage, "second") as held:
+        held.confirm()
+
+
+def beats(storage: Memory) -> Callable[[float], None]:
+    def beat(now: float) -> None:
+        storage[KEY] = storage[KEY] | {"beats": int(now)}
+
+    return beat
+
+
+def test_where_a_process_cannot_be_known_its_beats_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No /proc, another user's process, or a run whose requests go out from other machines."""
+    holder = Holder.here("run").model_copy(update={"pid": 1})
+    monkeypatch.setattr(locks, "_start_of", lambda pid: "")
+    assert holder.runs_here is None
+    monkeypatch.undo()
+    assert holder.model_copy(update={"started": ""}).runs_here is None
+    storage = Memory()
+    with lock(storage, "first", shared=True), pytest.raises(JobHeld), lock(storage, time=Time(beats(storage))):
+        pass
+
+
 def test_who_stood_still_and_was_taken_over_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A laptop that was closed does not send beside its successor; while it holds the job it says so."""
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
@@ -143,6 +191,9 @@ def test_a_lock_that_cannot_be_read_keeps_nobody_out() -> None:
 
 def test_only_a_holder_that_is_surely_gone_counts_as_gone_without_watching() -> None:
     """For who removes checkpoints."""
-    assert not Holder.here("run").gone
+    storage = Memory()
+    with lock(storage):
+        assert not Holder.model_validate(storage[KEY]).gone
+    assert Holder.here("a run without a lock").gone
     assert not Holder.model_validate(elsewhere()).gone
     assert Holder.model_validate(elsewhere(since=(datetime.now(UTC) - timedelta(days=1)).isoformat())).gone

@@ -16,6 +16,7 @@ from deployments.emulator import (
     INVALID_KEY,
     UNAVAILABLE,
     Answer,
+    Blocked,
     Emulator,
     LogNormal,
     Quota,
@@ -56,7 +57,37 @@ def test_what_any_attempt_has_kept_is_reused_whatever_came_after_it(
     assert emulator.stats.answers == 10
     assert "2 damaged records in the checkpoint" in caplog.text
     assert "20 rows reused from the checkpoint, 10 to send" in caplog.text
+    caplog.clear()
+    run(dataset=data, resume=True)
+    assert "damaged" not in caplog.text
     assert [line["response"] for line in read_csv()] == [answer_to(row["input_query"]) for row in numbered(30)]
+
+
+def test_equal_rows_outside_the_limit_keep_their_answers(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """A run over the first row must not take what it does not see for superfluous."""
+    data = write_jsonl(tmp_path / "d.jsonl", [{"id": "same", "input_query": "the same question"}] * 80)
+    run(dataset=data, save_every=1)
+    run(dataset=data, resume=True, limit=1)
+    run(dataset=data, resume=True)
+    assert emulator.stats.answers == 80
+
+
+def test_a_rerun_asks_no_second_time_for_what_retry_errors_asked_for(
+    run: RunFlow, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The re-run continues its own attempt; nor does the command that is printed ask again."""
+    from flows.infer import infer
+
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(8))
+    emulator.set_rules([Rule(Blocked())])
+    run(dataset=data)
+    emulator.reset()
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 3$"), Rule(Blocked())])
+    retried = infer.with_options(retries=2, retry_delay_seconds=0)
+    state = retried(dataset=data, resume=True, retry_errors=["blocked"], max_attempts=1, return_state=True)
+    assert emulator.stats.requests == 8 + 2
+    assert "1 rows are worth a re-run" in (state.message or "")
+    assert "--retry-errors" not in (state.message or "")
 
 
 def test_moved_data_finds_its_answers_and_says_where(
@@ -195,6 +226,11 @@ def test_a_storage_that_keeps_failing_stops_the_sending_and_what_is_in_memory_re
     assert len(lines) == 200
     assert sum(line["status"] == "success" for line in lines) == emulator.stats.answers
     assert {line["error_message"] for line in lines} == {"", "unsent: no answer yet; --resume sends it"}
+    assert run(dataset=data, resume=True).is_completed()
+    assert "answers that an earlier run could not save are in the checkpoint now" in caplog.text
+    assert emulator.stats.answers == 200
+    run(dataset=data, resume=True)
+    assert emulator.stats.answers == 200
 
 
 def test_a_storage_that_cannot_be_used_from_the_start_costs_nothing(
@@ -247,7 +283,6 @@ def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
     emulator.set_rules([Rule(UNAVAILABLE, pattern="question 1$"), Rule(Answer(), times=3), day])
     data = write_jsonl(tmp_path / "d.jsonl", numbered(9))
     assert run(dataset=data, max_concurrent=1, max_attempts=1).name == "Incomplete"
-    emulator.reset()
 
     assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
     assert "9 rows: 5 unsent, 3 answered, 1 server_error. CSV: " in capsys.readouterr().out
@@ -258,6 +293,10 @@ def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
     ]
     assert lines[1]["error_message"].startswith("server_error: 503")
     assert lines[8]["error_message"] == "unsent: no answer yet; --resume sends it"
+    assert run(dataset=data, resume=True, limit=2).name == "Incomplete"
+    emulator.reset()
+    assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
+    assert len(read_csv()) == 9
     assert checkpoints.main(["--write-csv", "nothing"]) == 2
     assert "--write-csv nothing: 0 jobs match; jobs: " in capsys.readouterr().err
 

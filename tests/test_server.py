@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import httpx
 import psutil
@@ -206,10 +207,15 @@ def clusters(production: Production) -> Iterator[Clusters]:
         yield Clusters(emulator, start_dask(production.services, env), ray)
 
 
+def own_rows(folder: Path, rows: int) -> list[dict[str, Any]]:
+    """Rows that no other folder's data has: else a resumed run would find their answers there."""
+    return numbered(rows, first=1000 * (crc32(str(folder).encode()) % 10**6))
+
+
 def data_of(folder: Path, rows: int) -> dict[str, Any]:
     """Parameters of a run over `rows` rows of its own."""
     return {
-        "dataset": write_jsonl(folder / "d.jsonl", numbered(rows)),
+        "dataset": write_jsonl(folder / "d.jsonl", own_rows(folder, rows)),
         "output_dir": str(folder / "result"),
         "save_every": SAVE_EVERY,
     }
@@ -219,7 +225,7 @@ def assert_whole(folder: Path, rows: int) -> None:
     """The CSV is that of a run that nothing has happened to."""
     lines = read_csv(folder / CSV)
     assert [(line["id"], line["response"]) for line in lines] == [
-        (row["id"], answer_to(row["input_query"])) for row in numbered(rows)
+        (row["id"], answer_to(row["input_query"])) for row in own_rows(folder, rows)
     ]
 
 
@@ -361,6 +367,26 @@ def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
     gemini.set_limits(Limits())
     production.press(run, "SCHEDULED", "Scheduled")  # "Run now"
     assert production.end_of(run).state_name == "Completed"
+    assert_whole(tmp_path, rows)
+    assert gemini.stats.answers == rows
+
+
+def test_a_second_run_of_a_job_is_put_off_while_the_first_is_at_work(
+    production: Production, gemini: Emulator, tmp_path: Path
+) -> None:
+    """One writer a job, by a lock on S3; on another worker, the second says whom it waits for and pays for nothing."""
+    rows = 150
+    given = data_of(tmp_path, rows)
+    first = production.run(gemini, "on-demand", **given, max_concurrent=2)
+    wait_until(lambda: gemini.stats.answers > 2, "answers")
+    second = production.run(gemini, "nightly", **given)
+    wait_until(lambda: production.client.read_flow_run(second).state_name == "AwaitingRetry", "the second is put off")
+    found = production.client.read_flow_run(second)
+    assert found.state
+    assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
+    assert production.end_of(first).state_name == "Completed"
+    production.press(second, "SCHEDULED", "Scheduled")
+    assert production.end_of(second).state_name == "Completed"
     assert_whole(tmp_path, rows)
     assert gemini.stats.answers == rows
 

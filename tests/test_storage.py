@@ -1,6 +1,7 @@
 """Which storage results go to, and what it does with them."""
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from prefect.settings import (
 )
 
 from tasks import storage
-from tasks.core.checkpoint.layout import Damaged
+from tasks.core.checkpoint.layout import Damaged, StorageError
 from tasks.core.errors import InputError
-from tasks.storage import LocalStorage, RemoteStorage, StorageError, default_storage, storage_of
+from tasks.storage import LocalStorage, RemoteStorage, default_storage, storage_of
 
 
 def test_without_a_block_results_go_to_the_folder_of_this_machine(prefect: None, tmp_path: Path) -> None:
@@ -101,9 +102,24 @@ def test_local_records_are_for_their_owner_only_and_whole_or_not_there(tmp_path:
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(record.parents)[:3]} == {0o700}
     (record.parent / ".record.1a2b3c4d").write_text("{")
     assert kept.keys("job") == ["job/attempt/record"]
+    kept.write("job/other", [1])
     with pytest.raises(StorageError, match="not JSON serializable"):
         kept.write("job/attempt/record", object())
     assert kept.read("job/attempt/record") == [1]
+    kept.delete(["job/attempt/record"])
+    assert not record.parent.exists()
+    assert kept.keys("job") == ["job/other"]
+
+
+def test_a_write_that_neither_ends_nor_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that has lost its server."""
+    monkeypatch.setattr(storage, "MOST_SECONDS", 0.1)
+    kept = LocalStorage(tmp_path)
+    go_on = threading.Event()
+    monkeypatch.setattr(kept, "_write", lambda key, content: go_on.wait(30))
+    with pytest.raises(StorageError, match=r"cannot write .*record: no answer within 0\.1 s"):
+        kept.write("record", [1])
+    go_on.set()
 
 
 def test_what_the_storage_cannot_do_is_an_error_that_says_so(tmp_path: Path) -> None:

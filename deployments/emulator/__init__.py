@@ -12,10 +12,17 @@ As a process of its own: `python -m deployments.emulator --help`.
 from deployments.emulator.answers import AnswerStyle, answer_to, describe, digest_of
 from deployments.emulator.behaviours import (
     BAD_IMAGE,
+    BILLING_DISABLED,
+    FUNCTION_PART,
+    IMAGE_PART,
     INVALID_KEY,
+    NO_CREDITS,
+    NO_QUOTA,
     PERMISSION_DENIED,
+    SPENDING_CAP,
     UNAVAILABLE,
     UNKNOWN_MODEL,
+    WRONG_PLACE,
     Answer,
     ApiError,
     Behaviour,
@@ -26,6 +33,8 @@ from deployments.emulator.behaviours import (
     Quota,
     RateLimited,
     Redirect,
+    Told,
+    with_parts,
 )
 from deployments.emulator.latency import Constant, Latency, LogNormal, Uniform, parse_latency
 from deployments.emulator.ledger import Seen, Stats, Timing
@@ -36,11 +45,18 @@ from deployments.emulator.state import DEFAULT_MODELS
 
 __all__ = [
     "BAD_IMAGE",
+    "BILLING_DISABLED",
     "DEFAULT_MODELS",
+    "FUNCTION_PART",
+    "IMAGE_PART",
     "INVALID_KEY",
+    "NO_CREDITS",
+    "NO_QUOTA",
     "PERMISSION_DENIED",
+    "SPENDING_CAP",
     "UNAVAILABLE",
     "UNKNOWN_MODEL",
+    "WRONG_PLACE",
     "Answer",
     "AnswerStyle",
     "ApiError",
@@ -61,9 +77,11 @@ __all__ = [
     "Seen",
     "Stats",
     "Timing",
+    "Told",
     "Uniform",
     "answer_to",
     "describe",
     "digest_of",
     "parse_latency",
+    "with_parts",
 ]

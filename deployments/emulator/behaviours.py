@@ -3,18 +3,18 @@
 Must not build replies (`replies.py`) or decide when a behaviour applies (`rules.py`).
 
     Behaviour
-     ├ Answer        200 with a text
+     ├ Answer        200 or another 2xx with a text
      ├ Finish        200 with a candidate that stopped for another reason than STOP
      ├ Blocked       200 with `promptFeedback.blockReason` and no candidate
-     ├ RateLimited   429
+     ├ RateLimited   429, or another code that says the same
      ├ ApiError      any other HTTP error
      ├ Redirect      3xx with a Location
      └ Broken        something that is no proper HTTP answer of this API
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,9 +27,28 @@ class Quota(StrEnum):
     UNNAMED = "unnamed"
 
 
+class Told(StrEnum):
+    """Where an error says how long to wait."""
+
+    RETRY_INFO = "retry_info"
+    """In the details: `"retryDelay": "6s"`."""
+    OBJECT = "object"
+    """The same as an object: `"retryDelay": {"seconds": 6}`."""
+    MESSAGE = "message"
+    """`Please retry in 6s.`, below a second in milliseconds."""
+    SECONDS = "seconds"
+    """`Retry-After: 6`."""
+    DATE = "date"
+    """`Retry-After: Fri, 27 Nov 2026 10:00:06 GMT`."""
+    MILLISECONDS = "milliseconds"
+    """`retry-after-ms: 6000`."""
+
+
 class Breakage(StrEnum):
     """How a connection or a body fails."""
 
+    NO_CONTENT = "no_content"
+    """204."""
     EMPTY_BODY = "empty_body"
     """200 and no bytes."""
     EMPTY_JSON = "empty_json"
@@ -46,9 +65,15 @@ class Breakage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """200 with `text`, or with the emulator's own answer to the request when `text` is None."""
+    """200 with `text`, or with the emulator's own answer to the request when `text` is None.
+
+    `beside` is merged into the reply's body, element by element in lists: odd fields, another `modelVersion`, and
+    beyond the text, further parts (`with_parts`).
+    """
 
     text: str | None = None
+    code: int = 200
+    beside: dict[str, Any] = field(default_factory=dict)
     kind: Literal["answer"] = "answer"
 
 
@@ -56,12 +81,14 @@ class Answer:
 class Finish:
     """200 with `finishReason: reason`. With a `text` the candidate has content (and is billed).
 
+    `beside`: as in Answer; what it puts into the candidate's content comes in place of a text.
     MAX_TOKENS without a text gives the first half of the answer to the request.
     CONTINUATION carries a `continuationToken`: a client that follows it pays again.
     """
 
     reason: str
     text: str | None = None
+    beside: dict[str, Any] = field(default_factory=dict)
     kind: Literal["finish"] = "finish"
 
 
@@ -75,11 +102,16 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """429. `retry_delay_seconds` None leaves RetryInfo out; `Quota.UNNAMED` leaves QuotaFailure out."""
+    """429. `retry_delay_seconds` None says no delay; `Quota.UNNAMED` leaves QuotaFailure out.
+
+    `quota_value` 0: this model is not for this key, ever.
+    """
 
     retry_delay_seconds: float | None = 1.5
     quota: Quota = Quota.PER_MINUTE
     quota_value: int = 10
+    told: tuple[Told, ...] = (Told.RETRY_INFO, Told.MESSAGE)
+    code: Literal[429, 503, 529] = 429
     kind: Literal["rate_limited"] = "rate_limited"
 
 
@@ -88,12 +120,15 @@ class ApiError:
     """An HTTP error with Google's error body. Empty `message` and `status` mean the usual ones of `code`.
 
     `reason` adds an ErrorInfo. `{model}` and `{version}` in the message are filled in.
+    `retry_delay_seconds`: where given, it is `told` as in RateLimited.
     """
 
     code: int = 503
     message: str = ""
     status: str = ""
     reason: str | None = None
+    retry_delay_seconds: float | None = None
+    told: tuple[Told, ...] = (Told.SECONDS,)
     kind: Literal["api_error"] = "api_error"
 
 
@@ -132,6 +167,26 @@ BAD_IMAGE = ApiError(
     "Unable to process input image. Please retry or report in "
     "https://developers.generativeai.google/guide/troubleshooting",
 )
+NO_QUOTA = RateLimited(47.0, Quota.PER_DAY, quota_value=0)  # it names the day, and no day brings it
+NO_CREDITS = ApiError(
+    429,
+    "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your "
+    "project and billing.",
+)
+SPENDING_CAP = ApiError(
+    429, "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend"
+)
+BILLING_DISABLED = ApiError(
+    403, "This API method requires billing to be enabled. Please enable billing, then retry.", reason="BILLING_DISABLED"
+)
+WRONG_PLACE = ApiError(400, "User location is not supported for the API use.", "FAILED_PRECONDITION")
+IMAGE_PART = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
+FUNCTION_PART = {"functionCall": {"name": "look_up", "args": {}}}
+
+
+def with_parts(*parts: dict[str, Any]) -> dict[str, Any]:
+    """`beside` that gives a candidate these parts; an empty one stands for what is there, such as the text."""
+    return {"candidates": [{"content": {"parts": list(parts)}}]}
 
 
 def label_of(behaviour: Behaviour) -> str:

@@ -4,10 +4,14 @@ Bodies are those of real answers and error reports; see also https://ai.google.d
 """
 
 import binascii
+import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from itertools import zip_longest
 from typing import Any
 
-from deployments.emulator.behaviours import Answer, ApiError, Blocked, Finish, Quota, RateLimited
+from deployments.emulator.behaviours import Answer, ApiError, Blocked, Finish, Quota, RateLimited, Told
 from deployments.emulator.wire import Call
 
 type Body = dict[str, Any]
@@ -28,6 +32,10 @@ _STATUS_AND_MESSAGE = {
         "Call ListModels to see the list of available models and their supported methods.",
     ),
     408: ("DEADLINE_EXCEEDED", "Request timed out."),
+    409: ("ABORTED", "The operation was aborted."),
+    425: ("UNKNOWN", "Too early."),
+    429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+    499: ("CANCELLED", "The operation was cancelled."),
     500: (
         "INTERNAL",
         "An internal error has occurred. Please retry or report in "
@@ -36,6 +44,7 @@ _STATUS_AND_MESSAGE = {
     502: ("UNAVAILABLE", "Bad gateway."),
     503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
     504: ("DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
+    529: ("UNAVAILABLE", "Site is overloaded."),
 }
 
 
@@ -72,7 +81,8 @@ def candidate_body(call: Call, behaviour: Answer | Finish, text: str | None, res
         candidate["safetyRatings"] = _safety_ratings()
     if reason == "CONTINUATION":
         candidate["continuationToken"] = binascii.b2a_base64(response_id.encode(), newline=False).decode()
-    return {"candidates": [candidate]} | _tail(call, text, response_id)
+    body = {"candidates": [candidate]} | _tail(call, text, response_id)
+    return _merged(body, behaviour.beside) if behaviour.beside else body
 
 
 def blocked_body(call: Call, behaviour: Blocked, response_id: str) -> Body:
@@ -82,15 +92,17 @@ def blocked_body(call: Call, behaviour: Blocked, response_id: str) -> Body:
 
 
 def error_body(error: ApiError, model: str, version: str) -> Body:
-    """The body of an HTTP error, with an ErrorInfo if the error has a reason."""
+    """The body of an HTTP error, with an ErrorInfo if the error has a reason, and a RetryInfo if that is to be told."""
     status, message = _STATUS_AND_MESSAGE.get(error.code, ("UNKNOWN", "Unknown error."))
     message = (error.message or message).replace("{model}", model).replace("{version}", version)
-    body: Body = {"code": error.code, "message": message, "status": error.status or status}
+    delay = _delay_in_body(error)
+    details = delay.details
     if error.reason:
         info = {"reason": error.reason, "domain": "googleapis.com", "metadata": {"service": _SERVICE}}
         localized = {"locale": "en-US", "message": message}
-        body["details"] = [_detail("ErrorInfo", info), _detail("LocalizedMessage", localized)]
-    return {"error": body}
+        details = [_detail("ErrorInfo", info), _detail("LocalizedMessage", localized), *details]
+    body: Body = {"code": error.code, "message": message + delay.sentence, "status": error.status or status}
+    return {"error": body | ({"details": details} if details else {})}
 
 
 def rate_limited_body(limited: RateLimited, model: str) -> Body:
@@ -101,12 +113,45 @@ def rate_limited_body(limited: RateLimited, model: str) -> Body:
         violation = _violation(limited, model)
         details.append(_detail("QuotaFailure", {"violations": [violation]}))
         message += f"\n* Quota exceeded for metric: {violation['quotaMetric']}, limit: {limited.quota_value}"
-    if limited.retry_delay_seconds is not None:
-        delay = _duration(limited.retry_delay_seconds)
-        details.append(_detail("RetryInfo", {"retryDelay": delay}))
-        message += f"\nPlease retry in {delay}."
-    body: Body = {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}
+    delay = _delay_in_body(limited)
+    details += delay.details
+    body: Body = {"code": limited.code, "message": message + delay.sentence, "status": "RESOURCE_EXHAUSTED"}
     return {"error": body | ({"details": details} if details else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """What a body says of how long to wait."""
+
+    details: list[Body]
+    sentence: str
+
+
+def _delay_in_body(error: ApiError | RateLimited) -> _Delay:
+    seconds = error.retry_delay_seconds
+    if seconds is None:
+        return _Delay([], "")
+    whole = {"seconds": int(seconds)} | ({"nanos": round(seconds % 1 * 1e9)} if seconds % 1 else {})
+    forms = {Told.RETRY_INFO: _duration(seconds), Told.OBJECT: whole}
+    details = [_detail("RetryInfo", {"retryDelay": forms[told]}) for told in error.told if told in forms]
+    words = _duration(seconds) if seconds >= 1 else f"{seconds * 1000:g}ms"
+    return _Delay(details, f"\nPlease retry in {words}." if Told.MESSAGE in error.told else "")
+
+
+def delay_headers(error: ApiError | RateLimited, now: datetime) -> dict[str, str]:
+    """What the headers of an error say of how long to wait; whole seconds round up."""
+    exact = error.retry_delay_seconds
+    if exact is None:
+        return {}
+    headers: dict[str, str] = {}
+    if Told.SECONDS in error.told:
+        headers["Retry-After"] = str(math.ceil(exact))
+    if Told.DATE in error.told:
+        then = now + timedelta(seconds=math.ceil(exact))
+        headers |= {"Retry-After": format_datetime(then, usegmt=True), "Date": format_datetime(now, usegmt=True)}
+    if Told.MILLISECONDS in error.told:
+        headers["retry-after-ms"] = f"{exact * 1000:.0f}"
+    return headers
 
 
 def model_body(name: str) -> Body:
@@ -134,6 +179,16 @@ def _tail(call: Call, text: str | None, response_id: str) -> Body:
     if text is not None:
         metadata["candidatesTokenCount"] = usage.output_tokens
     return {"usageMetadata": metadata, "modelVersion": call.model, "responseId": response_id}
+
+
+def _merged(body: Any, beside: Any) -> Any:
+    """Objects key by key, lists element by element; what is neither is replaced."""
+    if isinstance(body, dict) and isinstance(beside, dict):
+        return body | {key: _merged(body.get(key), value) for key, value in beside.items()}
+    if isinstance(body, list) and isinstance(beside, list):
+        missing: Body = {}
+        return [_merged(one, other) for one, other in zip_longest(body, beside, fillvalue=missing)]
+    return beside
 
 
 def _tokens(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -16,7 +17,14 @@ from deployments.emulator.behaviours import (
     RateLimited,
     Redirect,
 )
-from deployments.emulator.replies import Body, blocked_body, candidate_body, error_body, rate_limited_body
+from deployments.emulator.replies import (
+    Body,
+    blocked_body,
+    candidate_body,
+    delay_headers,
+    error_body,
+    rate_limited_body,
+)
 from deployments.emulator.wire import Call
 
 _PAGE = "<!DOCTYPE html><html><title>Sorry</title><body><h1>502. That is an error.</h1></body></html>"
@@ -31,13 +39,14 @@ async def send(
     """
     match behaviour:
         case Answer() | Finish():
-            return send_json(200, candidate_body(call, behaviour, text, response_id))
+            code = behaviour.code if isinstance(behaviour, Answer) else 200
+            return send_json(code, candidate_body(call, behaviour, text, response_id))
         case Blocked():
             return send_json(200, blocked_body(call, behaviour, response_id))
         case RateLimited():
-            return send_json(429, rate_limited_body(behaviour, call.model))
+            return _send_error(behaviour, rate_limited_body(behaviour, call.model))
         case ApiError():
-            return send_json(behaviour.code, error_body(behaviour, call.model, call.version))
+            return _send_error(behaviour, error_body(behaviour, call.model, call.version))
         case Redirect():
             return web.Response(status=behaviour.code, headers={"Location": behaviour.location})
         case Broken():
@@ -50,8 +59,16 @@ def send_json(status: int, body: Body) -> web.Response:
     return web.Response(status=status, body=content, headers={"Content-Type": "application/json; charset=UTF-8"})
 
 
+def _send_error(error: ApiError | RateLimited, body: Body) -> web.Response:
+    response = send_json(error.code, body)
+    response.headers.update(delay_headers(error, datetime.now(UTC)))
+    return response
+
+
 async def _break(request: web.Request, how: Breakage) -> web.StreamResponse:
     match how:
+        case Breakage.NO_CONTENT:
+            return web.Response(status=204)
         case Breakage.EMPTY_BODY:
             return web.Response(body=b"", content_type="application/json")
         case Breakage.EMPTY_JSON:

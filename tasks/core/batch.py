@@ -47,7 +47,8 @@ class Inference:
     health: Health
     clock: Clock = time.monotonic
     random: Callable[[], float] = random.random
-    calls: set[Deadline] = field(default_factory=set)
+    calls: set[Deadline] = field(default_factory=set)  # requests on their way
+    readings: set[Deadline] = field(default_factory=set)  # images being read
     on_stop: Callable[[StopReason, int], object] = lambda reason, on_their_way: None
 
     async def infer(
@@ -77,8 +78,8 @@ class Inference:
         self.throttle.stop(reason, message)
         if not patient:
             latest = asyncio.get_running_loop().time() + self.limits.grace_seconds
-            for call in self.calls:
-                call.shorten(latest)
+            for deadline in self.calls | self.readings:
+                deadline.shorten(latest)
         self.on_stop(reason, len(self.calls))
 
     async def _work(
@@ -147,7 +148,7 @@ class Inference:
             await self.throttle.leave(slot)
             outcome = await self._call(prepared.request)
             if not _blames_image(prepared, outcome):
-                self._learn(slot, outcome)
+                self._learn_safely(slot, outcome)
             return prepared, outcome
         finally:
             self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)
@@ -155,22 +156,27 @@ class Inference:
     async def _prepare(self, sample: Sample, read_image: ReadImage | None, without_image: str) -> Prepared:
         if read_image is None:
             return prepare(self.generation, sample, None)
-        async with self._bounded():
+        async with Deadline(self.limits.timeout_seconds, self.readings):
             return await asyncio.to_thread(prepare, self.generation, sample, read_image, without_image)
 
     async def _call(self, request: Request) -> Outcome:
         try:
-            async with self._bounded():
+            async with Deadline(self.limits.timeout_seconds, self.calls):
                 return outcome_of(await self.model.generate(request))
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
 
-    def _bounded(self) -> Deadline:
-        """TimeoutError after `timeout_seconds`, or when a stopped run waits no longer."""
-        return Deadline(self.limits.timeout_seconds, self.calls)
-
     def _unread(self) -> Outcome:
         return Outcome(Kind.TIMEOUT, detail=f"the image was not read within {self.limits.timeout_seconds:g} s")
+
+    def _learn_safely(self, slot: Slot, outcome: Outcome) -> None:
+        """An answer that is here must not be lost to whoever is told of it."""
+        try:
+            self._learn(slot, outcome)
+        except RunStopped:
+            raise
+        except Exception:
+            logger.debug("an outcome could not be learnt from", exc_info=True)
 
     def _learn(self, slot: Slot, outcome: Outcome) -> None:
         """Tell the throttle and the run's health; a row must not end by what ends the whole run."""
@@ -208,4 +214,5 @@ def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
         image_note=prepared.image_note,
         prompt_tokens=outcome.usage.prompt_tokens,
         answer_tokens=outcome.usage.answer_tokens,
+        answered_by=outcome.answered_by,
     )

@@ -3,13 +3,13 @@
 Pure: knows keys and rows, no storage and no data set.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import batched, pairwise
 
-from tasks.core.records import Kind, RowResult, Usage
+from tasks.core.records import Kind, RowResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,17 @@ def plan_resume(
     results: Iterable[RowResult],
     save_every: int,
     retry_kinds: Sequence[Kind] = (),
+    asked_already: Iterable[RowResult] = (),
 ) -> Plan:
     """Subtract what is finished from `samples`, (key, id) pairs in the order of the data set.
 
     `results` come newest first: of two answers to one sample the newer one counts. Each result serves one
-    sample, so samples that stand in the data twice stay two.
+    sample, so samples that stand in the data twice stay two. `asked_already` are newer than `results`: what this run
+    itself was answered before it was run again, which `retry_kinds` do not ask a second time.
     """
-    kept = _Kept(results, frozenset(retry_kinds))
+    kept = _Kept()
+    kept.add(asked_already, frozenset())
+    kept.add(results, frozenset(retry_kinds))
     reused: dict[int, RowResult] = {}
     open_rows: list[int] = []
     reasons: Counter[Reason] = Counter()
@@ -91,32 +95,33 @@ def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:
     return [Chunk(number, _spans(part)) for number, part in enumerate(batched(rows, save_every))]
 
 
-def spent(results: Iterable[RowResult]) -> Usage:
-    """Tokens billed for `results`."""
-    return sum((Usage(r.prompt_tokens, r.answer_tokens) for r in results), Usage())
-
-
 class _Kept:
     """The results of a checkpoint, to be taken one by one."""
 
-    def __init__(self, results: Iterable[RowResult], retry_kinds: frozenset[Kind]) -> None:
-        self._finished: defaultdict[str, list[RowResult]] = defaultdict(list)
+    def __init__(self) -> None:
+        self._finished: defaultdict[str, dict[str, deque[RowResult]]] = defaultdict(dict)  # by key, then id
         self._again: dict[str, Reason] = {}
         self._ids: set[str] = set()
+
+    def add(self, results: Iterable[RowResult], retry_kinds: frozenset[Kind]) -> None:
+        """Those after the ones that are there already."""
         for result in results:
             self._ids.add(result.id)
             if result.open or result.kind in retry_kinds:
                 self._again.setdefault(result.key, Reason.FAILED if result.open else Reason.ASKED)
             else:
-                self._finished[result.key].append(result)
+                self._finished[result.key].setdefault(result.id, deque()).append(result)
 
     def take(self, key: str, sample_id: str) -> RowResult | None:
         """A finished result for `key`, that of the same id if there is one."""
-        found = self._finished.get(key)
-        if not found:
+        by_id = self._finished.get(key)
+        if not by_id:
             return None
-        same = next((n for n, result in enumerate(found) if result.id == sample_id), 0)
-        return found.pop(same)
+        found = sample_id if sample_id in by_id else next(iter(by_id))
+        result = by_id[found].popleft()
+        if not by_id[found]:
+            del by_id[found]
+        return result
 
     def reason(self, key: str, sample_id: str) -> Reason:
         return self._again.get(key) or (Reason.CHANGED if sample_id in self._ids else Reason.NEW)

@@ -63,6 +63,13 @@ def _split_at_commas(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _one_candidate(generation_config: dict[str, Any]) -> dict[str, Any]:
+    for name in ("candidateCount", "candidate_count"):
+        if (count := generation_config.get(name, 1)) not in (1, None):
+            raise ValueError(f"{name} {count!r} would be paid for and thrown away: a row has one answer")
+    return generation_config
+
+
 _Column = Annotated[str | None, AfterValidator(_blank_is_none)]
 
 
@@ -80,7 +87,7 @@ class RunConfig(BaseModel):
     id_column: _Column = Field("id", description="Column with the sample id; the row number without it.")
     model: str = Field("gemini-3.5-flash-lite", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
     system_instruction: str | None = Field(None, description="System instruction sent with every sample.")
-    generation_config: dict[str, Any] = Field(
+    generation_config: Annotated[dict[str, Any], AfterValidator(_one_candidate)] = Field(
         {}, description='Gemini\'s generationConfig as JSON, such as {"temperature": 0}.'
     )
     max_concurrent: int = Field(10, ge=1, le=10_000, description="Requests in flight at most.")

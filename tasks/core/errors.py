@@ -38,16 +38,21 @@ class ImageError(Exception):
 
 @dataclass(eq=False)  # frozen, no context manager could pass it on
 class ApiError(Exception):
-    """The API answered with an error. `details`: the list of google.rpc details, such as RetryInfo."""
+    """The API answered with an error.
+
+    `details`: the list of google.rpc details, such as RetryInfo. `headers`: those that say when to come back, their
+    names in lower case.
+    """
 
     code: int
     status: str
     message: str
     details: list[dict[str, Any]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class MalformedAnswer(Exception):
-    """A 200 whose body is not a Gemini answer."""
+    """A 2xx whose body is not a Gemini answer."""
 
 
 class RunIncomplete(Exception):
@@ -55,14 +60,26 @@ class RunIncomplete(Exception):
 
 
 class StopReason(StrEnum):
-    """Why a run ends before its last row."""
+    """Why a run ends before its last row. What was refused decides on the way out that the user is shown."""
 
     INTERRUPTED = "interrupted"
     REFUSED = "refused"
+    REFUSED_MODEL = "refused_model"
+    REFUSED_KEY = "refused_key"
+    REFUSED_PLACE = "refused_place"
+    REFUSED_ENDPOINT = "refused_endpoint"
+    NO_CREDIT = "no_credit"
+    NO_QUOTA = "no_quota"
     QUOTA = "quota"
     API_DOWN = "api_down"
     STORAGE = "storage"
     TAKEN_OVER = "taken_over"
+
+
+REFUSALS = frozenset(
+    {StopReason.REFUSED, StopReason.REFUSED_MODEL, StopReason.REFUSED_KEY, StopReason.REFUSED_PLACE}
+    | {StopReason.REFUSED_ENDPOINT, StopReason.NO_CREDIT, StopReason.NO_QUOTA}
+)
 
 
 class RunStopped(Exception):

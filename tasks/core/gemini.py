@@ -1,12 +1,12 @@
 """The Gemini API through its own SDK; the only module that imports google.genai.
 
-A call returns a ModelOutput or raises ApiError, TimeoutError or ConnectionError, all plain. It never waits
+A call returns a ModelOutput or raises ApiError, MalformedAnswer or ConnectionError, all plain. It never waits
 beyond one answer, never retries, never follows up by itself: that is for batch.py and throttle.py to decide. A
-redirect is followed by nobody.
+redirect is followed by nobody. Bodies are read by wire.py: the SDK's types refuse a good answer for a side field.
 """
 
-import json
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -15,14 +15,13 @@ import aiohttp
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError
 from google import genai
 from google.genai import types
-from google.genai.errors import APIError
 
 from tasks.core.config import GenerateConfig
 from tasks.core.endpoint import base_url
 from tasks.core.errors import ApiError, InputError, MalformedAnswer
-from tasks.core.escaping import visible
 from tasks.core.proxies import proxy_of, socks_address
-from tasks.core.records import Image, ModelOutput, Request, Usage
+from tasks.core.records import Image, ModelOutput, Request
+from tasks.core.wire import one_line, read_answer, read_refusal
 
 
 class _FixedConfig(types.GenerateContentConfig):
@@ -43,7 +42,10 @@ class _FixedConfig(types.GenerateContentConfig):
 _ONE_CALL = _FixedConfig(
     automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
     automatic_continuation=False,
+    should_return_http_response=True,
 )
+# A connection on which nothing moves is forgotten on the way, by some after 2 minutes; an answer may take longer.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
 
 
 _PROXY_ERRORS = (ProxyConnectionError, ProxyTimeoutError, ProxyError)  # of SOCKS, and no kin of aiohttp's
@@ -86,9 +88,16 @@ class GeminiClient:
         self._model = generation.model
         proxy = proxy_of(base_url())
         socks = socks_address(proxy)
-        connector = ProxyConnector.from_url(socks, rdns=True, limit=0) if socks else aiohttp.TCPConnector(limit=0)
+        connector = (
+            ProxyConnector.from_url(socks, rdns=True, limit=0)
+            if socks
+            else aiohttp.TCPConnector(limit=0, socket_factory=_lasting_socket)
+        )
         self._session = aiohttp.ClientSession(
-            connector=connector, proxy=None if socks else proxy, middlewares=(_refuse_redirect,)
+            connector=connector,
+            proxy=None if socks else proxy,
+            middlewares=(_only_answers,),
+            response_class=_LenientResponse,
         )
         options = types.HttpOptions(
             aiohttp_client=self._session,
@@ -109,15 +118,14 @@ class GeminiClient:
             response = await self._client.aio.models.generate_content(
                 model=self._model, contents=_content(request), config=_ONE_CALL
             )
-        except APIError as error:
-            raise _plain(error) from None
         except (aiohttp.ClientConnectionError, *_PROXY_ERRORS) as error:
             raise ConnectionError(_short(error)) from None
         except (aiohttp.ClientPayloadError, ValueError) as error:
             raise MalformedAnswer(_short(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionError(_short(error)) from None
-        return _output(response)
+        http = response.sdk_http_response
+        return read_answer((http and http.body) or "", self._model)
 
     async def list_models(self) -> list[str]:
         """Names of the models this key may call generateContent on."""
@@ -136,21 +144,60 @@ class GeminiClient:
         await self.close()
 
 
-async def _refuse_redirect(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Sees every response before aiohttp does, which would follow with the key and the prompt, to any host."""
+class _LenientResponse(aiohttp.ClientResponse):
+    """Half a character does not cost the answer that it stands in."""
+
+    async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
+        return await super().text(encoding, errors)
+
+
+async def _only_answers(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Sees every response before anybody else does.
+
+    aiohttp would follow a redirect with the key and the prompt, to any host; the SDK takes a 201 for an error, and
+    drops the headers of one.
+
+    Raises:
+        ApiError: what every status but 2xx is turned into.
+    """
     response = await handler(request)
+    if 200 <= response.status < 300:
+        response.status = 200
+        return response
     if 300 <= response.status < 400:
         response.close()
-        location = response.headers.get("Location") or response.headers.get("URI") or "a place it does not name"
-        raise ApiError(
-            response.status,
-            "",
-            f"redirected to {_one_line(location.partition('?')[0])}, which is not followed: it would get the key and "
-            "the prompts; check GOOGLE_GEMINI_BASE_URL",
-        )
-    return response
+        raise _redirected(response)
+    raise read_refusal(response.status, response.reason or "", await _body(response), response.headers)
+
+
+def _redirected(response: aiohttp.ClientResponse) -> ApiError:
+    location = response.headers.get("Location") or response.headers.get("URI") or "a place it does not name"
+    return ApiError(
+        response.status,
+        "",
+        f"redirected to {one_line(location.partition('?')[0])}, which is not followed: it would get the key and "
+        "the prompts; check GOOGLE_GEMINI_BASE_URL",
+    )
+
+
+async def _body(response: aiohttp.ClientResponse) -> str:
+    """As far as it can be read: the status says most."""
+    try:
+        return await response.text()
+    except (aiohttp.ClientError, OSError):
+        response.close()
+        return ""
+
+
+def _lasting_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that shows a sign of life while it waits for an answer."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):  # which there are depends on the system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return sock
 
 
 def _constant_body(generation: GenerateConfig) -> dict[str, Any]:
@@ -173,45 +220,5 @@ def _image_part(image: Image) -> types.Part:
     return types.Part(inline_data=types.Blob(data=image.data, mime_type=image.mime_type))
 
 
-def _output(response: types.GenerateContentResponse) -> ModelOutput:
-    candidate = response.candidates[0] if response.candidates else None
-    feedback = response.prompt_feedback
-    parts = candidate.content.parts or [] if candidate and candidate.content else []
-    ratings = (candidate.safety_ratings if candidate else feedback.safety_ratings if feedback else None) or []
-    return ModelOutput(
-        text="".join(part.text for part in parts if part.text and not part.thought),
-        finish_reason=_name(candidate.finish_reason if candidate else None),
-        block_reason=_name(feedback.block_reason if feedback else None),
-        safety_ratings=", ".join(f"{_name(r.category)}={_name(r.probability)}" for r in ratings),
-        usage=_usage(response.usage_metadata),
-        blank=candidate is None and not (feedback and feedback.block_reason),
-    )
-
-
-def _usage(metadata: types.GenerateContentResponseUsageMetadata | None) -> Usage:
-    if metadata is None:
-        return Usage()
-    answer = (metadata.candidates_token_count or 0) + (metadata.thoughts_token_count or 0)
-    return Usage(metadata.prompt_token_count or 0, answer)
-
-
-def _name(value: Any) -> str:
-    return "" if value is None else visible(str(getattr(value, "value", value)))
-
-
-def _plain(error: APIError) -> ApiError:
-    body = error.details if isinstance(error.details, dict) else {}
-    inner = body.get("error", body)
-    found = inner.get("details") if isinstance(inner, dict) else None
-    details = [detail for detail in found if isinstance(detail, dict)] if isinstance(found, list) else []
-    return ApiError(error.code, error.status or "", _one_line(str(error.message or body)), details)
-
-
 def _short(error: Exception) -> str:
-    return _one_line(f"{type(error).__name__}: {error}" if not isinstance(error, json.JSONDecodeError) else str(error))
-
-
-def _one_line(text: str, most: int = 500) -> str:
-    """API messages span lines, HTML pages span screens, and neither has to be text."""
-    line = visible(" ".join(text.split()))
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return one_line(f"{type(error).__name__}: {error}")

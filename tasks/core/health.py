@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tasks.core.errors import StopReason
 from tasks.core.records import Kind, Outcome
+from tasks.core.refusals import ACCOUNT
 from tasks.core.throttle import Clock
 
 ALIKE_REFUSALS = 10  # this many rows refused in the same words, none answered: it is the run, not the rows
@@ -40,8 +41,9 @@ class Health:
 
     def observe(self, outcome: Outcome) -> Stop | None:
         """Take note of one outcome; a Stop when no further request should go out."""
-        if outcome.run_level and not (outcome.kind.passing and self._answers):  # it was right, and may be again
-            return Stop(StopReason.REFUSED, outcome.detail)
+        may_pass = outcome.kind.passing and self._answers and outcome.refused not in ACCOUNT
+        if outcome.run_level and not may_pass:
+            return Stop(outcome.refused, outcome.detail)
         if outcome.daily_quota:
             return Stop(StopReason.QUOTA, outcome.detail)
         if outcome.kind.passing:

@@ -1,34 +1,34 @@
 """Says what became of one request: an answer or an exception in, an Outcome out. Sends nothing, waits for nothing."""
 
-import re
+from dataclasses import replace
 from typing import Any
 
-from tasks.core.errors import ApiError, MalformedAnswer
+from tasks.core.errors import ApiError, MalformedAnswer, StopReason
 from tasks.core.records import Kind, ModelOutput, Outcome
+from tasks.core.refusals import ACCOUNT, refused_by, violations
+from tasks.core.retry_delay import retry_delay_seconds
+from tasks.core.wire import one_line
 
 # https://ai.google.dev/api/generate-content#FinishReason: the answer was withheld.
 BLOCKING = frozenset(
     {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
     | {"IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )
-_PASSING_CODES = {408: Kind.TIMEOUT, 429: Kind.RATE_LIMIT}
+# Empty for no reason that lies in the prompt: the next answer may have a text.
+_PASSING_EMPTINESS = frozenset(
+    {"", "FINISH_REASON_UNSPECIFIED", "STOP", "OTHER", "IMAGE_OTHER", "NO_IMAGE", "UNEXPECTED_TOOL_CALL"}
+    | {"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"}
+)
+TRIES_AFTER_EMPTY = 2
+_THOUGHT_ALL_AWAY = "all tokens went into thinking: raise maxOutputTokens or lower the thinking budget"
+_BUSY_CODES = frozenset({429, 529})
+_PASSING_CODES = frozenset({409, 425, 499})  # in conflict, too early, cancelled on the other side
 
 
 def outcome_of(output: ModelOutput) -> Outcome:
     """What an answer of the API amounts to."""
-    text = _writable(output.text)
-    if output.blank:
-        return Outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer")
-    if output.block_reason:
-        return Outcome(Kind.BLOCKED, detail=_reasons("block_reason", output.block_reason, output), usage=output.usage)
-    reason = _reasons("finish_reason", output.finish_reason or "none", output)
-    if output.finish_reason in BLOCKING:
-        return Outcome(Kind.BLOCKED, text, reason, output.usage)
-    if not text:
-        return Outcome(Kind.EMPTY, detail=reason, usage=output.usage)
-    if output.finish_reason not in ("STOP", ""):
-        return Outcome(Kind.TRUNCATED, text, reason, output.usage)
-    return Outcome(Kind.ANSWERED, text, usage=output.usage)
+    outcome = _outcome_of(output)
+    return replace(outcome, answered_by=output.model_version) if output.model_version else outcome
 
 
 def outcome_of_error(error: Exception, timeout_seconds: float) -> Outcome:
@@ -42,53 +42,71 @@ def outcome_of_error(error: Exception, timeout_seconds: float) -> Outcome:
     return Outcome(Kind.NETWORK, detail=str(error) or type(error).__name__)
 
 
+def _outcome_of(output: ModelOutput) -> Outcome:
+    text = _writable(output.text)
+    if output.blank:
+        return Outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer")
+    if output.block_reason and not text:
+        return Outcome(Kind.BLOCKED, detail=_reasons("block_reason", output.block_reason, output), usage=output.usage)
+    reason = _reasons("finish_reason", output.finish_reason or "none", output)
+    if output.finish_reason in BLOCKING:
+        return Outcome(Kind.BLOCKED, text, reason, output.usage)
+    if not text:
+        return _empty(output, reason)
+    dropped = f"dropped beside the text: {output.other_parts}" if output.other_parts else ""
+    if output.finish_reason not in ("STOP", ""):
+        return Outcome(Kind.TRUNCATED, text, f"{reason}; {dropped}" if dropped else reason, output.usage)
+    return Outcome(Kind.ANSWERED, text, dropped, output.usage)
+
+
+def _empty(output: ModelOutput, reason: str) -> Outcome:
+    if output.finish_reason == "MAX_TOKENS" and output.thoughts:
+        return Outcome(Kind.EMPTY, detail=f"{reason}: {_THOUGHT_ALL_AWAY}", usage=output.usage)
+    came = f", in place of a text: {output.other_parts}" if output.other_parts else ""
+    again = TRIES_AFTER_EMPTY if output.finish_reason in _PASSING_EMPTINESS else None
+    return Outcome(Kind.EMPTY, detail=reason + came, usage=output.usage, again=again)
+
+
 def _reasons(name: str, reason: str, output: ModelOutput) -> str:
     ratings = f", safety_ratings: {output.safety_ratings}" if output.safety_ratings else ""
     return f"{name} {reason}{ratings}"
 
 
 def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can carry, cannot be written to the CSV."""
-    return text.encode("utf-8", "replace").decode()
+    """Half a surrogate pair, which JSON can carry, cannot be written to the CSV: U+FFFD stands in its place."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _outcome_of_refusal(error: ApiError) -> Outcome:
-    detail = _writable(" ".join(f"{error.code} {error.status} {error.message}".split()))
-    if error.code in _PASSING_CODES or error.code >= 500:
+    detail = one_line(f"{error.code} {error.status} {error.message}")
+    kind, refused = _kind(error), refused_by(error)
+    if kind.passing and refused not in ACCOUNT:
         return Outcome(
-            _PASSING_CODES.get(error.code, Kind.SERVER_ERROR),
+            kind,
             detail=detail,
-            retry_delay_seconds=_retry_delay_seconds(error.details),
-            daily_quota=error.code == 429 and _is_daily(error.details),
+            retry_delay_seconds=retry_delay_seconds(error),
+            daily_quota=kind is Kind.RATE_LIMIT and _is_daily(error.details),
+            run_level=refused is not None,
+            refused=refused or StopReason.REFUSED,
         )
-    if 300 <= error.code < 400:  # a redirect: of a wrong base URL, or of a login page that has come between
-        return Outcome(Kind.NETWORK, detail=detail, run_level=True)
-    return Outcome(Kind.INVALID_REQUEST, detail=detail, run_level=_concerns_every_request(error))
+    # A row that meets an empty account is as good as before once the account is filled.
+    kind = Kind.RATE_LIMIT if refused in ACCOUNT else kind
+    return Outcome(kind, detail=detail, run_level=refused is not None, refused=refused or StopReason.REFUSED)
 
 
-def _concerns_every_request(error: ApiError) -> bool:
-    """A refused key, project, place or model, not a refused prompt."""
-    reasons = {str(detail.get("reason")) for detail in error.details}
-    return (
-        error.code in (401, 403, 404)
-        or error.status == "FAILED_PRECONDITION"
-        or bool(reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"})
-    )
-
-
-def _retry_delay_seconds(details: list[dict[str, Any]]) -> float | None:
-    """RetryInfo's `retryDelay`, such as `26s` or `0.5s` (a google.protobuf.Duration)."""
-    for detail in details:
-        if match := re.fullmatch(r"(\d+(?:\.\d+)?)s", str(detail.get("retryDelay", ""))):
-            return float(match[1])
-    return None
+def _kind(error: ApiError) -> Kind:
+    if error.code in _BUSY_CODES or (error.code >= 500 and error.status == "RESOURCE_EXHAUSTED"):
+        return Kind.RATE_LIMIT
+    if error.code == 408:
+        return Kind.TIMEOUT
+    if 300 <= error.code < 400:  # of a wrong base URL, or of a login page that has come between
+        return Kind.NETWORK
+    return Kind.SERVER_ERROR if error.code >= 500 or error.code in _PASSING_CODES else Kind.INVALID_REQUEST
 
 
 def _is_daily(details: list[dict[str, Any]]) -> bool:
-    violations = [violation for detail in details for violation in _list(detail.get("violations"))]
-    return any("PerDay" in str(v.get("quotaId", "") if isinstance(v, dict) else v) for v in violations)
-
-
-def _list(value: Any) -> list[Any]:
-    """What the API sends where a list belongs need not be one."""
-    return value if isinstance(value, list) else [value] if value else []
+    return any("PerDay" in str(v.get("quotaId", "") if isinstance(v, dict) else v) for v in violations(details))

@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core.errors import StopReason
+
 
 class Kind(StrEnum):
     """What became of a sample. The value is the `<kind>` of `error_message` in the CSV."""
@@ -74,19 +76,30 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """One answer of the API, reduced to what the outcome depends on. Reasons keep Gemini's spelling."""
+    """One answer of the API, reduced to what the outcome depends on. Reasons keep Gemini's spelling.
+
+    `other_parts`: what came beside or instead of text, such as `inlineData image/png`. `thoughts`: some tokens went
+    into thinking. `model_version`: the model that answered, where it is another one than was asked.
+    """
 
     text: str = ""
     finish_reason: str = ""
     block_reason: str = ""
     safety_ratings: str = ""
     usage: Usage = Usage()
-    blank: bool = False  # a 200 that holds neither a candidate nor feedback
+    blank: bool = False  # a 200 that says nothing at all
+    other_parts: str = ""
+    thoughts: bool = False
+    model_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request. `run_level`: every other request would meet the same refusal."""
+    """What became of one request. `run_level`: every other request would meet the same refusal.
+
+    `again`: further attempts at most that it deserves; None: as its kind has it. `refused`: why the run stops, where
+    it stops over this. `answered_by`: the model, where it is another one than was asked.
+    """
 
     kind: Kind
     text: str = ""
@@ -95,12 +108,16 @@ class Outcome:
     retry_delay_seconds: float | None = None
     daily_quota: bool = False
     run_level: bool = False
+    again: int | None = None
+    refused: StopReason = StopReason.REFUSED
+    answered_by: str = ""
 
 
 class RowResult(BaseModel):
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
-    `kind` decides whether the row is finished; `image_note` says why an image was not sent.
+    `kind` decides whether the row is finished; `image_note` says why an image was not sent; `answered_by` is the
+    model, where it is another one than was asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -115,6 +132,7 @@ class RowResult(BaseModel):
     image_note: str = ""
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    answered_by: str = ""
 
     @property
     def open(self) -> bool:
@@ -127,7 +145,7 @@ class RowResult(BaseModel):
 
     @property
     def error_message(self) -> str:
-        parts = [f"{self.kind}: {self.detail}"] if self.kind is not Kind.ANSWERED else []
+        parts = [f"{self.kind}: {self.detail}"] if self.detail or self.kind is not Kind.ANSWERED else []
         parts += [f"{Kind.IMAGE}: {self.image_note}"] if self.image_note else []
         return "; ".join(parts)
 

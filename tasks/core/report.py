@@ -23,13 +23,14 @@ MOST_CELL_CHARS = 200
 
 @dataclass(slots=True)
 class Tally:
-    """Outcomes of some rows: how many of each kind, images sent, tokens billed."""
+    """Outcomes of some rows: how many of each kind, images sent, tokens billed, answers of models not asked for."""
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     images: int = 0
     image_notes: int = 0
     open: int = 0
     usage: Usage = field(default_factory=Usage)
+    other_models: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, results: Iterable[RowResult]) -> "Tally":
@@ -44,6 +45,8 @@ class Tally:
         self.image_notes += bool(result.image_note)
         self.open += result.open
         self.usage += Usage(result.prompt_tokens, result.answer_tokens)
+        if result.answered_by:
+            self.other_models[result.answered_by] += 1
 
     @property
     def rows(self) -> int:
@@ -65,9 +68,11 @@ class Tally:
 class Progress:
     """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
 
-    def __init__(self, total: int, reused: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    def __init__(
+        self, total: int, reused: int, model: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    ) -> None:
         self.tally = Tally()
-        self._total, self._reused, self._logger = total, reused, logger
+        self._total, self._reused, self._model, self._logger = total, reused, model, logger
         self._started = self._logged_at = time.monotonic()
         self._bar: tqdm[Any] = tqdm(
             total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
@@ -76,12 +81,19 @@ class Progress:
 
     def add(self, result: RowResult) -> None:
         self.tally.add(result)
+        if self.tally.other_models.get(result.answered_by) == 1:
+            self._say_model(result.answered_by)
         self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {self.tally.errors:,} errors", refresh=False)
         self._bar.update()
         now = time.monotonic()
         if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
             self._logged_at = now
             self._logger.info(self.line(now))
+
+    def _say_model(self, answered_by: str) -> None:
+        """An alias is there to stand for another model; a retired model that is routed elsewhere has another price."""
+        level = logging.INFO if "latest" in self._model else logging.WARNING
+        self._logger.log(level, "%s is answered by %s", self._model, answered_by)
 
     @property
     def percent(self) -> float:
@@ -116,8 +128,10 @@ class LimitLog:
             self._said = limit
 
 
-def stopping_line(on_their_way: int, grace_seconds: float) -> str:
-    """What the first Ctrl+C sets going."""
+def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False) -> str:
+    """What the first Ctrl+C sets going. `failing`: answers cannot be saved at the moment."""
+    if failing:
+        return "stopping: answers cannot be saved yet, one more try for some seconds; Ctrl+C again leaves now"
     if not on_their_way:
         return "stopping: no answer is on its way"
     answers = "1 answer on its way" if on_their_way == 1 else f"{on_their_way:,} answers on their way"
@@ -146,6 +160,8 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
     ]
     if tally.image_notes:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
+    for model, rows in tally.other_models.most_common():
+        lines.append(f"answered by {model}, not by the model asked for: {rows:,} rows")
     return lines
 
 

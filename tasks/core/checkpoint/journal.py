@@ -5,6 +5,7 @@ meanwhile `failing` says so, and whoever sends must hold back. Nothing added is 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from uuid import uuid4
 from tasks.core.checkpoint.layout import Storage, answers_key, pack
 from tasks.core.records import RowResult
 
+logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.5, 5.0
 PATIENCE_SECONDS = 30.0  # of failed saves before the run is stopped
 
@@ -69,7 +71,7 @@ class Journal:
         wanted = self._added
         self._now.set()
         while self._saved < wanted:
-            if self._gave_up():
+            if self._gave_up() or self._saver.done():
                 return False
             await self._progress.wait()
         return True
@@ -79,11 +81,10 @@ class Journal:
         self.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
-                while self._saved < self._added:
+                while self._saved < self._added and not self._saver.done():
                     await self._progress.wait()
         self._saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._saver
+        await asyncio.wait([self._saver])
         self._thread.shutdown(wait=False)
         return self._saving + self._rows
 
@@ -121,15 +122,16 @@ class Journal:
         self._number += 1
         if self._failed_since is not None:
             self._failed_since = None
-            self.failing(False)
+            self.trouble = ""
+            _tell(self.failing, False)
 
     def _trouble(self, error: Exception) -> None:
         self.trouble = " ".join(str(error).split()) or type(error).__name__
         if self._failed_since is None:
             self._failed_since = self._clock()
-            self.failing(True)
+            _tell(self.failing, True)
         elif self._gave_up():
-            self._give_up(self.trouble)
+            _tell(self._give_up, self.trouble)
             self._moved()
 
     def _gave_up(self) -> bool:
@@ -138,3 +140,11 @@ class Journal:
     def _moved(self) -> None:
         self._progress.set()
         self._progress = asyncio.Event()
+
+
+def _tell[T](listener: Callable[[T], object], what: T) -> None:
+    """Whoever listens must not end the saving."""
+    try:
+        listener(what)
+    except Exception:
+        logger.debug("could not be told", exc_info=True)

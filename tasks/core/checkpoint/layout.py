@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from tasks.core.keys import job_name
 from tasks.core.records import RowResult
@@ -19,6 +19,10 @@ _ROWS = TypeAdapter(list[RowResult])
 
 class Damaged(Exception):
     """A record is there and cannot be read."""
+
+
+class StorageError(OSError):
+    """The result storage cannot be read or written; the message says which and why."""
 
 
 class Storage(Protocol):
@@ -47,13 +51,17 @@ class Storage(Protocol):
         """Bytes of all records below `prefix`. Raises OSError."""
 
 
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 class Manifest(BaseModel):
     """What one attempt set out to do. `config`: its RunConfig, with the data as it was found (absent in 0.1)."""
 
     job: str
     name: str
     attempt: str
-    created: datetime
+    created: Annotated[datetime, AfterValidator(_aware)]
     settings: str
     rows: int
     chunks: int
@@ -79,7 +87,7 @@ class Kept(BaseModel):
     """Answers of one attempt in a record of the pool."""
 
     attempt: str
-    created: datetime | None = None
+    created: Annotated[datetime, AfterValidator(_aware)] | None = None
     settings: str = ""
     rows: list[RowResult]
 

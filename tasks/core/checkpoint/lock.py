@@ -65,11 +65,15 @@ class Holder(BaseModel):
 
     @property
     def runs_here(self) -> bool | None:
-        """Whether the process is alive; None where that cannot be known, for it is on another machine."""
+        """Whether the claim is alive on this machine; None where that cannot be known: elsewhere, or shared."""
         if self.machine != _machine():
             return None
+        if self.pid == os.getpid():
+            return any(thread.name == _thread_name(self.owner) for thread in threading.enumerate())
         started = _start_of(self.pid)
-        return started is not None and started == (self.started or started)
+        if started is None:
+            return False
+        return started == self.started if started and self.started else None
 
 
 class JobHeld(Exception):
@@ -83,6 +87,7 @@ class JobHeld(Exception):
 class JobLock:
     """Enter it to be the only writer of `job`, or to be told who is; `confirm` before the first request.
 
+    `shared`: other machines send for this run; then only its signs of life count, not its process.
     `waiting(holder)` is called before the wait for a sign of life begins; `lost(holder)` from a thread of its own
     when another run has taken the job over, because this one stood still for too long.
 
@@ -98,19 +103,33 @@ class JobLock:
         run: str,
         waiting: Callable[[Holder], object] = lambda holder: None,
         lost: Callable[[Holder], object] = lambda holder: None,
+        shared: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._storage, self._key = storage, lock_key(job)
         self._me = Holder.here(run)
+        if shared:
+            self._me.machine = "shared"
         self._waiting, self.lost, self._clock, self._sleep = waiting, lost, clock, sleep
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_alive, name="job-lock", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name=_thread_name(self.owner), daemon=True)
+
+    @property
+    def owner(self) -> str:
+        """What is unique about this claim."""
+        return self._me.owner
 
     def __enter__(self) -> Self:
-        self._wait_for_the_dead()
-        self._write()
-        self._claimed = self._clock()
+        while True:
+            self._wait_for_the_dead()
+            looked = self._clock()
+            self._write()
+            self._claimed = self._clock()
+            if self._claimed - looked <= self._storage.settle_seconds:
+                break
+            self._release()  # so late that somebody may have claimed and confirmed meanwhile
+            self._sleep(BEAT_SECONDS)
         self._thread.start()
         return self
 
@@ -119,6 +138,9 @@ class JobLock:
     ) -> None:
         self._ended.set()
         self._thread.join(BEAT_SECONDS)
+        self._release()
+
+    def _release(self) -> None:
         with suppress(OSError):
             if (holder := holder_of(self._storage, self._key)) and holder.owner == self._me.owner:
                 self._storage.delete([self._key])
@@ -169,6 +191,10 @@ def holder_of(storage: Storage, key: str) -> Holder | None:
         return None if value is None else parsed(Holder, value)
     except Damaged:
         return None
+
+
+def _thread_name(owner: str) -> str:
+    return f"job-lock {owner}"
 
 
 def _machine() -> str:

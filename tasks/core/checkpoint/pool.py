@@ -1,4 +1,4 @@
-"""Reads what the attempts of a job have kept, as one pool, and puts it together so that it stays cheap to read.
+"""Reads what the attempts of a job have kept, as one pool.
 
 Whatever cannot be read is named and costs nothing else. Must not know which rows a run is about to send.
 """
@@ -6,39 +6,31 @@ Whatever cannot be read is named and costs nothing else. Must not know which row
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
-
-from pydantic import BaseModel
 
 from tasks.core.checkpoint.layout import (
     Answers,
     Damaged,
     JobRecords,
-    Kept,
     Manifest,
     PoolPart,
     RecordKind,
     Storage,
-    Summary,
-    jobs,
+    StorageError,
     manifest_key,
     parsed,
-    pool_key,
     summary_key,
     unpack,
 )
-from tasks.core.keys import slug
 from tasks.core.records import RowResult
 
 READERS = 16
+MOST_LOOKS = 5
 PART_ROWS = 2000  # answers in a record of the pool
 PART_CHARS = 4_000_000  # of their texts
-MOST_LOOSE_RECORDS = 64  # records beside full ones before they are put together
-LEAST_WORTH = 0.7  # share of the answers that are worth keeping; below, full records are written anew as well
-_OLDEST = datetime.min.replace(tzinfo=UTC)
+OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -46,7 +38,7 @@ class KeptAttempt:
     """What one attempt has kept: an answer for each row number of its own. `packed`: those in full records."""
 
     attempt: str
-    created: datetime = _OLDEST
+    created: datetime = OLDEST
     settings: str = ""
     rows: dict[int, RowResult] = field(default_factory=dict)
     packed: set[int] = field(default_factory=set)
@@ -87,7 +79,9 @@ class Pool:
     def _add(self, attempt: str, rows: Iterable[RowResult]) -> None:
         kept = self.attempts.setdefault(attempt, KeptAttempt(attempt))
         for result in rows:
-            kept.rows[result.row] = result
+            known = kept.rows.get(result.row)
+            if known is None or known.open or not result.open:  # a chunk may have been sent twice, by two machines
+                kept.rows[result.row] = result
 
 
 def read_pool(storage: Storage, job: str) -> Pool:
@@ -96,7 +90,12 @@ def read_pool(storage: Storage, job: str) -> Pool:
     Raises:
         OSError: the storage cannot say what there is.
     """
-    return _PoolReader(storage, job).read()
+    for _ in range(MOST_LOOKS):
+        reader = _PoolReader(storage, job)
+        pool = reader.read()
+        if not reader.gone:
+            return pool
+    raise StorageError(f"the records of {job} change faster than they can be read: other runs put them together")
 
 
 class _PoolReader:
@@ -104,6 +103,7 @@ class _PoolReader:
         self._storage = storage
         self._records = JobRecords.listed(storage, job)
         self._pool = Pool(job)
+        self.gone = False  # a record that was listed: somebody has just put it into another one
 
     def read(self) -> Pool:
         pool, places = self._pool, self._records.keys
@@ -126,8 +126,8 @@ class _PoolReader:
         manifests = [m for _, m in self._each(readers, keys, lambda value: parsed(Manifest, value))]
         for manifest in manifests:
             kept = self._pool.attempts.setdefault(manifest.attempt, KeptAttempt(manifest.attempt))
-            kept.created, kept.settings = _aware(manifest.created), manifest.settings
-        self._pool.latest = max(manifests, key=lambda manifest: _aware(manifest.created), default=None)
+            kept.created, kept.settings = manifest.created, manifest.settings
+        self._pool.latest = max(manifests, key=lambda manifest: manifest.created, default=None)
 
     def _read_parts(self, readers: ThreadPoolExecutor) -> None:
         for key, part in self._each(readers, self._records.of(RecordKind.POOL), lambda v: parsed(PoolPart, v)):
@@ -136,8 +136,8 @@ class _PoolReader:
                 self._pool._add(kept.attempt, kept.rows)
                 known = self._pool.attempts[kept.attempt]
                 known.packed.update(result.row for result in kept.rows if full)
-                if kept.created and known.created is _OLDEST:
-                    known.created, known.settings = _aware(kept.created), kept.settings
+                if kept.created and known.created is OLDEST:
+                    known.created, known.settings = kept.created, kept.settings
             (self._pool.full if full else self._pool.loose).append(key)
 
     def _read_answers(self, readers: ThreadPoolExecutor) -> set[tuple[str, int]]:
@@ -183,158 +183,16 @@ class _PoolReader:
         for key, record, damaged in readers.map(read, keys):
             if damaged:
                 self._pool.damaged.append(key)
-            elif record is not None:
+            elif record is None:
+                self.gone = True
+            else:
                 yield key, record
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_full(part: PoolPart) -> bool:
     rows = [result for kept in part.attempts for result in kept.rows]
-    return len(rows) >= PART_ROWS or sum(map(_chars, rows)) >= PART_CHARS
+    return len(rows) >= PART_ROWS or sum(map(chars, rows)) >= PART_CHARS
 
 
-def _chars(result: RowResult) -> int:
+def chars(result: RowResult) -> int:
     return len(result.response) + len(result.detail)
-
-
-def record_of[M: BaseModel](storage: Storage, model: type[M], key: str) -> M | None:
-    """One record; None where it is not there or cannot be read."""
-    try:
-        value = storage.read(key)
-        return None if value is None else parsed(model, value)
-    except Damaged:
-        return None
-
-
-def latest_manifest(storage: Storage, job: str) -> Manifest | None:
-    """That of the attempt which came last, of those that can be read."""
-    keys = JobRecords.listed(storage, job).of(RecordKind.MANIFEST)
-    manifests = [manifest for key in keys if (manifest := record_of(storage, Manifest, key))]
-    return max(manifests, key=lambda manifest: _aware(manifest.created), default=None)
-
-
-def summary_of(storage: Storage, job: str, attempt: str) -> Summary | None:
-    return record_of(storage, Summary, summary_key(job, attempt))
-
-
-def open_attempt_record(storage: Storage, manifest: Manifest) -> None:
-    storage.write(manifest_key(manifest.job, manifest.attempt), manifest.model_dump(mode="json"))
-
-
-def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, open_rows: int) -> None:
-    """Note how an attempt ended."""
-    summary = Summary(rows=rows, open=open_rows, finished=datetime.now(UTC))
-    storage.write(summary_key(job, attempt), summary.model_dump(mode="json"))
-
-
-def compact(storage: Storage, pool: Pool, wanted: Counter[tuple[str, str]]) -> int:
-    """Put the records that `pool` was read from together, where there are many; returns how many are gone.
-
-    `wanted`: how often the data has each sample, as (key, id). Of those, no more answers are kept than there are
-    rows; all others stay. Nothing is removed before what replaces it has been read back. Call it under the lock.
-    """
-    if len(pool.loose) <= MOST_LOOSE_RECORDS:
-        return 0
-    kept = _worth_keeping(pool, wanted)
-    gone = pool.loose
-    if sum(len(attempt.rows) for attempt in kept) < LEAST_WORTH * pool.size:
-        gone = sorted([*pool.loose, *pool.full])
-    else:
-        kept = [replace(a, rows={row: r for row, r in a.rows.items() if row not in a.packed}) for a in kept]
-    _write_parts(storage, pool.job, kept)
-    storage.delete(gone)
-    return len(gone)
-
-
-def _write_parts(storage: Storage, job: str, attempts: Iterable[KeptAttempt]) -> None:
-    writer = uuid4().hex[:12]
-    for number, part in enumerate(_parts(attempts)):
-        key, value = pool_key(job, writer, number), part.model_dump(mode="json", exclude_defaults=True)
-        storage.write(key, value)
-        if storage.read(key) != value:
-            raise OSError(f"the result storage returns something else than was written to {key}")
-
-
-def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAttempt]:
-    """The answers of all attempts without those that newer ones have made superfluous."""
-    successes: Counter[tuple[str, str]] = Counter()
-    results: Counter[tuple[str, str]] = Counter()
-    answered: Counter[str] = Counter()
-    kept_attempts = []
-    for kept in pool.newest_first():
-        left = replace(kept, rows={})
-        for row, result in kept.rows.items():
-            sample = (result.key, result.id)
-            most = wanted.get(sample)
-            if result.open:
-                worth = not answered[result.key] and not results[sample]
-            elif result.status == "success":
-                worth = most is None or successes[sample] < most
-                successes[sample] += worth
-            else:
-                worth = most is None or results[sample] < most
-            if worth:
-                left.rows[row] = result
-                results[sample] += 1
-                answered[result.key] += not result.open
-        if left.rows:
-            kept_attempts.append(left)
-    return kept_attempts
-
-
-def _parts(attempts: Iterable[KeptAttempt]) -> Iterator[PoolPart]:
-    """Cut into records of a size that is read and written in no time."""
-    part: list[Kept] = []
-    rows = chars = 0
-    for kept in attempts:
-        part.append(_kept(kept))
-        for result in kept.rows.values():
-            part[-1].rows.append(result)
-            rows, chars = rows + 1, chars + _chars(result)
-            if rows >= PART_ROWS or chars >= PART_CHARS:
-                yield PoolPart(attempts=part)
-                part, rows, chars = [_kept(kept)], 0, 0
-    if rows:
-        yield PoolPart(attempts=[kept for kept in part if kept.rows])
-
-
-def _kept(kept: KeptAttempt) -> Kept:
-    created = None if kept.created is _OLDEST else kept.created
-    return Kept(attempt=kept.attempt, created=created, settings=kept.settings, rows=[])
-
-
-def adopt(storage: Storage, job: str, pool: Pool, keys: Collection[str]) -> list[RowResult]:
-    """Take the finished answers to `keys` from another job's `pool` into `job`; returns them, newest first."""
-    taken = []
-    for kept in pool.newest_first():
-        rows = {row: r for row, r in kept.rows.items() if r.key in keys and not r.open}
-        if rows:
-            taken.append(replace(kept, rows=rows))
-    _write_parts(storage, job, taken)
-    return [result for kept in taken for result in kept.rows.values()]
-
-
-def pools_with(storage: Storage, job: str, model: str, keys: Collection[str]) -> Iterator[Pool]:
-    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at three records of each."""
-    for other in jobs(storage):
-        if other == job or f"-{slug(model)}-" not in other:
-            continue
-        records = JobRecords.listed(storage, other)
-        answers = records.of(RecordKind.POOL, RecordKind.ANSWERS, RecordKind.CHUNK)
-        probes = {answers[n] for n in (0, len(answers) // 2, -1)} if answers else set()
-        if any(key in keys for probe in sorted(probes) for key in _keys_in(storage, probe)):
-            yield read_pool(storage, other)
-
-
-def _keys_in(storage: Storage, record: str) -> list[str]:
-    try:
-        value = storage.read(record)
-        if value is None:
-            return []
-        rows = unpack(value) if "rows" in value else [r for k in parsed(PoolPart, value).attempts for r in k.rows]
-        return [result.key for result in rows]
-    except (Damaged, TypeError):
-        return []

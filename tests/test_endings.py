@@ -1,0 +1,53 @@
+"""What the end of a run says: what was refused, and the way out that fits it."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.endings import unfinished
+from flows.sending import Sent
+from tasks.core.config import RunConfig
+from tasks.core.errors import RunStopped, StopReason
+
+KEY = "the key is GEMINI_API_KEY, set in "
+MODELS = "models this key can use: gemini-a, gemini-b"
+V1BETA = "GOOGLE_GENAI_API_VERSION=v1beta"
+
+
+@pytest.mark.parametrize(
+    ("reason", "refusal", "said", "unsaid"),
+    [
+        (StopReason.REFUSED_MODEL, "404 m is not found for API version v1, or", ["--model", MODELS, V1BETA], [KEY]),
+        (StopReason.REFUSED_MODEL, "404 m is not found for API version v1beta", ["--model", MODELS], [V1BETA, KEY]),
+        (StopReason.NO_QUOTA, "429 limit: 0", ["this key has no quota for m: 429 limit: 0", "--model"], ["returns"]),
+        (StopReason.NO_CREDIT, "429 Your credits are depleted.", ["429 Your credits are depleted.", KEY], ["--model"]),
+        (StopReason.REFUSED_KEY, "400 API key not valid.", ["refused the key: 400 API key not valid.", KEY], [MODELS]),
+        (StopReason.REFUSED_ENDPOINT, "404 Not Found", ["GOOGLE_GEMINI_BASE_URL", V1BETA], [MODELS, KEY, "--model"]),
+        (StopReason.REFUSED_PLACE, "400 User location is not supported.", ["available-regions"], [MODELS, KEY]),
+        (StopReason.REFUSED, "400 temperature", ["the API refused m: 400 temperature"], [MODELS, KEY, V1BETA]),
+    ],
+)
+def test_a_refusal_comes_with_the_hint_that_fits(
+    reason: StopReason,
+    refusal: str,
+    said: list[str],
+    unsaid: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Never with another's; exit code 2; where answers are saved, how many and how to go on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    monkeypatch.setenv("GEMINI_API_KEY", "secret")
+    Path(".env").write_text("GEMINI_API_KEY=secret")
+    sent = Sent(stopped=RunStopped(reason, refusal), models=["gemini-a", "gemini-b"])
+    state = unfinished(RunConfig(dataset="d", model="m"), sent, 0, 9, None)
+    message = state.message or ""
+    assert state.name == "Refused"
+    assert [words for words in said if words not in message] == []
+    assert [words for words in unsaid if words in message] == []
+    assert "saved" not in message
+    assert "secret" not in message
+    assert (f"{KEY}{tmp_path / '.env'}" in message) == (KEY in said)
+    later = unfinished(RunConfig(dataset="d", model="m"), sent, 7, 9, None).message or ""
+    assert "; 7 of 9 rows are saved; continue with: python flows/infer.py --dataset d --model m --resume" in later
