@@ -7,12 +7,9 @@ keys and the result storage; see deployments/README.md.
 import logging
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.context import FlowRunContext
@@ -23,30 +20,6 @@ from flows.signals import handled
 from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import InputError
 from tasks.inference import Run, stop_here
-
-CONNECT_SECONDS = 10.0
-_PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
-
-
-def check_task_runner(config: RunConfig) -> None:
-    """Raises InputError where `config`'s task runner is not installed, needs no address, or nothing listens there."""
-    kind, package = config.task_runner, _PACKAGES.get(config.task_runner)
-    if package is None and config.task_runner_address:
-        raise InputError(f"--task-runner-address {config.task_runner_address}: needs --task-runner dask or ray")
-    if package and find_spec(package) is None:
-        raise InputError(f"--task-runner {kind} needs {package.replace('_', '-')}: uv sync --extra {kind}")
-    if config.task_runner_address:
-        _check_listens(config.task_runner_address)
-
-
-def _check_listens(address: str) -> None:
-    """Ray itself would try for minutes. Addresses without a port, such as Ray's `auto`, are left to it."""
-    url = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        if url.hostname and url.port:
-            socket.create_connection((url.hostname, url.port), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise _not_there(address, error) from None
 
 
 def _not_there(address: str | None, error: Exception) -> InputError:

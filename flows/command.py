@@ -1,6 +1,6 @@
 """`python flows/infer.py`: reads the command line, checks what can be checked, runs the flow, says how it ended.
 
-What takes long is imported only once the local server boots beside it; a wrong flag costs neither.
+What takes long is imported only once the local server boots beside it; a mistake that `preflight` sees costs neither.
 """
 
 import os
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flows.local_server import LocalServer, LocalServerError
+from flows.preflight import check, check_prefect_client, check_services, effective
 from flows.signals import ONE_SECONDS, handled, raising
 from tasks.core.command_line import parse
 from tasks.core.config import RunConfig
-from tasks.core.environment import load_environment
 from tasks.core.errors import InputError
 from tasks.core.escaping import visible
 
@@ -43,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: RunConfig) -> int:
-    load_environment()  # before the server and the libraries read their settings
+    config = effective(config)  # with the environment: before the server and the libraries read their settings
+    for line in check(config):
+        print(visible(line), file=sys.stderr)
+    check_services(config)
+    print(visible(f"Starting: {config.dataset} ({config.split}), {config.model}"), file=sys.stderr, flush=True)
     server = LocalServer().start()
     try:
         from prefect.exceptions import TerminationSignal
@@ -53,8 +57,7 @@ def _run(config: RunConfig) -> int:
         from tasks.core.sources import resolve
         from tasks.storage import default_storage
 
-        config = module.effective(config)
-        module.check(config)
+        check_prefect_client()
         resolve(config)
     except BaseException:
         server.abandon()

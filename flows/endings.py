@@ -11,9 +11,9 @@ from flows.sending import Sent
 from tasks.core.checkpoint.lock import Holder
 from tasks.core.command_line import resume_command
 from tasks.core.config import RunConfig, TaskRunnerKind
+from tasks.core.credentials import key_variable
 from tasks.core.environment import set_in
 from tasks.core.errors import REFUSALS, RunStopped, StopReason
-from tasks.core.gemini import key_variable
 from tasks.core.output.result import Written
 from tasks.core.quota import quota_returns
 from tasks.core.report import Tally

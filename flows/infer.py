@@ -8,7 +8,6 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
     raise SystemExit(main())
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -24,22 +23,25 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
 from flows import endings
-from flows.cluster import check_task_runner
 from flows.event_loop import EventLoopTaskRunner
 from flows.logs import without_expected_tracebacks
+from flows.preflight import check, effective
 from flows.sending import Sent, send
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
 from tasks.core.command_line import checked
 from tasks.core.config import RunConfig, TaskRunnerKind, takes
-from tasks.core.environment import load_environment, set_in
+from tasks.core.endpoint import base_url, why_unreachable
+from tasks.core.environment import set_in
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.escaping import visible
-from tasks.core.gemini import has_credentials, other_endpoint
+from tasks.core.gemini import other_endpoint
+from tasks.core.open_files import make_room
 from tasks.core.output.late import Late, put_beside, save_late, take_over
 from tasks.core.output.ours import Origin
-from tasks.core.output.place import check_no_input, check_writable, csv_path
+from tasks.core.output.place import csv_path
 from tasks.core.output.result import Written
+from tasks.core.proxies import without_password
 from tasks.core.records import unsent
 from tasks.core.report import Tally, summary_lines
 from tasks.dataset import resolve_dataset
@@ -100,16 +102,6 @@ def _put_off(state: State[Any]) -> State[Any]:
     return state
 
 
-def effective(config: RunConfig) -> RunConfig:
-    """`config` with what `.env` and the demo add to it."""
-    load_environment()
-    if config.demo and not config.dataset:
-        from deployments.demo import DATASET
-
-        return config.model_copy(update={"dataset": DATASET})
-    return config.model_copy(update={"dataset": config.dataset or os.environ.get("INFER_DATASET")})
-
-
 def _api_of(config: RunConfig) -> AbstractContextManager[None]:
     """The API of the environment, or the demo's emulator in its place."""
     if not config.demo:
@@ -123,25 +115,17 @@ def _csv_path(config: RunConfig) -> Path:
     return csv_path(config.output_dir, config.model, config.split, config.demo)
 
 
-def check(config: RunConfig) -> None:
-    """What can be known without the data.
-
-    Raises:
-        InputError: no key, a task runner that is not there, or an output folder that cannot be written.
-    """
-    if not config.demo and not has_credentials():
-        raise InputError("GOOGLE_API_KEY is not set in .env file")
-    check_task_runner(config)
-    path = _csv_path(config)
-    check_writable(path)
-    check_no_input(path, config.dataset)
-
-
 def _infer(config: RunConfig) -> State[Any]:
     logger = get_run_logger()
-    check(config)
+    lines = check(config)
+    if runtime.deployment.id:  # else whoever started it here has read them
+        for line in lines:
+            logger.warning(line)
     if not config.demo:
         _say_other_endpoint()
+        if why := why_unreachable(base_url()):
+            logger.warning("%s cannot be reached at the moment: %s", without_password(base_url()), why)
+    config = _within_open_files(config)
     data = resolve_dataset(config)
     storage = storage_of_results(infer_chunk)
     origin = origin_of(config, data)
@@ -164,6 +148,20 @@ def _infer(config: RunConfig) -> State[Any]:
     except StorageError as error:
         return endings.storage_unusable(error)
     return answer
+
+
+def _within_open_files(config: RunConfig) -> RunConfig:
+    """`config` with no more requests in flight than this process, or one of its children, may have connections."""
+    if config.task_runner_address:  # somebody else's processes
+        return config
+    wanted = config.max_concurrent
+    fit = make_room(wanted, per_request=2 if config.demo else 1)  # in a demo the API's end is here as well
+    if fit < wanted:
+        get_run_logger().warning(
+            "--max-concurrent %d: this process may open too few files (ulimit -n) for more than %d; %d is used",
+            *(wanted, fit, fit),
+        )
+    return config.model_copy(update={"max_concurrent": fit})
 
 
 def _say_other_endpoint() -> None:

@@ -23,12 +23,12 @@ from tests.chaos_oracles import Fault, Run, answers_in, check_rival, check_run, 
 from tests.chaos_processes import Cold, Launcher, Process, Warm
 from tests.chaos_scenario import FIRST_STEP_SECONDS, Act, Row, Scenario, Step, What, draw
 from tests.services import clean_environment
+from tests.support import RESULT
 
 POLL_SECONDS = 0.01
 HANG_SECONDS = 120.0  # after the last thing that was done to a run
 UNUSED_SECONDS = 60.0  # a local server that nobody uses ends by itself, once its history is written
 TAKEOVER_SECONDS = 100.0  # a lock whose owner was killed is to be free after 90 s
-CSV = "gemini-2.5-flash_test_result.csv"
 TO_THE_PROCESS = {
     What.STOP: signal.SIGSTOP,
     What.CONTINUE: signal.SIGCONT,
@@ -236,7 +236,7 @@ class _Player:
             self._add(run, *check_run(run))
         if len(runs) == 2:
             self._add(runs[1], *check_rival(*runs))
-        if any(run.code == 0 for run in runs) and (wrong := wrong_rows(self._result / CSV, act.wanted)):
+        if any(run.code == 0 for run in runs) and (wrong := wrong_rows(self._result / f"{RESULT}.csv", act.wanted)):
             self.played.wrong_rows += wrong
             self._add(runs[0], Fault("rows", f"{wrong} rows of the CSV are not those of {len(act.wanted)} wanted"))
         found = answers_in(self._result.rglob("*.csv"))

@@ -8,7 +8,12 @@ from typing import Any
 
 from prefect import State
 
+from tasks.core.config import RunConfig
+
 type RunFlow = Callable[..., State[Any]]
+MODEL: str = RunConfig.model_fields["model"].default
+RESULT = f"{MODEL}_test_result"
+CSV = f"result/{RESULT}.csv"
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -21,7 +26,7 @@ def numbered(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"id": f"r{n}", "input_query": f"question {n}"} for n in range(first, first + count)]
 
 
-def read_csv(path: str | Path = "result/gemini-2.5-flash_test_result.csv") -> list[dict[str, str]]:
+def read_csv(path: str | Path = CSV) -> list[dict[str, str]]:
     """The lines of a result, as any reader of CSV sees them."""
     with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -26,7 +26,7 @@ from deployments.emulator import (
     answer_to,
 )
 from tasks.core.images import to_image
-from tests.support import RunFlow, numbered, read_csv, write_jsonl
+from tests.support import CSV, MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
 def shipped_samples(folder: Path) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def test_the_csv_has_one_line_per_sample_in_order_duplicates_included(
     run(dataset=data, save_every=2)
     assert [line["id"] for line in read_csv()] == ["r0", "r1", "r2"] * 2
     assert emulator.stats.answers == 6
-    header = (tmp_path / "result/gemini-2.5-flash_test_result.csv").read_text().splitlines()[0]
+    header = (tmp_path / CSV).read_text().splitlines()[0]
     assert header == "id,input_query,has_image,response,status,error_message"
 
 
@@ -223,7 +223,7 @@ def test_an_unknown_model_is_told_with_those_the_key_can_use(run: RunFlow, emula
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(9)), model="gemini-0-nano")
     assert state.name == "Refused"
     assert "choose another with --model; models this key can use: " in (state.message or "")
-    assert "gemini-2.5-flash" in (state.message or "")
+    assert MODEL in (state.message or "")
     assert "GOOGLE_GENAI_API_VERSION=v1beta" in (state.message or "")
 
 
@@ -238,11 +238,11 @@ def test_an_account_that_is_spent_ends_the_run_at_once_and_never_puts_it_off(
     assert "Your prepayment credits are depleted." in (state.message or "")
     assert "5 of 30 rows are saved" in (state.message or "")
     assert emulator.stats.requests <= 5 + 2
-    assert caplog.messages.count("gemini-2.5-flash is answered by gemini-9") == 1
+    assert caplog.messages.count(f"{MODEL} is answered by gemini-9") == 1
     emulator.set_rules([Rule(NO_QUOTA)])
     state = run(dataset=data, max_concurrent=2, resume=True)
     assert (state.name, state.type.name) == ("Refused", "FAILED")
-    assert "this key has no quota for gemini-2.5-flash: 429" in (state.message or "")
+    assert f"this key has no quota for {MODEL}: 429" in (state.message or "")
     emulator.set_rules([])
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 30
@@ -331,7 +331,7 @@ def test_a_better_csv_is_not_replaced_by_an_unfinished_one(run: RunFlow, emulato
     state = run(dataset=data, max_attempts=1)
     assert read_csv() == good
     assert "_unfinished.csv" in (state.message or "")
-    assert len(read_csv("result/gemini-2.5-flash_test_result_unfinished.csv")) == 6
+    assert len(read_csv(f"result/{RESULT}_unfinished.csv")) == 6
 
 
 def test_a_spent_daily_quota_stops_the_run_and_keeps_everything(
@@ -343,7 +343,7 @@ def test_a_spent_daily_quota_stops_the_run_and_keeps_everything(
     state = run(dataset=data, max_concurrent=5)
     assert (state.name, state.is_failed()) == ("Incomplete", True)
     assert emulator.stats.requests <= 10 + 10
-    assert not (tmp_path / "result/gemini-2.5-flash_test_result.csv").exists()
+    assert not (tmp_path / CSV).exists()
     emulator.set_rules([])
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 100
@@ -412,13 +412,13 @@ def test_a_redirect_ends_the_run_and_an_endpoint_that_is_not_googles_is_named_at
     (tmp_path / ".env").write_text(f"GOOGLE_GEMINI_BASE_URL={emulator.url}")
     data = write_jsonl(tmp_path / "d\x1b[2J.jsonl", numbered(30))
     with Emulator().in_thread() as other:
-        location = f"{other.url}/v1/models/gemini-2.5-flash:generateContent"
+        location = f"{other.url}/v1/models/{MODEL}:generateContent"
         emulator.set_rules([Rule(Redirect(f"{location}?key=k"))])
         state = run(dataset=data, max_concurrent=5)
         assert other.stats.requests == 0
     assert state.name == "Refused"
     assert state.message
-    assert f"the API refused gemini-2.5-flash: 307 redirected to {location}" in state.message
+    assert f"the API refused {MODEL}: 307 redirected to {location}" in state.message
     assert "check GOOGLE_GEMINI_BASE_URL" in state.message
     assert emulator.stats.requests <= 5
     where = f"The key and the prompts go to {emulator.url} and not to Google: GOOGLE_GEMINI_BASE_URL is set in "

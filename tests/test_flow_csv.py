@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployments.emulator import Answer, Emulator, Rule
-from tests.support import RunFlow, numbered, read_csv, write_jsonl
-
-NAME = "gemini-2.5-flash_test_result"
+from tests.support import MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
 @contextmanager
@@ -34,7 +32,7 @@ def test_a_csv_that_cannot_be_written_is_one_line_and_costs_nothing(
     with files_at_most(100_000):
         state = run(dataset=data)
     assert (state.name, state.is_failed()) == ("Incomplete", True)
-    path = tmp_path / "result" / f"{NAME}.csv"
+    path = tmp_path / "result" / f"{RESULT}.csv"
     assert state.message == (
         f"{path} cannot be written: File too large; all 60 rows are saved in the checkpoint and no answer is paid for "
         f"again; write it with: python flows/infer.py --dataset {data} --resume"
@@ -59,15 +57,15 @@ def test_results_below_the_data_folder_are_never_paid_for(
     folder = tmp_path / "data"
     folder.mkdir()
     shutil.copy(write_jsonl(tmp_path / "d.jsonl", numbered(5)), folder / "test.jsonl")
-    for model in ("gemini-2.5-flash", "gemini-2.5-flash", "gemini-2.5-pro"):
+    for model in (MODEL, MODEL, "gemini-2.5-pro"):
         assert run(dataset=str(folder), output_dir="data/result", resume=True, model=model).is_completed()
         assert len(read_csv(folder / f"result/{model}_test_result.csv")) == 5
     assert emulator.stats.requests == 10
-    assert f"Not read as data: 1 results of earlier runs ({NAME}.csv)" in caplog.text
-    state = run(dataset=f"data/result/{NAME}.csv", output_dir="data/result", image_column="")
+    assert f"Not read as data: 1 results of earlier runs ({RESULT}.csv)" in caplog.text
+    state = run(dataset=f"data/result/{RESULT}.csv", output_dir="data/result", image_column="")
     assert state.name == "Refused"
     assert "choose another --output-dir than data/result" in (state.message or "")
-    assert run(dataset=f"data/result/{NAME}.csv", text_column="response").is_completed()
+    assert run(dataset=f"data/result/{RESULT}.csv", text_column="response").is_completed()
     assert emulator.stats.requests == 15
 
 
@@ -82,7 +80,7 @@ def test_what_a_demo_makes_up_is_never_a_result(run: RunFlow, emulator: Emulator
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.requests == 4
     assert read_csv() == real
-    assert len(read_csv(f"result/demo/{NAME}.csv")) == 4
+    assert len(read_csv(f"result/demo/{RESULT}.csv")) == 4
 
 
 def test_what_a_run_moves_aside_is_told_in_its_log_and_its_last_line(
@@ -97,7 +95,7 @@ def test_what_a_run_moves_aside_is_told_in_its_log_and_its_last_line(
         assert state.is_completed()
         for said in (state.message or "", caplog.text):
             assert f"the CSV that was there {why}" in said
-            assert f"it is now {NAME}.one." in said
+            assert f"it is now {RESULT}.one." in said
     run(dataset=one, resume=True)
     assert sorted(len(read_csv(path)) for path in Path("result").glob("*.csv")) == [3, 5, 12, 12]
     assert len(read_csv()) == 12

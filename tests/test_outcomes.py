@@ -47,25 +47,27 @@ from deployments.emulator import (
     with_parts,
 )
 from tasks.core.config import GenerateConfig
+from tasks.core.credentials import has_credentials
 from tasks.core.errors import ApiError as PlainError
 from tasks.core.errors import MalformedAnswer, StopReason
-from tasks.core.gemini import GeminiClient, has_credentials
+from tasks.core.gemini import GeminiClient
 from tasks.core.outcomes import outcome_of, outcome_of_error
 from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowResult
 from tasks.core.retry_delay import MOST_SECONDS
 from tasks.core.wire import read_answer, read_refusal
+from tests.support import MODEL
 
 
 async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request("hello")) -> Outcome:  # noqa: B008
     emulator.set_rules([Rule(behaviour)])
-    async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
+    async with GeminiClient(GenerateConfig(model=MODEL)) as client:
         return await outcome_with(client, request)
 
 
 async def ask_all(emulator: Emulator, behaviours: Sequence[Behaviour]) -> list[Outcome]:
     """One request for each, all over one client."""
     outcomes = []
-    async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
+    async with GeminiClient(GenerateConfig(model=MODEL)) as client:
         for behaviour in behaviours:
             emulator.set_rules([Rule(behaviour)])
             outcomes.append(await outcome_with(client))
@@ -244,7 +246,7 @@ async def test_a_continuation_is_not_followed(emulator: Emulator) -> None:
 async def test_the_models_of_a_key_are_listed(emulator: Emulator) -> None:
     """Across pages, by the names that --model takes."""
     async with GeminiClient(GenerateConfig(model="x")) as client:
-        assert "gemini-2.5-flash" in await client.list_models()
+        assert MODEL in await client.list_models()
 
 
 def test_half_a_surrogate_pair_does_not_reach_the_csv() -> None:

@@ -17,7 +17,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from deployments.emulator import Emulator, LogNormal, answer_to
-from tests.support import numbered, read_csv, write_jsonl
+from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
 
 SEEDS = range(int(os.environ.get("KILL_SEEDS", "1")))
 INFER = Path(__file__).parent.parent / "flows" / "infer.py"
@@ -70,7 +70,7 @@ def paid_twice(emulator: Emulator) -> int:
 
 def assert_undisturbed(command: Command, rows: list[dict[str, str]]) -> None:
     """The CSV is that of a run that nothing has happened to."""
-    lines = read_csv(command.folder / "result/gemini-2.5-flash_test_result.csv")
+    lines = read_csv(command.folder / CSV)
     assert [(line["id"], line["response"]) for line in lines] == [
         (row["id"], answer_to(row["input_query"])) for row in rows
     ]
@@ -100,7 +100,7 @@ def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> N
 def test_sigterm_is_an_interruption_too(command: Command) -> None:
     """What a supervisor sends: answers kept, exit code 130, an earlier CSV left alone."""
     data = write_jsonl(command.folder / "d.jsonl", numbered(ROWS))
-    result = command.folder / "result" / "gemini-2.5-flash_test_result.csv"
+    result = command.folder / CSV
     result.parent.mkdir()
     result.write_text("an earlier result")
     process = command.start("--dataset", data)
@@ -154,7 +154,7 @@ def test_a_second_run_of_a_job_is_told_who_is_at_work_and_pays_for_nothing(comma
         text=True,
         timeout=60,
     )
-    assert f"{data} test, gemini-2.5-flash" in looked.stdout, looked.stderr
+    assert f"{data} test, {MODEL}" in looked.stdout, looked.stderr
     first.kill()
     first.communicate()
 

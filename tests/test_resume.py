@@ -29,9 +29,7 @@ from tasks.core.checkpoint import journal
 from tasks.core.checkpoint.layout import job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.storage import storage_of
-from tests.support import RunFlow, numbered, read_csv, write_jsonl
-
-CSV = "result/gemini-2.5-flash_test_result.csv"
+from tests.support import CSV, MODEL, RunFlow, numbered, read_csv, write_jsonl
 
 
 def records(tmp_path: Path, pattern: str) -> list[Path]:
@@ -102,7 +100,7 @@ def test_moved_data_finds_its_answers_and_says_where(
     assert run(dataset=moved, resume=True, limit=10).is_completed()
     assert f"7 rows have their answers in the checkpoint of {tmp_path / 'old.jsonl'} test" in caplog.text
     assert emulator.stats.answers == 23
-    old = job_key(str(tmp_path / "old.jsonl"), None, "test", "gemini-2.5-flash")
+    old = job_key(str(tmp_path / "old.jsonl"), None, "test", MODEL)
     run(dataset=moved, resume=True)
     shutil.rmtree(tmp_path / "storage" / old)
     run(dataset=moved, resume=True)
@@ -112,11 +110,12 @@ def test_moved_data_finds_its_answers_and_says_where(
 def test_a_checkpoint_of_version_0_1_resumes(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
     """18 of its 30 rows are answered, two of them in a chunk that was stopped."""
     data = write_jsonl(tmp_path / "d.jsonl", numbered(30))
-    job = tmp_path / "storage" / job_key(data, None, "test", "gemini-2.5-flash")
+    job = tmp_path / "storage" / job_key(data, None, "test", model := "gemini-2.5-flash")
     shutil.copytree(Path(__file__).parent / "checkpoint_0_1", job / "bde2e61d-85be-4c03-b030-21de4aa6b66f-1")
-    assert run(dataset=data, resume=True).is_completed()
+    assert run(dataset=data, model=model, resume=True).is_completed()
     assert emulator.stats.answers == 12
-    assert [line["response"] for line in read_csv()] == [answer_to(row["input_query"]) for row in numbered(30)]
+    lines = read_csv(f"result/{model}_test_result.csv")
+    assert [line["response"] for line in lines] == [answer_to(row["input_query"]) for row in numbered(30)]
 
 
 class Trap:
@@ -302,7 +301,7 @@ def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
     assert "--write-csv nothing: 0 jobs match; jobs: " in capsys.readouterr().err
 
     assert checkpoints.main([]) == 0
-    assert f"{data} test, gemini-2.5-flash" in capsys.readouterr().out
+    assert f"{data} test, {MODEL}" in capsys.readouterr().out
     [job] = [folder for folder in (tmp_path / "storage/gemini-infer/v1").iterdir() if folder.is_dir()]
     lock = JobLock(
         storage_of(LocalFileSystem(basepath=str(tmp_path / "storage"))), f"gemini-infer/v1/{job.name}", "run"

@@ -35,7 +35,7 @@ from tests.services import (
     start_s3,
     wait_until,
 )
-from tests.support import numbered, read_csv, write_jsonl
+from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -223,7 +223,7 @@ def data_of(folder: Path, rows: int) -> dict[str, Any]:
 
 def assert_whole(folder: Path, rows: int) -> None:
     """The CSV is that of a run that nothing has happened to."""
-    lines = read_csv(folder / "result" / "gemini-2.5-flash_test_result.csv")
+    lines = read_csv(folder / CSV)
     assert [(line["id"], line["response"]) for line in lines] == [
         (row["id"], answer_to(row["input_query"])) for row in own_rows(folder, rows)
     ]
@@ -259,14 +259,14 @@ def test_the_limit_on_the_tag_holds_over_two_runs(production: Production, two_ru
 def test_a_run_is_easy_to_follow(production: Production, two_runs: TwoRuns) -> None:
     """Names that say data set, model and chunk; progress, outcomes and errors, and the CSV as artifacts."""
     run, folder = two_runs.runs[0], two_runs.folders[0]
-    assert run.name == "d.jsonl test gemini-2.5-flash"
+    assert run.name == f"d.jsonl test {MODEL}"
     body = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
     names = {task["name"] for task in production.client.request("POST", "/task_runs/filter", json=body).json()}
     assert {"infer-chunk 0 (row 0)", f"infer-chunk {ROWS - 1} (row {ROWS - 1})"} <= names
     made = production.artifacts(run.id)
     assert made["infer-progress"]["data"] == 100
     assert f"| answered | {ROWS} | 100.0% |" in made["infer-summary"]["data"]
-    assert f"file://{folder}/result/gemini-2.5-flash_test_result.csv" in made["infer-csv"]["data"]
+    assert f"file://{folder}/{CSV}" in made["infer-csv"]["data"]
     assert run.state
     assert f"{ROWS} answered" in (run.state.message or "")
 

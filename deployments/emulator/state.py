@@ -23,6 +23,8 @@ DEFAULT_MODELS = (
     "gemini-3-flash",
     "gemini-3-pro",
     "gemini-3.1-flash-lite",
+    "gemini-3.5-flash",
+    "gemini-3.5-flash-lite",
     "gemini-3.6-flash",
     "gemini-flash-latest",
 )

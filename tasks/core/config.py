@@ -86,7 +86,7 @@ class RunConfig(BaseModel):
     text_column: str = Field("input_query", min_length=1, description="Column with the text of the prompt.")
     image_column: _Column = Field("image_path", description="Column with the image of the prompt.")
     id_column: _Column = Field("id", description="Column with the sample id; the row number without it.")
-    model: str = Field("gemini-2.5-flash", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
+    model: str = Field("gemini-3.5-flash-lite", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
     system_instruction: str | None = Field(None, description="System instruction sent with every sample.")
     generation_config: Annotated[dict[str, Any], AfterValidator(_one_candidate)] = Field(
         {}, description='Gemini\'s generationConfig as JSON, such as {"temperature": 0}.'

@@ -1,9 +1,12 @@
 """Fills the environment from `.env`, and says where a setting came from. Must not read what somebody else wrote.
 
-Two files count: the working directory's, then the project's. What the environment has already wins over both.
+Two files count: the working directory's, then the project's. What the environment has already wins over both. An empty
+value counts as none.
 """
 
 import os
+import re
+from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from dotenv import dotenv_values, load_dotenv
 from tasks.core.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
+_OURS = re.compile("(GOOGLE|GEMINI|HUGGINGFACE|INFER)_")  # what a run reads, beside Prefect's and the libraries' own
 
 
 def load_environment() -> None:
@@ -21,16 +25,38 @@ def load_environment() -> None:
         InputError: a file that belongs to another user, or cannot be read.
     """
     for text in _files().values():
+        _forget_empty(_values(text))
         load_dotenv(stream=StringIO(text))
+    _forget_empty(filter(_OURS.match, list(os.environ)))  # the SDK would take blanks for a key
 
 
 def set_in(variable: str) -> str:
     """Where the environment's value of `variable` comes from: the path of a `.env`, or `the environment`."""
     value = os.environ.get(variable)
     for path, text in _files().items():
-        if dotenv_values(stream=StringIO(text)).get(variable) == value:
+        if _values(text).get(variable) == value:
             return str(path)
     return "the environment"
+
+
+def unused() -> list[str]:
+    """One line for each value of a `.env` file that another one stands in the way of. Values are not shown."""
+    return [
+        f"{name} is taken from {set_in(name)}; {path} has another value"
+        for path, text in _files().items()
+        for name, value in _values(text).items()
+        if _OURS.match(name) and value and value.strip() and os.environ.get(name) not in (value, None)
+    ]
+
+
+def _values(text: str) -> dict[str, str | None]:
+    return dotenv_values(stream=StringIO(text))
+
+
+def _forget_empty(names: Iterable[str]) -> None:
+    for name in names:
+        if name in os.environ and not os.environ[name].strip():
+            del os.environ[name]
 
 
 def _files() -> dict[Path, str]:

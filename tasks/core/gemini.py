@@ -10,14 +10,16 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import aiohttp
+from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError
 from google import genai
 from google.genai import types
 
 from tasks.core.config import GenerateConfig
+from tasks.core.endpoint import base_url
 from tasks.core.errors import ApiError, InputError, MalformedAnswer
+from tasks.core.proxies import proxy_of, socks_address
 from tasks.core.records import Image, ModelOutput, Request
 from tasks.core.wire import one_line, read_answer, read_refusal
 
@@ -42,23 +44,11 @@ _ONE_CALL = _FixedConfig(
     automatic_continuation=False,
     should_return_http_response=True,
 )
-_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK takes the first that is set
 # A connection on which nothing moves is forgotten on the way, by some after 2 minutes; an answer may take longer.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
 
 
-def has_credentials() -> bool:
-    """Whether the environment names a key, or Vertex AI."""
-    vertex = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
-    switched_on = any(os.environ.get(name, "").lower() in ("true", "1") for name in vertex)
-    return switched_on or key_variable() is not None
-
-
-def key_variable() -> str | None:
-    """The variable that the SDK takes the key from."""
-    return next((name for name in _KEYS if os.environ.get(name)), None)
-
-
+_PROXY_ERRORS = (ProxyConnectionError, ProxyTimeoutError, ProxyError)  # of SOCKS, and no kin of aiohttp's
 _PLACES = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "GOOGLE_CLOUD_LOCATION")  # that a URL is made of
 
 
@@ -96,11 +86,16 @@ class GeminiClient:
 
     def __init__(self, generation: GenerateConfig) -> None:
         self._model = generation.model
-        # trust_env: proxies, at the price of 0.2 ms a request, for it reads ~/.netrc as well
-        connector = aiohttp.TCPConnector(limit=0, socket_factory=_lasting_socket)
+        proxy = proxy_of(base_url())
+        socks = socks_address(proxy)
+        connector = (
+            ProxyConnector.from_url(socks, rdns=True, limit=0)
+            if socks
+            else aiohttp.TCPConnector(limit=0, socket_factory=_lasting_socket)
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
-            trust_env=bool(getproxies()),
+            proxy=None if socks else proxy,
             middlewares=(_only_answers,),
             response_class=_LenientResponse,
         )
@@ -123,6 +118,8 @@ class GeminiClient:
             response = await self._client.aio.models.generate_content(
                 model=self._model, contents=_content(request), config=_ONE_CALL
             )
+        except (aiohttp.ClientConnectionError, *_PROXY_ERRORS) as error:
+            raise ConnectionError(_short(error)) from None
         except (aiohttp.ClientPayloadError, ValueError) as error:
             raise MalformedAnswer(_short(error)) from None
         except (aiohttp.ClientError, OSError) as error:

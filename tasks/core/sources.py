@@ -5,7 +5,6 @@ Everything a user can get wrong here (a path, a name, a split, a column) is an I
 
 import logging
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +27,11 @@ from huggingface_hub.errors import (
 from tasks.core.config import RunConfig
 from tasks.core.data_files import data_files
 from tasks.core.errors import InputError
+from tasks.core.locate import BUILDERS, NOT_FOUND, locate
 
-BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-NOT_FOUND = "DatasetNotFoundError"
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
 for _name in ("datasets.packaged_modules", "huggingface_hub.repocard"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is said once, by an InputError
-_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +60,7 @@ def resolve(config: RunConfig) -> DatasetRef:
     Raises:
         InputError: it cannot be found or opened, or the split or a column does not exist.
     """
-    name = config.dataset
-    if not name:
-        raise InputError("no data set: pass --dataset or set INFER_DATASET in .env")
-    path = _local(name)
-    if path is None and (not _HUB_ID.fullmatch(name) or Path(name).suffix in BUILDERS):
-        raise InputError(f"{name!r} does not exist on this machine, and is not the name of a Hub data set", NOT_FOUND)
+    name, path = config.dataset or "", locate(config.dataset)
     dataset = str(path) if path else name
     revision = config.revision if path else _commit(name, config.revision)
     table = load(dataset, config.dataset_config, revision, config.split)
@@ -88,19 +80,6 @@ def resolve(config: RunConfig) -> DatasetRef:
     )
     _check_media(ref, table.features)
     return ref
-
-
-def _local(name: str) -> Path | None:
-    """The file or folder called `name` on this machine, absolute; None where there is none."""
-    try:
-        path = Path(name).expanduser()
-        real = path.resolve()
-        if not real.exists():
-            return None
-    except (OSError, RuntimeError, ValueError):  # longer than a path can be, the home of nobody
-        return None
-    # The target of a link may have no suffix (the Hub's cache, DVC), and the suffix says how to read it.
-    return real if real.is_dir() or real.suffix == path.suffix else path.parent.resolve() / path.name
 
 
 def load(dataset: str, config_name: str | None, revision: str | None, split: str) -> Dataset:
@@ -136,9 +115,7 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
 
 
 def _load_file(path: Path, split: str) -> Dataset:
-    builder = BUILDERS.get(path.suffix.lower())
-    if builder is None:
-        raise InputError(f"{path} is not one of {', '.join(BUILDERS)}; convert it or pass a folder")
+    builder = BUILDERS[path.suffix.lower()]
     if path.stat().st_size == 0 or (builder == "parquet" and pq.read_metadata(path).num_rows == 0):
         return Dataset.from_dict({})
     files = {split.split("[")[0]: str(path)}

@@ -1,7 +1,7 @@
 """Knows our own results: by what stands in them, and by a hidden note beside each one that says whose it is.
 
-    gemini-2.5-flash_test_result.csv           the CSV
-    .gemini-2.5-flash_test_result.csv.json     its note: the job, the attempt, when, and a digest of the file
+    gemini-3.5-flash-lite_test_result.csv          the CSV
+    .gemini-3.5-flash-lite_test_result.csv.json    its note: the job, the attempt, when, and a digest of the file
 
 A note is written before its CSV takes the name and keeps the record of the one before, so that whichever of the two a
 crash leaves there is known. A file that no record fits was edited, or is not ours. Must not import what reads data:
