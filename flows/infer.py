@@ -4,9 +4,9 @@ parameters ─ resolve_dataset ─ plan ─ infer_chunk.map ─ assemble_csv ─
 """
 
 if __name__ == "__main__":  # the command line first: it starts what takes long before it imports what takes long
-    from flows.command import main
+    from flows.command import program
 
-    raise SystemExit(main())
+    raise SystemExit(program())
 
 import time
 from collections.abc import Iterator
