@@ -1,5 +1,6 @@
 """What the outcomes of other rows say about a failure, and about how much to send."""
 
+import math
 import random
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_few_rows_that_fail_for_long_beside_nobody_else_are_bad_rows() -> None
     sky.fail(range(3))
     assert sky.weather.weight(0) == 0.0
     sky.now = LONELY_SECONDS
-    assert sky.weather.weight(0) == 1.0
+    assert sky.weather.weight(0) == math.inf
     sky.fail(range(OUT))
     assert sky.weather.weight(0) == 0.0
 

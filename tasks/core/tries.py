@@ -38,7 +38,7 @@ class Tries:
         self.timeouts += outcome.kind is Kind.TIMEOUT and outcome.again is None
         self.since = now if self.since is None else self.since
         if outcome.kind is not Kind.RATE_LIMIT:
-            self.counted += weight
+            self.counted = min(self.counted + weight, self.made)
 
     def over(self, outcome: Outcome, final: bool, now: float) -> bool:
         """Whether `outcome`, noted already, is the row's last. `final`: it looks as if no row could be answered."""

@@ -71,10 +71,10 @@ class Weather:
         """How far a failure counts against `row`, from 0 to 1.
 
         1 where at most one in ten of the others fails, 0 where all do: as many counts stand for the same improbable
-        run of bad luck in any weather.
+        run of bad luck in any weather. Infinity where it was no weather at all: earlier ones count as well.
         """
         if 0 < len(self._failing) < OUT and self.failing_seconds >= LONELY_SECONDS:
-            return 1.0
+            return math.inf
         others = [failed for other, failed in self._by_row if other != row][-LAST:]
         share = sum(others) / len(others) if others else 1.0
         return min(1.0, -math.log10(share)) if share else 1.0
