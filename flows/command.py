@@ -3,12 +3,13 @@
 What takes long is imported only once the local server boots beside it; a mistake that `preflight` sees costs neither.
 """
 
+import atexit
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flows.local_server import LocalServer, LocalServerError
 from flows.preflight import check, check_prefect_client, check_services, effective
@@ -24,10 +25,15 @@ _CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRU
 
 def program() -> int:
     """`main` as a program: what it has said is not taken back by a signal that comes while Python ends."""
+    atexit.register(_on_signals, signal.SIG_IGN)  # the first to be registered is the last to be called
     code = main()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(code))
+    _on_signals(lambda *_: os._exit(code))
     return code
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows import cluster
-from flows.cluster import check_task_runner
+from flows import preflight
 from tasks.core.config import RunConfig
 from tasks.core.errors import InputError
 
@@ -21,14 +20,14 @@ def port() -> Iterator[int]:
 
 def refusal(**parameters: Any) -> str:
     with pytest.raises(InputError) as refused:
-        check_task_runner(RunConfig.model_validate(parameters))
+        preflight._check_task_runner(RunConfig.model_validate(parameters))
     return refused.value.line
 
 
 @pytest.mark.parametrize("kind", ["dask", "ray"])
 def test_a_missing_extra_is_told_with_the_command_that_installs_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The packages are large, so they are extras."""
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(preflight, "find_spec", lambda name: None)
     assert refusal(task_runner=kind) == f"ValueError: --task-runner {kind} needs prefect-{kind}: uv sync --extra {kind}"
 
 
@@ -36,7 +35,9 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(kind: str, mo
 @pytest.mark.parametrize("kind", ["dask", "ray"])
 def test_an_address_where_nothing_listens_is_told_at_once(kind: str, form: str, port: int) -> None:
     """Ray by itself would try for minutes."""
-    check_task_runner(RunConfig.model_validate({"task_runner": kind, "task_runner_address": form.format(port)}))
+    preflight._check_task_runner(
+        RunConfig.model_validate({"task_runner": kind, "task_runner_address": form.format(port)})
+    )
     nowhere = form.format(9)
     assert refusal(task_runner=kind, task_runner_address=nowhere).startswith(
         f"ConnectionRefusedError: --task-runner-address {nowhere}: "
@@ -57,4 +58,4 @@ def test_an_address_without_a_cluster_is_a_mistake() -> None:
 
 def test_an_address_without_a_port_is_left_to_the_cluster() -> None:
     """Such as Ray's own word for the cluster of this machine."""
-    check_task_runner(RunConfig.model_validate({"task_runner": "ray", "task_runner_address": "auto"}))
+    preflight._check_task_runner(RunConfig.model_validate({"task_runner": "ray", "task_runner_address": "auto"}))

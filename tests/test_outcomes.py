@@ -288,11 +288,11 @@ async def test_a_text_beside_an_image_is_kept_and_the_image_told(emulator: Emula
 
 
 VERSIONS = {
-    "gemini-2.5-flash": "",
-    "gemini-2.5-flash-001": "",
-    "models/gemini-2.5-flash@default": "",
-    "gemini-2.5-flash-lite": "gemini-2.5-flash-lite",
-    "gemini-3.5-flash-lite": "gemini-3.5-flash-lite",
+    MODEL: "",
+    f"{MODEL}-001": "",
+    f"models/{MODEL}@default": "",
+    f"{MODEL}-pro": f"{MODEL}-pro",
+    "gemini-2.5-flash": "gemini-2.5-flash",
     None: "",
     7: "",
 }

@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_found_out_first(tmp_path: Path) -> N
 )
 def test_status_and_message_say_what_became_of_a_row(kind: Kind, status: str, message: str) -> None:
     """`<kind>: <detail>`, empty for an answer."""
-    result = RowResult(row=0, id="", key="", kind=kind, detail="why")
+    result = RowResult(row=0, id="", key="", kind=kind, detail="why" if kind is not Kind.ANSWERED else "")
     assert (result.status, result.error_message) == (status, message)
     noted = result.model_copy(update={"image_note": "broken"})
     assert noted.error_message.endswith("image: broken")

@@ -14,10 +14,12 @@ from prefect.filesystems import LocalFileSystem
 
 from deployments.emulator import (
     INVALID_KEY,
-    UNAVAILABLE,
     Answer,
-    Blocked,
+    ApiError,
+    Breakage,
+    Broken,
     Emulator,
+    Finish,
     LogNormal,
     Quota,
     RateLimited,
@@ -30,6 +32,8 @@ from tasks.core.checkpoint.layout import job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.storage import storage_of
 from tests.support import CSV, MODEL, RunFlow, numbered, read_csv, write_jsonl
+
+BAD_REQUEST = ApiError(400, "Invalid value.")
 
 
 def records(tmp_path: Path, pattern: str) -> list[Path]:
@@ -79,12 +83,14 @@ def test_a_rerun_asks_no_second_time_for_what_retry_errors_asked_for(
     from flows.infer import infer
 
     data = write_jsonl(tmp_path / "d.jsonl", numbered(8))
-    emulator.set_rules([Rule(Blocked())])
+    emulator.set_rules([Rule(Finish("MAX_TOKENS"))])
     run(dataset=data)
     emulator.reset()
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 3$"), Rule(Blocked())])
+    slow = Rule(Broken(Breakage.HANG), pattern="question 3$")
+    emulator.set_rules([slow, Rule(Finish("MAX_TOKENS"))])
     retried = infer.with_options(retries=2, retry_delay_seconds=0)
-    state = retried(dataset=data, resume=True, retry_errors=["blocked"], max_attempts=1, return_state=True)
+    asked = {"dataset": data, "resume": True, "retry_errors": ["truncated"]}
+    state = retried(**asked, max_attempts=1, timeout_seconds=0.3, return_state=True)
     assert emulator.stats.requests == 8 + 2
     assert "1 rows are worth a re-run" in (state.message or "")
     assert "--retry-errors" not in (state.message or "")
@@ -268,8 +274,8 @@ def test_rows_that_failed_before_and_are_asked_anew_keep_both_outcomes(
     """A fresh run that fails where an earlier one was answered does not take the answer away."""
     data = write_jsonl(tmp_path / "d.jsonl", numbered(6))
     run(dataset=data)
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 0$")])
-    run(dataset=data, max_attempts=1)
+    emulator.set_rules([Rule(Broken(Breakage.HANG), pattern="question 0$")])
+    run(dataset=data, max_attempts=1, timeout_seconds=0.3)
     emulator.reset()
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.requests == 0
@@ -280,20 +286,20 @@ def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
 ) -> None:
     """Unfinished: every row stands in the CSV, with its answer, with why it failed, or as not sent."""
     day = Rule(RateLimited(47.0, Quota.PER_DAY))
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 1$"), Rule(Answer(), times=3), day])
+    emulator.set_rules([Rule(BAD_REQUEST, pattern="question 1$"), Rule(Answer(), times=3), day])
     data = write_jsonl(tmp_path / "d.jsonl", numbered(9))
     assert run(dataset=data, max_concurrent=1, max_attempts=1).name == "Incomplete"
 
     assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
-    assert "9 rows: 5 unsent, 3 answered, 1 server_error. CSV: " in capsys.readouterr().out
+    assert "9 rows: 5 unsent, 3 answered, 1 invalid_request. CSV: " in capsys.readouterr().out
     lines = read_csv()
     assert [line["id"] for line in lines] == [f"r{n}" for n in range(9)]
     assert [line["response"] for line in lines if line["status"] == "success"] == [
         answer_to(f"question {n}") for n in (0, 2, 3)
     ]
-    assert lines[1]["error_message"].startswith("server_error: 503")
+    assert lines[1]["error_message"].startswith("invalid_request: 400")
     assert lines[8]["error_message"] == "unsent: no answer yet; --resume sends it"
-    assert run(dataset=data, resume=True, limit=2).name == "Incomplete"
+    assert run(dataset=data, resume=True, limit=2).is_completed()
     emulator.reset()
     assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
     assert len(read_csv()) == 9
