@@ -140,9 +140,9 @@ class Inference:
         try:
             try:
                 prepared = await self._prepare(sample, read_image, without_image)
-            except TimeoutError:
+            except OSError as error:  # a TimeoutError among them
                 self.throttle.check()
-                return prepare(self.generation, sample, None), self._unread()
+                return prepare(self.generation, sample, None), self._unread(error)
             if not prepared.request.text.strip() and not prepared.request.image:
                 return prepared, NOTHING_TO_SEND
             await self.throttle.leave(slot)
@@ -166,7 +166,9 @@ class Inference:
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
 
-    def _unread(self) -> Outcome:
+    def _unread(self, error: OSError) -> Outcome:
+        if error.errno:
+            return Outcome(Kind.SERVER_ERROR, detail=f"the image could not be read: {error.strerror}")
         return Outcome(Kind.TIMEOUT, detail=f"the image was not read within {self.limits.timeout_seconds:g} s")
 
     def _learn_safely(self, slot: Slot, outcome: Outcome) -> None:
