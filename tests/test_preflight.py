@@ -72,6 +72,7 @@ MISTAKES = [
     Case("ValueError: {folder}/notes.txt is not one of .csv", KEY, ("--dataset", "notes.txt")),
     Case("NotADirectoryError: --output-dir d.jsonl", KEY, ("--dataset", "d.jsonl", "--output-dir", "d.jsonl")),
     Case("ValueError: --limit '-1'", KEY, ("--limit", "-1")),
+    Case("ValueError: unrecognized arguments: --nonsense; see --help", {}, ("--nonsense",)),
     Case("ValueError: --task-runner-address x:1: needs --task-runner", KEY, ("--demo", "--task-runner-address", "x:1")),
     Case(
         f"ValueError: {URL} 'gate.example:1', set in the environment, is not a URL", KEY | {URL: "u:p@gate.example:1"}
