@@ -131,7 +131,10 @@ def _automation() -> AutomationCore:
         expect={
             "prefect.flow-run.heartbeat",
             *(f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed", "Scheduled")),
-            *(f"prefect.flow-run.{end}" for end in ("Incomplete", "Refused", "Interrupted", "AwaitingRetry")),
+            *(
+                f"prefect.flow-run.{end}"
+                for end in ("Incomplete", "Unanswered", "Refused", "Interrupted", "AwaitingRetry")
+            ),
         },
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
         for_each={"prefect.resource.id"},

@@ -22,6 +22,14 @@ FINISHED, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRUPTED}
 
 
+def program() -> int:
+    """`main` as a program: what it has said is not taken back by a signal that comes while Python ends."""
+    code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(code))
+    return code
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the flow as `arguments` say; returns the exit code."""
     for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):

@@ -28,6 +28,10 @@ def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
         again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
         message = f"{tally.open:,} rows are worth a re-run: {again}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
+    if tally.rows and not tally.successes:
+        return Failed(
+            name="Unanswered", message=f"not one of {tally.rows:,} rows was answered: {tally}. CSV: {written}"
+        )
     return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
 
 
@@ -43,9 +47,9 @@ def unsaved(sent: Sent, written: Written) -> State[Any]:
     return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
 
 
-def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> State[Any]:
+def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> State[Any]:
     """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
-    kept = _kept(config, sent, done, rows, written)
+    kept = _kept(config, sent, tally, rows, written)
     way_out = f"continue with: {resume_command(config)}"
     match sent.stopped:
         case None:
@@ -54,13 +58,15 @@ def unfinished(config: RunConfig, sent: Sent, done: int, rows: int, written: Wri
             return Failed(name="Incomplete", message=message)
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
+        case RunStopped(reason=StopReason.IMAGES, message=message):
+            return Failed(name="Refused", message=f"ValueError: {message}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
         case RunStopped(reason=reason, message=message) if reason in REFUSALS:
             refusal = _refusal(reason, config.model, message, sent.models)
             return Failed(
                 name="Refused",
-                message=f"ValueError: {refusal}; {kept}; {way_out}" if done else f"ValueError: {refusal}",
+                message=f"ValueError: {refusal}; {kept}; {way_out}" if tally.rows else f"ValueError: {refusal}",
             )
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")
@@ -80,13 +86,15 @@ def storage_unusable(error: OSError) -> State[Any]:
     return Failed(name="Incomplete", message=f"the result storage cannot be used, nothing was sent: {error}")
 
 
-def _kept(config: RunConfig, sent: Sent, done: int, rows: int, written: Written | None) -> str:
-    kept = f"{done - len(sent.unsaved):,} of {rows:,} rows are saved"
+def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> str:
+    """A row that failed for a passing reason is sent again: nothing of it is kept."""
+    unsaved = sum(not result.open for result in sent.unsaved)
+    kept = f"{tally.rows - tally.open - unsaved:,} of {rows:,} rows are saved"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     if sent.unsaved:
         kept += f"; {len(sent.unsaved):,} more could not be: {_WAIT}"
-    return f"{kept}; all {done:,} are in {written}" if written else kept
+    return f"{kept}; all {tally.rows:,} with a result are in {written}" if written else kept
 
 
 def _refusal(reason: StopReason, model: str, message: str, models: list[str]) -> str:

@@ -4,9 +4,9 @@ parameters ─ resolve_dataset ─ plan ─ infer_chunk.map ─ assemble_csv ─
 """
 
 if __name__ == "__main__":  # the command line first: it starts what takes long before it imports what takes long
-    from flows.command import main
+    from flows.command import program
 
-    raise SystemExit(main())
+    raise SystemExit(program())
 
 import time
 from collections.abc import Iterator
@@ -196,7 +196,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     with _told("the checkpoint, put together,"), suppress(JobHeld):
         attempt.put_together(lock, finished=tally.rows == data.rows and not tally.open)
     if tally.rows < data.rows:
-        return endings.unfinished(config, sent, tally.rows, data.rows, written)
+        return endings.unfinished(config, sent, tally, data.rows, written)
     if written is None:
         return endings.unwritten(config, problem, tally.rows)
     if sent.unsaved:

@@ -24,7 +24,7 @@ from tasks.core.config import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.home import adopt, from_thread
 from tasks.core.records import RowResult
-from tasks.core.report import LimitLog, Progress, stopping_line
+from tasks.core.report import LimitLog, OutageLog, Progress, stopping_line
 from tasks.inference import Shared, infer_chunk, models_of, share, stop_here, stopped_in, unshare
 from tasks.planning import Attempt
 
@@ -123,6 +123,7 @@ def _watch(shared: Shared, config: RunConfig, start_no_more: Callable[[], object
 
     inference.on_stop = stopped
     inference.throttle.changed = LimitLog(config.max_concurrent, logger)
+    inference.lessons.on_outage = OutageLog(config.give_up_seconds, logger)
     shared.journal.failing = failing
 
 

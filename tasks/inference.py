@@ -18,6 +18,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 
 from tasks.core.batch import Inference
+from tasks.core.breaker import Breaker
 from tasks.core.checkpoint.journal import Journal
 from tasks.core.checkpoint.layout import Storage, chunk_key, lock_key, pack
 from tasks.core.checkpoint.lock import BEAT_SECONDS, holder_of
@@ -25,7 +26,6 @@ from tasks.core.chunks import Chunk
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.gemini import GeminiClient
-from tasks.core.health import Health
 from tasks.core.home import at_home, home
 from tasks.core.prompts import ReadImage
 from tasks.core.records import RowResult, Sample
@@ -171,7 +171,7 @@ def _shared_of(run: Run, storage: Storage) -> Shared:
     if run.attempt not in _shared:
         client = GeminiClient(run.generation)
         throttle = Throttle(run.limits)
-        inference = Inference(client, run.generation, run.limits, throttle, Health(run.limits.give_up_seconds))
+        inference = Inference(client, run.generation, run.limits, throttle, Breaker(run.limits.give_up_seconds))
 
         def give_up(why: str) -> None:
             inference.stop(StopReason.STORAGE, _unsaved(journal))

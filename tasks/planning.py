@@ -14,7 +14,7 @@ from tasks.core.checkpoint.layout import Manifest, Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.chunks import Plan, Reason, plan_fresh, plan_resume
-from tasks.core.config import RunConfig
+from tasks.core.config import LimitsConfig, RunConfig
 from tasks.core.output.ours import Origin
 from tasks.core.records import RowResult
 from tasks.core.report import plan_line
@@ -106,8 +106,14 @@ def plan_attempt(
     else:
         _tell_what_is_paid_again(samples, pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, config.limits)
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, plan))
     return Attempt(run, plan, storage, pool, samples, whole=config.limit is None)
+
+
+def _limits(config: RunConfig, plan: Plan) -> LimitsConfig:
+    """Where the model has taken images before, some that are missing now are no reason to stop."""
+    accepted = any(result.has_image for result in plan.reused.values())
+    return config.limits.model_copy(update={"allow_missing_images": config.allow_missing_images or accepted})
 
 
 def _plan_resume(

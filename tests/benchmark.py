@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":  # as a script; pytest knows the way
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.measuring import Cost, emulator, infer, measured, plain, write_rows
+from tests.measuring import Cost, Storm, emulator, infer, measured, plain, write_rows
 
 HEADER = ("what", "measured", "target", "for comparison")
 EMPTY_FLOW = "from prefect import flow\n@flow\ndef empty():\n    pass\nempty()\n"
@@ -159,6 +160,41 @@ def bench_rate_limit(table: Table, folder: Path) -> None:
         )
 
 
+def bench_storm(table: Table, folder: Path) -> None:
+    """Half a second an answer. The plain way tries five times, as the SDK does when it is told to."""
+    rows, slots, latency, lasts = (100, 10, 0.5, 10) if table.short else (300, 10, 0.5, 60)
+    data = write_rows(folder / "storm", rows)
+    gone = ("availability", {"outage": {"kind": "api_error"}}), ("availability", {"outage": None})
+    cases = [("503 for everybody", "≤ 60 requests", *gone)]
+    for share, target in ((0.7, ""), (0.5, "")):
+        some = {"behaviour": {"kind": "api_error"}, "probability": share}
+        cases.append((f"503 for {share:.0%}", target, ("rules", [some]), ("rules", [])))
+
+    def through(send: Callable[[str], Cost], worse: Any, better: Any) -> str:
+        with emulator("--latency", str(latency), "--seed", "7") as api:
+            storm = Storm(api, worse, better, 2 if table.short else 5, lasts)
+            send(api.url)
+            storm.over()
+            stats = api.get("stats")
+            late = api.seconds - rows * latency / slots - (lasts if worse == gone[0] else 0)
+        lost = rows - stats["distinct_answered"]
+        return f"{lost} lost, {storm.requests} requests, {stats['requests'] / rows:.1f} a row, {late:+.0f} s"
+
+    def ours(url: str) -> Cost:
+        return infer(folder, url, data, max_concurrent=slots)
+
+    def retrying(url: str) -> Cost:
+        return plain(url, rows, slots, attempts=5)
+
+    for what, target, worse, better in cases:
+        table.add(
+            f"storm: {what} for {lasts} s, {rows} rows, {slots} in flight",
+            through(ours, worse, better),
+            f"0 lost{', ' * bool(target)}{target}",
+            f"SDK with 5 attempts: {through(retrying, worse, better)}",
+        )
+
+
 def bench_planning(table: Table, folder: Path) -> None:
     few, many = (500, 5000) if table.short else (5000, 50_000)
     small, large = (min(planning_seconds(folder, rows) for _ in range(3)) for rows in (few, many))
@@ -214,6 +250,7 @@ BENCHES: dict[str, Callable[[Table, Path], None]] = {
     "memory": bench_memory,
     "start": bench_start,
     "rate-limit": bench_rate_limit,
+    "storm": bench_storm,
     "planning": bench_planning,
     "resume": bench_resume,
 }

@@ -1,6 +1,6 @@
 """What the benchmark measures with: data sets, the emulator, the command and the plain ways in processes of their own.
 
-python tests/measuring.py URL ROWS SLOTS BATCH    the plain way: the SDK as it comes, without this project
+python tests/measuring.py URL ROWS SLOTS BATCH [ATTEMPTS]    the plain way: the SDK as it comes, without this project
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -95,9 +96,35 @@ def infer(folder: Path, url: str, data: str, **flags: Any) -> Cost:
     return measured(command, folder, GOOGLE_API_KEY="k", GOOGLE_GEMINI_BASE_URL=url)
 
 
-def plain(url: str, rows: int, slots: int, batch: int = 0) -> Cost:
-    """The SDK as it comes: a pool of `slots` workers, or `gather` for `batch` after `batch`."""
-    return measured([sys.executable, __file__, url, str(rows), str(slots), str(batch)], ROOT)
+def plain(url: str, rows: int, slots: int, batch: int = 0, attempts: int = 1) -> Cost:
+    """The SDK as it comes: a pool of `slots` workers, or `gather` for `batch` after `batch`; rows may be lost."""
+    return measured([sys.executable, __file__, url, *map(str, (rows, slots, batch, attempts))], ROOT)
+
+
+class Storm:
+    """What the emulator goes through: `worse` is posted `after` seconds of requests, `better` `lasts` seconds later.
+
+    `requests`: so many arrived between the two.
+    """
+
+    def __init__(self, api: Api, worse: tuple[str, Any], better: tuple[str, Any], after: float, lasts: float) -> None:
+        self.requests = 0
+        self._api, self._worse, self._better, self._after, self._lasts = api, worse, better, after, lasts
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def _play(self) -> None:
+        while not (began := self._api.get("stats")["first_request_at"]):
+            time.sleep(POLL_SECONDS)
+        time.sleep(max(0.0, began + self._after - time.monotonic()))
+        before = self._api.get("stats")["requests"]
+        self._api.post(*self._worse)
+        time.sleep(self._lasts)
+        self.requests = self._api.get("stats")["requests"] - before
+        self._api.post(*self._better)
+
+    def over(self) -> None:
+        self._thread.join()
 
 
 def measured(command: list[str], folder: Path, **variables: str) -> Cost:
@@ -152,11 +179,12 @@ def _write_image(path: Path, seed: int, size: int) -> str:
     return path.name
 
 
-async def _plain(url: str, rows: int, slots: int, batch: int) -> None:
+async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int) -> None:
     from google import genai
-    from google.genai import types
+    from google.genai import errors, types
 
-    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=url)).aio
+    retries = types.HttpRetryOptions(attempts=attempts) if attempts > 1 else None
+    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=url, retry_options=retries)).aio
     config = types.GenerateContentConfig(
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True), automatic_continuation=False
     )
@@ -165,7 +193,11 @@ async def _plain(url: str, rows: int, slots: int, batch: int) -> None:
 
     async def ask(text: str) -> None:
         async with gate:
-            await client.models.generate_content(model="gemini-2.5-flash", contents=text, config=config)
+            try:
+                await client.models.generate_content(model="gemini-2.5-flash", contents=text, config=config)
+            except errors.APIError:
+                if attempts == 1:
+                    raise
 
     async def work() -> None:
         for text in prompts:

@@ -7,17 +7,20 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
 
-from tasks.core.batch import MOST_ROW_SECONDS, Inference
+from tasks.core.batch import Inference
+from tasks.core.breaker import ALIKE_REFUSALS, Breaker
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
-from tasks.core.health import ALIKE_REFUSALS, Health
+from tasks.core.image_guard import FIRST_IMAGES
 from tasks.core.prompts import key_of, prepare
 from tasks.core.records import Kind, ModelOutput, Request, RowResult, Sample, Usage
 from tasks.core.throttle import Throttle
+from tasks.core.tries import MOST_ROW_SECONDS
 
 GENERATION = GenerateConfig(model="m")
 PNG = base64.b64decode(
@@ -56,15 +59,19 @@ class Model:
 
 
 def inference(model: Model, **limits: Any) -> tuple[Inference, list[float]]:
-    """With the pauses it takes instead of sleeping."""
+    """With the pauses it takes instead of sleeping: its clock moves by them alone."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    def clock() -> float:
+        return sum(pauses)
 
     config = LimitsConfig(**({"max_concurrent": 4, "timeout_seconds": 5} | limits))
-    throttle = Throttle(config, sleep=sleep)
-    return Inference(model, GENERATION, config, throttle, Health(120), random=lambda: 1.0), pauses
+    throttle, breaker = Throttle(config, clock=clock, sleep=sleep), Breaker(config.give_up_seconds, clock)
+    return Inference(model, GENERATION, config, throttle, breaker, clock, lambda: 1.0), pauses
 
 
 async def infer(run: Inference, texts: list[str], read_image: Any = None) -> dict[str, RowResult]:
@@ -90,10 +97,8 @@ async def test_rows_of_several_chunks_share_one_exact_cap() -> None:
         (UNAVAILABLE, Kind.SERVER_ERROR),
         (ApiError(500, "INTERNAL", "x"), Kind.SERVER_ERROR),
         (ApiError(504, "DEADLINE_EXCEEDED", "x"), Kind.SERVER_ERROR),
-        (ApiError(408, "", "x"), Kind.TIMEOUT),
         (ConnectionError("gone"), Kind.NETWORK),
         (MalformedAnswer("not JSON"), Kind.SERVER_ERROR),
-        (TimeoutError(), Kind.TIMEOUT),
         (RuntimeError("what nobody thought of"), Kind.NETWORK),
     ],
 )
@@ -107,6 +112,105 @@ async def test_what_may_pass_is_tried_again_a_bounded_number_of_times(error: Exc
     assert [r.text for r in model.requests].count("bad") == 4
     assert pauses == [2.0, 4.0, 8.0]
     assert rows["good"].response == rows["also good"].response == "ok"
+
+
+@pytest.mark.parametrize("error", [ApiError(408, "", "x"), TimeoutError()])
+async def test_what_timed_out_is_tried_once_more_and_counted(error: Exception) -> None:
+    """It may have been billed, each time."""
+    model = Model(lambda request, attempt: error if request.text == "bad" else "ok")
+    run, _ = inference(model)
+    rows = await infer(run, ["good", "bad", "also good"])
+    assert (rows["bad"].kind, rows["bad"].open, rows["bad"].timeouts) == (Kind.TIMEOUT, True, 2)
+    assert [r.text for r in model.requests].count("bad") == 2
+    lucky = Model(lambda request, attempt: error if attempt == 1 else "ok")
+    run, _ = inference(lucky)
+    rows = await infer(run, ["x"])
+    assert (rows["x"].kind, rows["x"].timeouts) == (Kind.ANSWERED, 1)
+
+
+async def test_an_outcome_says_itself_how_often_it_is_worth_another_try() -> None:
+    """Two more, then it stands; what each of them took is billed."""
+    model = Model(lambda request, attempt: ModelOutput(finish_reason="STOP", usage=Usage(3, 2)))
+    run, _ = inference(model)
+    rows = await infer(run, ["x"])
+    assert (rows["x"].kind, rows["x"].prompt_tokens, rows["x"].answer_tokens) == (Kind.EMPTY, 9, 6)
+    assert len(model.requests) == 3
+
+
+async def test_an_outage_fails_no_row_and_is_met_by_few_requests() -> None:
+    """Ten minutes of 503 for everybody: all rows are answered, whatever they may be tried."""
+    run, pauses = inference(model := Model(), max_concurrent=10, max_attempts=2)
+    outages: list[tuple[str, float]] = []
+    run.lessons.on_outage = lambda why, seconds: outages.append((why, seconds))
+    model.behave = lambda request, attempt: UNAVAILABLE if sum(pauses) < 600 else "ok"
+    rows = await infer(run, [f"q{n}" for n in range(100)])
+    assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
+    assert len(model.requests) - 100 <= 80
+    assert [bool(why) for why, _ in outages] == [True, False]
+    assert outages[0][0].startswith("server_error: 503")
+    assert 540 <= outages[1][1] <= 660
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.5, 2.2), (0.7, 3.7)])
+async def test_a_storm_fails_no_row_and_costs_what_chance_asks_for(share: float, most: float) -> None:
+    """Each request fails with the same probability: all rows are answered, and none is given up."""
+    chance = Random(4)
+    model = Model(lambda request, attempt: UNAVAILABLE if chance.random() < share else "ok")
+    run, _ = inference(model, max_concurrent=10)
+    rows = await infer(run, [f"q{n}" for n in range(300)])
+    assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
+    assert len(model.requests) <= most * 300
+
+
+async def test_bad_rows_end_while_others_are_answered_and_when_they_are_the_last() -> None:
+    """Each after its attempts, or after a while in which nobody else is left: not the run."""
+    bad = ["q3", *(f"q{n}" for n in range(93, 100))]
+    model = Model(lambda request, attempt: UNAVAILABLE if request.text in bad else "ok")
+    run, pauses = inference(model, max_concurrent=10)
+    rows = await infer(run, [f"q{n}" for n in range(100)])
+    assert [text for text, row in rows.items() if row.kind is Kind.SERVER_ERROR] == bad
+    assert [request.text for request in model.requests].count("q3") == 5
+    assert sum(pauses) < 600
+
+
+async def test_a_row_that_is_refused_as_if_for_good_after_answers_is_tried_again_and_ends_alone() -> None:
+    """A false alarm costs no more than its row."""
+    refusal = ApiError(403, "PERMISSION_DENIED", "no")
+    model = Model(lambda request, attempt: refusal if request.text == "q50" else "ok")
+    run, _ = inference(model)
+    rows = await infer(run, [f"q{n}" for n in range(100)])
+    assert [text for text, row in rows.items() if row.status == "error"] == ["q50"]
+    assert rows["q50"].kind is Kind.INVALID_REQUEST
+    assert [request.text for request in model.requests].count("q50") == 3
+    passing = Model(lambda request, attempt: refusal if request.text == "q50" and attempt == 1 else "ok")
+    run, _ = inference(passing)
+    assert {row.status for row in (await infer(run, [f"q{n}" for n in range(100)])).values()} == {"success"}
+
+
+async def test_a_prompt_larger_than_the_quota_of_a_minute_costs_the_others_nothing() -> None:
+    """It goes last and alone, ends after few attempts, and nobody but it has waited."""
+    huge = "word " * 5000
+    model = Model(lambda request, attempt: delayed(429, "10s") if request.text == huge else "ok")
+    run, _ = inference(model, max_concurrent=10)
+    limits: list[int] = []
+    run.throttle.changed = limits.append
+    samples = [Sample(n, str(n), huge if n == 50 else f"question {n}") for n in range(1000)]
+    results: list[RowResult] = []
+    await run.infer(samples, None, results)
+    assert results[-1].error_message.startswith("rate_limit: larger than the quota of a minute: 429")
+    assert results[-1].open
+    assert [request.text for request in model.requests].count(huge) == 2
+    assert {result.kind for result in results[:-1]} == {Kind.ANSWERED}
+    assert limits == []
+
+
+async def test_many_prompts_too_large_for_a_minute_do_not_each_take_a_minute() -> None:
+    """What is refused alone says enough about all that are as large."""
+    model = Model(lambda request, attempt: TOO_MANY if request.text.startswith("word") else "ok")
+    run, _ = inference(model, max_concurrent=10)
+    rows = await infer(run, ["short"] * 20 + [f"{'word ' * 5000}{n}" for n in range(50)])
+    assert {row.kind for text, row in rows.items() if text != "short"} == {Kind.RATE_LIMIT}
+    assert len(model.requests) <= 20 + 2 * 50
 
 
 async def test_a_passing_error_leaves_no_trace_once_it_has_passed() -> None:
@@ -124,7 +228,7 @@ async def test_a_passing_error_leaves_no_trace_once_it_has_passed() -> None:
         (ApiError(413, "", "too large"), Kind.INVALID_REQUEST),
         (ModelOutput(block_reason="SAFETY"), Kind.BLOCKED),
         (ModelOutput(finish_reason="SAFETY"), Kind.BLOCKED),
-        (ModelOutput(finish_reason="STOP"), Kind.EMPTY),
+        (ModelOutput(finish_reason="MAX_TOKENS"), Kind.EMPTY),
         (ModelOutput(text="half", finish_reason="MAX_TOKENS"), Kind.TRUNCATED),
     ],
 )
@@ -148,13 +252,28 @@ async def test_429s_use_no_attempts_while_the_run_makes_progress() -> None:
     assert (await unlucky)["unlucky"].kind is Kind.ANSWERED
 
 
-async def test_429s_alone_do_not_hang_a_row() -> None:
-    """Without any progress they count like other failures."""
+async def test_429s_alone_end_the_run_and_no_row() -> None:
+    """Quota or not: with nobody answered for long enough, all rows stay as they are."""
     model = Model(lambda request, attempt: TOO_MANY)
-    run, _ = inference(model, max_attempts=3)
-    rows = await infer(run, ["x"])
-    assert rows["x"].kind is Kind.RATE_LIMIT
-    assert len(model.requests) == 3
+    run, pauses = inference(model, max_attempts=3)
+    with pytest.raises(RunStopped, match="no answer for 9"):
+        await infer(run, ["x", "y"])
+    assert sum(pauses) < 1200
+    assert len(model.requests) < 100
+
+
+async def test_a_delay_that_no_run_can_wait_is_said_and_not_slept() -> None:
+    """For one row it is a slip; for all it is the end of the run."""
+    endless = delayed(429, "9223372036854775807s")
+    model = Model(lambda request, attempt: endless if request.text == "q5" and attempt < 3 else "ok")
+    run, pauses = inference(model)
+    rows = await infer(run, [f"q{n}" for n in range(20)])
+    assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
+    assert max(pauses) <= 60
+    run, pauses = inference(Model(lambda request, attempt: endless))
+    with pytest.raises(RunStopped, match=r"the API asks to wait [\d,]{9,} s"):
+        await infer(run, ["x", "y"])
+    assert max(pauses, default=0) <= 60
 
 
 async def test_a_call_that_never_answers_ends_at_the_timeout() -> None:
@@ -283,8 +402,10 @@ async def test_a_retry_delay_of_nothing_is_no_leave_to_hammer() -> None:
     """`0s` is as good as no delay: exponential back-off."""
     model = Model(lambda request, attempt: delayed(429, "0s"))
     run, pauses = inference(model, max_attempts=3)
-    assert (await infer(run, ["x"]))["x"].kind is Kind.RATE_LIMIT
-    assert pauses == [2.0, 4.0]
+    with pytest.raises(RunStopped):
+        await infer(run, ["x"])
+    assert pauses[0] == 2.0
+    assert len(model.requests) < 100
 
 
 async def test_a_row_is_given_up_after_the_longest_time_whatever_attempts_are_left() -> None:
@@ -353,9 +474,65 @@ async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
     refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
     model = Model(lambda request, attempt: refusal if request.image else "ok")
     count = 2 * ALIKE_REFUSALS
-    run, _ = inference(model, max_concurrent=count)
+    run, _ = inference(model, max_concurrent=count, allow_missing_images=True)
     rows = await infer(run, [f"q{n}" for n in range(count)], lambda row: PNG)
     assert {row.status for row in rows.values()} == {"success"}
+
+
+@pytest.mark.parametrize("reason", ["Unable to process input image.", "Request contains an invalid argument."])
+async def test_a_model_that_takes_no_images_stops_the_run_before_all_texts_are_paid_for(reason: str) -> None:
+    """Ten alike and none ever accepted; one that is accepted, and all others go on as text."""
+    refusal = ApiError(400, "INVALID_ARGUMENT", reason)
+    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    run, _ = inference(model)
+    with pytest.raises(RunStopped, match=r"the first 10 images all fell away .* --allow-missing-images") as stopped:
+        await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+    assert stopped.value.reason is StopReason.IMAGES
+    assert len(model.requests) <= 2 * FIRST_IMAGES + 4
+    model = Model(lambda request, attempt: refusal if request.image and request.text != "q3" else "ok")
+    run, _ = inference(model)
+    rows = await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+    assert {row.status for row in rows.values()} == {"success"}
+    assert [text for text, row in rows.items() if row.has_image] == ["q3"]
+    assert all(reason in row.error_message for text, row in rows.items() if text != "q3")
+
+
+async def test_images_that_all_fall_away_for_one_reason_stop_the_run_before_it_pays() -> None:
+    """A wrong folder; ten for different reasons are ten bad images."""
+
+    def missing(row: int) -> bytes:
+        raise ImageError(f"'pictures/{row}.png' {'does not exist' if row else why}")
+
+    why = "does not exist"
+    run, _ = inference(model := Model())
+    with pytest.raises(RunStopped, match="does not exist"):
+        await infer(run, [f"q{n}" for n in range(100)], missing)
+    assert len(model.requests) < FIRST_IMAGES
+    why = "is not a file"
+    run, _ = inference(Model())
+    assert len(await infer(run, [f"q{n}" for n in range(100)], missing)) == 100
+
+
+async def test_a_plain_refusal_of_image_and_text_is_no_image_s_fault() -> None:
+    """The setting that is wrong is told, not the images."""
+    model = Model(lambda request, attempt: ApiError(400, "INVALID_ARGUMENT", "Request contains an invalid argument."))
+    run, _ = inference(model)
+    with pytest.raises(RunStopped, match="the first 10 requests were all refused") as stopped:
+        await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+    assert stopped.value.reason is StopReason.REFUSED
+
+
+async def test_an_image_whose_refusal_asks_for_another_try_gets_one() -> None:
+    """Before the text goes alone."""
+    retry = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image. Please retry or report")
+    model = Model(lambda request, attempt: retry if attempt == 1 else "ok")
+    run, pauses = inference(model)
+    assert (await infer(run, ["x"], lambda row: PNG))["x"].has_image
+    assert pauses == [1.0]
+    model = Model(lambda request, attempt: retry if request.image else "ok")
+    run, _ = inference(model)
+    assert (await infer(run, ["x"], lambda row: PNG))["x"].status == "success"
+    assert [bool(request.image) for request in model.requests] == [True, True, False]
 
 
 async def test_an_image_alone_that_the_api_cannot_read_is_an_error() -> None:
@@ -378,8 +555,6 @@ async def test_an_image_alone_is_asked_without_text() -> None:
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
-        (ApiError(404, "NOT_FOUND", "models/m is not found"), StopReason.REFUSED_MODEL),
-        (ApiError(403, "PERMISSION_DENIED", "no"), StopReason.REFUSED_KEY),
         (ApiError(429, "", "", [{"violations": [{"quotaId": "RequestsPerDay-Free"}]}]), StopReason.QUOTA),
     ],
 )
@@ -400,14 +575,14 @@ async def test_what_no_row_can_get_past_stops_the_run_and_is_no_rows_outcome(
 async def test_an_api_that_is_gone_leaves_rows_open_instead_of_failing_them() -> None:
     """When the run gives up, the rows that were being tried are not errors in the CSV."""
     model = Model(lambda request, attempt: UNAVAILABLE)
-    run, _ = inference(model, max_concurrent=20, max_attempts=20)
-    ticks = iter(range(10_000))
-    run.health = Health(120, clock=lambda: 5.0 * next(ticks))
+    run, pauses = inference(model, max_concurrent=20, max_attempts=20)
     results: list[RowResult] = []
     with pytest.raises(RunStopped) as stopped:
         await run.infer([Sample(n, str(n), f"q{n}") for n in range(100)], None, results)
     assert stopped.value.reason is StopReason.API_DOWN
     assert results == []
+    assert 900 <= sum(pauses) <= 1200
+    assert len(model.requests) <= 100
 
 
 async def test_every_result_is_told_as_it_arrives() -> None:
@@ -430,12 +605,12 @@ async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
         return PNG
 
     odd = ApiError(429, "RESOURCE_EXHAUSTED", "slow down", [{"violations": ["PerMinute", 7, None]}, {"violations": 7}])
-    model = Model(lambda request, attempt: odd if request.text == "odd" else "ok")
+    model = Model(lambda request, attempt: odd if request.text == "odd" and attempt < 4 else "ok")
     run, _ = inference(model, max_attempts=2)
     rows = await infer(run, ["fine", "unread", "odd", "fine too"], read)
     assert {rows["fine"].kind, rows["fine too"].kind} == {Kind.ANSWERED}
     assert rows["unread"].error_message.startswith("server_error: the row could not be handled: ZeroDivisionError")
-    assert rows["odd"].kind is Kind.RATE_LIMIT
+    assert rows["odd"].kind is Kind.ANSWERED
     assert run.throttle.in_flight == 0
 
 

@@ -1,5 +1,6 @@
 """What the end of a run says: what was refused, and the way out that fits it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from flows.endings import unfinished
 from flows.sending import Sent
 from tasks.core.config import RunConfig
 from tasks.core.errors import RunStopped, StopReason
+from tasks.core.records import Kind
+from tasks.core.report import Tally
 
 KEY = "the key is GEMINI_API_KEY, set in "
 MODELS = "models this key can use: gemini-a, gemini-b"
@@ -41,7 +44,7 @@ def test_a_refusal_comes_with_the_hint_that_fits(
     monkeypatch.setenv("GEMINI_API_KEY", "secret")
     Path(".env").write_text("GEMINI_API_KEY=secret")
     sent = Sent(stopped=RunStopped(reason, refusal), models=["gemini-a", "gemini-b"])
-    state = unfinished(RunConfig(dataset="d", model="m"), sent, 0, 9, None)
+    state = unfinished(RunConfig(dataset="d", model="m"), sent, Tally(), 9, None)
     message = state.message or ""
     assert state.name == "Refused"
     assert [words for words in said if words not in message] == []
@@ -49,5 +52,7 @@ def test_a_refusal_comes_with_the_hint_that_fits(
     assert "saved" not in message
     assert "secret" not in message
     assert (f"{KEY}{tmp_path / '.env'}" in message) == (KEY in said)
-    later = unfinished(RunConfig(dataset="d", model="m"), sent, 7, 9, None).message or ""
+    later = (
+        unfinished(RunConfig(dataset="d", model="m"), sent, Tally(Counter({Kind.ANSWERED: 7})), 9, None).message or ""
+    )
     assert "; 7 of 9 rows are saved; continue with: python flows/infer.py --dataset d --model m --resume" in later

@@ -103,7 +103,7 @@ def test_a_row_that_fails_takes_no_other_along(run: RunFlow, emulator: Emulator,
     assert lines[3]["response"] == "half an ans"
     assert lines[3]["error_message"].startswith("truncated: finish_reason MAX_TOKENS")
     assert lines[4]["error_message"].startswith("empty: ")
-    assert emulator.stats.requests == 6
+    assert emulator.stats.requests == 6 + 2  # the empty one again
 
 
 def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emula
     shutil.copy(str(files("apprise") / "assets/themes/default/apprise-info-32x32.png"), folder / "real.png")
     paths = ["gone.png", "fake.png", "../.env", "/etc/passwd", "real.png", "https://example.com/a.png"]
     rows = [{"id": n, "input_query": f"q{n}", "image_path": path} for n, path in enumerate(paths)]
-    emulator.set_rules([Rule(BAD_IMAGE, pattern="q4", times=1)])
+    emulator.set_rules([Rule(BAD_IMAGE, pattern="q4", times=2)])
 
     run(dataset=write_jsonl(folder / "d.jsonl", rows))
 
@@ -124,7 +124,21 @@ def test_an_image_that_cannot_be_sent_falls_back_to_the_text(run: RunFlow, emula
     assert {line["has_image"] for line in lines} == {"False"}
     assert all(line["error_message"].startswith("image: ") for line in lines)
     assert [line["response"] for line in lines] == [answer_to(f"q{n}") for n in range(6)]
-    assert sum(seen.image_bytes > 0 for seen in emulator.last_requests) == 1
+    assert sum(seen.image_bytes > 0 for seen in emulator.last_requests) == 2
+
+    emulator.set_rules([])
+    before = emulator.stats.requests
+    assert run(dataset=str(folder / "d.jsonl"), resume=True, retry_errors=["image"]).is_completed()
+    assert emulator.stats.requests == before + 6
+    assert [line["has_image"] for line in read_csv()].count("True") == 1
+
+
+def test_a_run_without_a_single_answer_is_no_success(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
+    """Nothing in it is worth a re-run, and there is nothing to go on with."""
+    emulator.set_rules([Rule(Blocked("SAFETY"))])
+    state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
+    assert (state.name, state.is_failed()) == ("Unanswered", True)
+    assert "not one of 3 rows was answered: 3 blocked" in (state.message or "")
 
 
 def test_a_sample_with_nothing_to_send_makes_no_request(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
@@ -265,7 +279,7 @@ def test_rows_that_failed_for_a_passing_reason_are_sent_again_alone(
     """The run ends Failed and says how many; the CSV is there; --resume sends just those."""
     emulator.set_rules([Rule(UNAVAILABLE, pattern="question [37]$"), Rule(Blocked(), pattern="question 5$")])
     data = write_jsonl(tmp_path / "d.jsonl", numbered(10))
-    state = run(dataset=data, max_attempts=2)
+    state = run(dataset=data, max_attempts=1)
     assert (state.name, state.is_failed()) == ("Incomplete", True)
     assert "2 rows are worth a re-run" in (state.message or "")
     assert [line["id"] for line in read_csv() if line["error_message"].startswith("server_error: 503")] == ["r3", "r7"]
@@ -344,6 +358,7 @@ def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_row(
     state = run(dataset=data, give_up_seconds=0.5)
     assert state.name == "Incomplete"
     assert "api_down: no answer for" in (state.message or "")
+    assert "0 of 500 rows are saved; continue with: " in (state.message or "")
     emulator.set_outage(None)
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 500
@@ -373,7 +388,7 @@ def test_a_failed_run_set_to_retry_on_the_server_sends_only_what_was_open(
 
     from flows.infer import infer
 
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [5-9]$")])
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [59]$")])
     failed = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(10)), save_every=4, max_attempts=1)
     assert failed.name == "Incomplete"
     emulator.set_rules([])

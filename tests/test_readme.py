@@ -15,9 +15,8 @@ def test_the_table_of_parameters_is_complete() -> None:
     assert sorted(lines) == sorted(name.replace("_", "-") for name in RunConfig.model_fields)
     for name, field in RunConfig.model_fields.items():
         if name != "dataset":
-            shown = {None: "none", False: "off"}.get(field.default, f"`{field.default}`") if field.default else None
-            empty = {"limit": "none", "resume": "off", "demo": "off", "generation_config": "`{}`"}
-            assert lines[name.replace("_", "-")] == (shown or empty.get(name, "none")), name
+            empty = {"False": "off", "{}": "`{}`", "None": "none", "[]": "none"}
+            assert lines[name.replace("_", "-")] == empty.get(str(field.default), f"`{field.default}`"), name
 
 
 def test_every_kind_of_outcome_is_documented() -> None:

@@ -15,7 +15,7 @@ def test_a_changed_limit_is_one_line_and_small_steps_are_none(caplog: pytest.Log
     for limit in (90, 60, *range(61, 101)):
         say(limit)
     assert caplog.messages == [
-        "the API asks to slow down: at most 60 requests in flight now, of 100",
+        "the API falls behind: at most 60 requests in flight now, of 100",
         "the API keeps up: at most 84 requests in flight now, of 100",
         "the API keeps up: at most 100 requests in flight now, of 100",
     ]

@@ -268,7 +268,7 @@ def test_rows_that_failed_before_and_are_asked_anew_keep_both_outcomes(
     """A fresh run that fails where an earlier one was answered does not take the answer away."""
     data = write_jsonl(tmp_path / "d.jsonl", numbered(6))
     run(dataset=data)
-    emulator.set_rules([Rule(UNAVAILABLE, pattern="question [0-2]$")])
+    emulator.set_rules([Rule(UNAVAILABLE, pattern="question 0$")])
     run(dataset=data, max_attempts=1)
     emulator.reset()
     assert run(dataset=data, resume=True).is_completed()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tasks.core.config import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.throttle import CALM_SECONDS, Slot, Throttle
+from tasks.core.minute import MINUTE_SECONDS, Slot
+from tasks.core.throttle import Throttle
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
@@ -67,6 +68,9 @@ class Bench:
         self.throttle.rate_limited(slot, delay)
         self.throttle.release(slot)
 
+    def answer(self) -> None:
+        self.throttle.answered(Slot(self.clock.now, 0))
+
 
 async def test_no_more_than_max_concurrent_are_in_flight_first_come_first_served() -> None:
     """A slot given back goes to who has waited longest."""
@@ -114,11 +118,11 @@ async def test_the_limit_grows_only_while_it_is_in_use_and_never_above_the_maxim
         bench.refuse(slot)
     bench.slots.clear()
     for _ in range(50):
-        bench.throttle.answered()
+        bench.answer()
     assert bench.throttle.limit == 5
     waiting = await bench.ask(300)
     for _ in range(200):
-        bench.throttle.answered()
+        bench.answer()
         bench.throttle.release(bench.slots.pop(0))
         await settle()
         assert bench.throttle.in_flight <= bench.throttle.limit <= 10
@@ -127,23 +131,86 @@ async def test_the_limit_grows_only_while_it_is_in_use_and_never_above_the_maxim
         task.cancel()
 
 
-async def test_a_server_error_pauses_growth() -> None:
-    """A server in trouble is no moment to ask for more."""
+async def test_a_ceiling_holds_the_limit_down_and_lets_it_up_again() -> None:
+    """At once down; up with the answers, for each round trip twice as many."""
     bench = Bench(max_concurrent=8)
-    await bench.ask(8)
-    await bench.clock.advance(1)
-    for slot in bench.slots:
-        bench.refuse(slot)
-    bench.slots.clear()
-    waiting = await bench.ask(50)
-    bench.throttle.failed()
-    bench.throttle.answered()
-    assert bench.throttle.limit == 4
-    await bench.clock.advance(CALM_SECONDS)
-    bench.throttle.answered()
-    assert bench.throttle.limit > 4
+    waiting = await bench.ask(100)
+    bench.throttle.bound(2.0, 0.0)
+    assert bench.throttle.limit == 2
+    for ceiling, expected in ((2.0, 2), (3.5, 3.5), (8.0, 8)):
+        bench.throttle.bound(ceiling, 0.0)
+        for _ in range(8):
+            bench.answer()
+        assert bench.throttle.limit == expected
+    bench.throttle.bound(0.0, 0.0)
+    assert bench.throttle.limit == 1
     for task in waiting:
         task.cancel()
+
+
+async def test_a_gap_lies_between_requests_until_it_is_taken_back() -> None:
+    """Who waits for it goes at once when answers come again."""
+    bench = Bench(max_concurrent=8)
+    bench.throttle.bound(3.0, 10.0)
+    waiting = await bench.ask(8)
+    assert len(bench.order) == 1
+    await bench.clock.advance(10)
+    assert len(bench.order) == 2
+    bench.throttle.bound(8.0, 0.0)
+    await settle()
+    assert len(bench.order) == 3
+    for task in waiting:
+        task.cancel()
+
+
+@pytest.mark.parametrize("tell_delay", [True, False])
+async def test_a_rate_below_one_in_flight_is_found_and_kept(tell_delay: bool) -> None:
+    """One answer a second, at once: few of the requests are refused, and most of the rate is used."""
+    bench = Bench(max_concurrent=10)
+    tokens, filled_at, refused, answered = 1.0, 0.0, 0, 0
+
+    async def row() -> None:
+        nonlocal tokens, filled_at, refused, answered
+        while True:
+            slot = await bench.throttle.acquire()
+            await bench.clock.sleep(0.05)
+            tokens, filled_at = min(1.0, tokens + bench.clock.now - filled_at), bench.clock.now
+            if tokens >= 1:
+                tokens -= 1
+                answered += 1
+                bench.throttle.answered(slot)
+                bench.throttle.release(slot)
+                return
+            refused += 1
+            bench.throttle.rate_limited(slot, 1 - tokens if tell_delay else None)
+            bench.throttle.release(slot)
+
+    rows = [asyncio.create_task(row()) for _ in range(200)]
+    await bench.clock.advance(100, step=0.05)
+    assert answered >= 60
+    assert refused < 40
+    for task in rows:
+        task.cancel()
+
+
+async def test_who_waits_for_quiet_goes_when_nobody_has_sent_for_a_minute_or_wants_to() -> None:
+    """A request in flight, one in line, one just gone: each is somebody else."""
+    bench = Bench(max_concurrent=1)
+    asked = await bench.ask(2)
+    enough = False
+    quiet = asyncio.create_task(bench.throttle.quiet())
+    stopped_waiting = asyncio.create_task(bench.throttle.quiet(lambda: enough))
+    await bench.clock.advance(2 * MINUTE_SECONDS, step=5)
+    assert not quiet.done()
+    bench.throttle.release(bench.slots[0])
+    await bench.clock.advance(MINUTE_SECONDS, step=5)
+    assert not quiet.done()
+    bench.throttle.release(bench.slots[1])
+    assert not stopped_waiting.done()
+    enough = True
+    await bench.clock.advance(10, step=5)
+    assert stopped_waiting.done()
+    await asyncio.gather(quiet, *asked)
 
 
 async def test_rpm_is_kept_over_any_minute() -> None:
@@ -276,7 +343,7 @@ async def test_a_429_among_many_answers_shrinks_little() -> None:
     bench = Bench(max_concurrent=100)
     await bench.ask(100)
     for _ in range(99):
-        bench.throttle.answered()
+        bench.answer()
     bench.refuse(bench.slots[0])
     assert bench.limits_seen == [90]
 

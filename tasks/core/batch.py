@@ -9,21 +9,25 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from tasks.core.breaker import Breaker, Stop
 from tasks.core.config import GenerateConfig, LimitsConfig
 from tasks.core.deadline import Deadline
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.health import Health
+from tasks.core.lessons import Lessons
+from tasks.core.minute import Slot
 from tasks.core.outcomes import outcome_of, outcome_of_error
 from tasks.core.prompts import Prepared, ReadImage, estimate_tokens, prepare
 from tasks.core.records import Kind, ModelOutput, Outcome, Request, RowResult, Sample
-from tasks.core.throttle import Clock, Slot, Throttle
+from tasks.core.throttle import Clock, Throttle
+from tasks.core.tries import Tries
 
-MOST_ROW_SECONDS = 3600.0
-BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
+LEAST_WORKERS = 10  # rows that take turns: else one bad row would look like weather
 logger = logging.getLogger(__name__)
+PLAIN_REFUSAL = "contains an invalid argument"  # which one, the API does not say
+TOO_LARGE = "larger than the quota of a minute"
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 
 
@@ -35,7 +39,7 @@ class Model(Protocol):
 
 @dataclass(slots=True)
 class Inference:
-    """What all chunks of a process share: one model client, one throttle, one eye on the run's health.
+    """What all chunks of a process share: one model client, one throttle, one breaker.
 
     `read_image(row)` gives the image's bytes or None, or raises ImageError; it may block and runs in a thread.
     """
@@ -44,12 +48,16 @@ class Inference:
     generation: GenerateConfig
     limits: LimitsConfig
     throttle: Throttle
-    health: Health
+    breaker: Breaker
     clock: Clock = time.monotonic
     random: Callable[[], float] = random.random
     calls: set[Deadline] = field(default_factory=set)  # requests on their way
     readings: set[Deadline] = field(default_factory=set)  # images being read
     on_stop: Callable[[StopReason, int], object] = lambda reason, on_their_way: None
+    lessons: Lessons = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lessons = Lessons(self.limits, self.throttle, self.breaker, self._obey)
 
     async def infer(
         self,
@@ -64,7 +72,7 @@ class Inference:
             RunStopped: the run was stopped; `results` holds what has arrived.
         """
         waiting = iter(samples)
-        workers = min(len(samples), self.limits.max_concurrent)
+        workers = min(len(samples), max(self.limits.max_concurrent, LEAST_WORKERS))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._work(waiting, read_image, results, done)) for _ in range(workers)]
         if stopped := next((stop for task in tasks if (stop := task.result())), None):
@@ -109,46 +117,46 @@ class Inference:
             outcome = Outcome(
                 Kind.SERVER_ERROR, detail=f"the row could not be handled: {type(error).__name__}: {error}"
             )
-            return _result(sample, prepare(self.generation, sample, None), outcome)
+            return _result(sample, prepare(self.generation, sample, None), outcome, Tries(1))
 
     async def _infer_row(self, sample: Sample, read_image: ReadImage | None) -> RowResult:
-        attempts, without_image = 0, ""
-        tried_since: float | None = None  # waiting for the first slot is no try
-        answers = self.health.answers
+        tries = Tries(self.limits.max_attempts, estimate_tokens(sample, read_image is not None))
         while True:
-            prepared, outcome = await self._attempt(sample, read_image, without_image)
+            prepared, outcome = await self._attempt(sample, read_image, tries)
             if _blames_image(prepared, outcome):
-                without_image = outcome.detail
+                if tries.image_goes_again(outcome):
+                    await self.throttle.back_off(self.random() * tries.backoff_seconds)
                 continue
-            made_progress, answers = self.health.answers > answers, self.health.answers
-            attempts += not (made_progress and outcome.kind is Kind.RATE_LIMIT)
-            tried_since = self.clock() if tried_since is None else tried_since
-            late = self.clock() - tried_since > MOST_ROW_SECONDS
-            if not outcome.kind.passing or attempts >= self.limits.max_attempts or late:
-                return _result(sample, prepared, outcome)
+            tries.note(outcome, self.breaker.weather.weight(sample.row), self.clock())
+            if tries.alone and self.lessons.bulk.too_large(tries.tokens) and outcome.kind is Kind.RATE_LIMIT:
+                return _result(sample, prepared, replace(outcome, detail=f"{TOO_LARGE}: {outcome.detail}"), tries)
+            if tries.over(outcome, self.breaker.final(outcome), self.clock()):
+                return _result(sample, prepared, outcome, tries)
             del prepared  # with its image, which is read again
-            if outcome.kind is not Kind.RATE_LIMIT or not outcome.retry_delay_seconds:  # else the throttle waits
-                await self.throttle.back_off(outcome.retry_delay_seconds or self._backoff_seconds(attempts))
+            delay = self.breaker.bearable(outcome.retry_delay_seconds)
+            if outcome.kind is not Kind.RATE_LIMIT or not delay or tries.alone:  # else the throttle waits
+                await self.throttle.back_off(delay or self.random() * tries.backoff_seconds)
 
-    async def _attempt(
-        self, sample: Sample, read_image: ReadImage | None, without_image: str
-    ) -> tuple[Prepared, Outcome]:
+    async def _attempt(self, sample: Sample, read_image: ReadImage | None, tries: Tries) -> tuple[Prepared, Outcome]:
         if read_image is None and not sample.text.strip():
             return await self._prepare(sample, None, ""), NOTHING_TO_SEND
-        slot = await self.throttle.acquire(estimate_tokens(sample, read_image is not None))
+        if tries.alone:
+            await self.throttle.quiet(lambda: self.lessons.bulk.too_large(tries.tokens))
+        slot = await self.throttle.acquire(tries.tokens)
         outcome = None
         try:
             try:
-                prepared = await self._prepare(sample, read_image, without_image)
+                prepared = await self._prepare(sample, read_image, tries.without_image)
             except OSError as error:  # a TimeoutError among them
                 self.throttle.check()
                 return prepare(self.generation, sample, None), self._unread(error)
+            self.lessons.image_left_out(sample.row, prepared, tries)
             if not prepared.request.text.strip() and not prepared.request.image:
                 return prepared, NOTHING_TO_SEND
             await self.throttle.leave(slot)
             outcome = await self._call(prepared.request)
             if not _blames_image(prepared, outcome):
-                self._learn_safely(slot, outcome)
+                self._learn(sample.row, slot, tries, prepared, outcome)
             return prepared, outcome
         finally:
             self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)
@@ -167,44 +175,36 @@ class Inference:
             return outcome_of_error(error, self.limits.timeout_seconds)
 
     def _unread(self, error: OSError) -> Outcome:
+        """Nothing was sent, so nothing is billed."""
+        again = self.limits.max_attempts - 1
         if error.errno:
-            return Outcome(Kind.SERVER_ERROR, detail=f"the image could not be read: {error.strerror}")
-        return Outcome(Kind.TIMEOUT, detail=f"the image was not read within {self.limits.timeout_seconds:g} s")
+            return Outcome(Kind.SERVER_ERROR, detail=f"the image could not be read: {error.strerror}", again=again)
+        detail = f"the image was not read within {self.limits.timeout_seconds:g} s"
+        return Outcome(Kind.TIMEOUT, detail=detail, again=again)
 
-    def _learn_safely(self, slot: Slot, outcome: Outcome) -> None:
+    def _learn(self, row: int, slot: Slot, tries: Tries, prepared: Prepared, outcome: Outcome) -> None:
         """An answer that is here must not be lost to whoever is told of it."""
         try:
-            self._learn(slot, outcome)
+            self.lessons.learn(row, slot, tries, outcome)
+            self.lessons.image_told(row, prepared, tries, outcome)
         except RunStopped:
             raise
         except Exception:
             logger.debug("an outcome could not be learnt from", exc_info=True)
 
-    def _learn(self, slot: Slot, outcome: Outcome) -> None:
-        """Tell the throttle and the run's health; a row must not end by what ends the whole run."""
-        if outcome.kind is Kind.RATE_LIMIT:
-            self.throttle.rate_limited(slot, outcome.retry_delay_seconds)
-        elif outcome.kind is Kind.SERVER_ERROR:
-            self.throttle.failed()
-        elif not outcome.kind.passing:
-            self.throttle.answered()
-        if stop := self.health.observe(outcome):
-            self.stop(stop.reason, stop.message, patient=stop.reason is not StopReason.API_DOWN)
-        if outcome.kind.passing or outcome.run_level:
-            self.throttle.check()
-
-    def _backoff_seconds(self, attempts: int) -> float:
-        """Exponential with full jitter, so that rows that failed together do not come back together."""
-        return self.random() * min(BACKOFF_SECONDS * 2.0**attempts, MOST_BACKOFF_SECONDS)
+    def _obey(self, stop: Stop) -> None:
+        self.stop(stop.reason, stop.message, patient=stop.reason is not StopReason.API_DOWN)
 
 
 def _blames_image(prepared: Prepared, outcome: Outcome) -> bool:
-    """Whether the API could not read the image: then the text goes alone, as for any broken image."""
-    refused = outcome.kind is Kind.INVALID_REQUEST and not outcome.run_level and "image" in outcome.detail.lower()
-    return refused and prepared.request.image is not None and bool(prepared.request.text)
+    """Whether the API could not read the image, or may not: then the text goes alone, as for any broken image."""
+    if outcome.kind is not Kind.INVALID_REQUEST or outcome.run_level or not prepared.request.image:
+        return False
+    detail = outcome.detail.lower()
+    return bool(prepared.request.text) and ("image" in detail or PLAIN_REFUSAL in detail)
 
 
-def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
+def _result(sample: Sample, prepared: Prepared, outcome: Outcome, tries: Tries) -> RowResult:
     return RowResult(
         row=sample.row,
         id=sample.id,
@@ -214,7 +214,8 @@ def _result(sample: Sample, prepared: Prepared, outcome: Outcome) -> RowResult:
         response=outcome.text,
         detail=outcome.detail,
         image_note=prepared.image_note,
-        prompt_tokens=outcome.usage.prompt_tokens,
-        answer_tokens=outcome.usage.answer_tokens,
+        prompt_tokens=tries.usage.prompt_tokens,
+        answer_tokens=tries.usage.answer_tokens,
+        timeouts=tries.timeouts,
         answered_by=outcome.answered_by,
     )

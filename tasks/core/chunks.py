@@ -107,7 +107,8 @@ class _Kept:
         """Those after the ones that are there already."""
         for result in results:
             self._ids.add(result.id)
-            if result.open or result.kind in retry_kinds:
+            without_image = bool(result.image_note) and Kind.IMAGE in retry_kinds
+            if result.open or result.kind in retry_kinds or without_image:
                 self._again.setdefault(result.key, Reason.FAILED if result.open else Reason.ASKED)
             else:
                 self._finished[result.key].setdefault(result.id, deque()).append(result)

@@ -42,9 +42,10 @@ class LimitsConfig(BaseModel):
     timeout_seconds: float
     rpm: int | None = None
     tpm: int | None = None
-    give_up_seconds: float = 120
+    give_up_seconds: float = 900
     max_attempts: int = 5
     grace_seconds: float = 10
+    allow_missing_images: bool = False
 
 
 class TaskRunnerKind(StrEnum):
@@ -95,18 +96,21 @@ class RunConfig(BaseModel):
     tpm: int | None = Field(None, ge=1, description="Prompt tokens a minute at most, as Gemini counts them.")
     save_every: int = Field(10, ge=1, le=10_000, description="Samples per persisted chunk.")
     timeout_seconds: float = Field(180, gt=0, le=3600, description="Longest wait for one answer, in seconds.")
-    max_attempts: int = Field(5, ge=1, le=20, description="Attempts per row; waiting for a 429 to pass is none.")
+    max_attempts: int = Field(5, ge=1, le=20, description="Attempts per row, as far as other rows are answered.")
     give_up_seconds: float = Field(
-        120, gt=0, description="Stop the run after this long without a single answer, in seconds."
+        900, gt=0, description="Stop the run after this long without a single answer, in seconds."
     )
     grace_seconds: float = Field(
         10, ge=0, le=3600, description="After Ctrl+C, how long to wait for answers on their way, in seconds."
+    )
+    allow_missing_images: bool = Field(
+        False, description="Go on where the first images all fall away for one reason, with the text alone."
     )
     output_dir: str = Field("result", min_length=1, description="Folder the CSV goes to.")
     limit: int | None = Field(None, ge=0, description="First N samples only.")
     resume: bool = Field(False, description="Continue from the checkpoint.")
     retry_errors: Annotated[list[Kind], BeforeValidator(_split_at_commas)] = Field(
-        [], description="With resume: kinds of finished rows to send again, such as blocked,truncated."
+        [], description="With resume: kinds of finished rows to send again, such as blocked,image."
     )
     task_runner: TaskRunnerKind = Field(
         TaskRunnerKind.LOCAL, description="Where chunks run: in this process, or on a dask or ray cluster."

@@ -72,6 +72,7 @@ class StopReason(StrEnum):
     NO_QUOTA = "no_quota"
     QUOTA = "quota"
     API_DOWN = "api_down"
+    IMAGES = "images"
     STORAGE = "storage"
     TAKEN_OVER = "taken_over"
 

@@ -30,7 +30,13 @@ class Kind(StrEnum):
         """Whether asking again later can help."""
         return self in PASSING
 
+    @property
+    def answered(self) -> bool:
+        """Whether the model itself has dealt with the request."""
+        return self in ANSWERS
 
+
+ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY})
 PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
 
@@ -116,8 +122,9 @@ class Outcome:
 class RowResult(BaseModel):
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
-    `kind` decides whether the row is finished; `image_note` says why an image was not sent; `answered_by` is the
-    model, where it is another one than was asked.
+    `kind` decides whether the row is finished; `image_note` says why an image was not sent; `timeouts`: requests that
+    brought no answer in time and may have been billed; `answered_by` is the model, where it is another one than was
+    asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -132,6 +139,7 @@ class RowResult(BaseModel):
     image_note: str = ""
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    timeouts: int = 0
     answered_by: str = ""
 
     @property

@@ -29,6 +29,7 @@ class Tally:
     images: int = 0
     image_notes: int = 0
     open: int = 0
+    timeouts: int = 0
     usage: Usage = field(default_factory=Usage)
     other_models: Counter[str] = field(default_factory=Counter)
 
@@ -44,6 +45,7 @@ class Tally:
         self.images += result.has_image
         self.image_notes += bool(result.image_note)
         self.open += result.open
+        self.timeouts += result.timeouts
         self.usage += Usage(result.prompt_tokens, result.answer_tokens)
         if result.answered_by:
             self.other_models[result.answered_by] += 1
@@ -123,9 +125,27 @@ class LimitLog:
 
     def __call__(self, limit: int) -> None:
         if limit <= 0.7 * self._said or limit >= min(1.4 * self._said, self._most):
-            why = "the API asks to slow down" if limit < self._said else "the API keeps up"
+            why = "the API falls behind" if limit < self._said else "the API keeps up"
             self._logger.info("%s: at most %d requests in flight now, of %d", why, limit, self._most)
             self._said = limit
+
+
+class OutageLog:
+    """Says that nobody is answered, what becomes of the rows, and that it is over."""
+
+    def __init__(self, give_up_seconds: float, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self._give_up_seconds, self._logger = give_up_seconds, logger
+
+    def __call__(self, why: str, seconds: float) -> None:
+        if why:
+            self._logger.warning(
+                "no row is answered any more (%s): all wait, now and then one tries; after %s s without an answer the "
+                "run stops (--give-up-seconds)",
+                why,
+                f"{self._give_up_seconds:g}",
+            )
+        else:
+            self._logger.info("the API answers again, after %.0f s", seconds)
 
 
 def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False) -> str:
@@ -160,6 +180,8 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
     ]
     if tally.image_notes:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
+    if tally.timeouts:
+        lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
     for model, rows in tally.other_models.most_common():
         lines.append(f"answered by {model}, not by the model asked for: {rows:,} rows")
     return lines

@@ -1,36 +1,26 @@
 """Decides when the next request may go out: one per process, for all chunks. Knows nothing of what is sent.
 
-Five bounds hold at once: requests in flight, a pause the API asked for, requests and tokens a minute, stop, and
-that answers can be kept.
+Six bounds hold at once: requests in flight, a pause the API asked for, the time between requests, requests and
+tokens a minute, stop, and that answers can be kept.
 Requests leave in the order they asked to.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from tasks.core.config import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
+from tasks.core.minute import MINUTE_SECONDS, Minute, Slot
+from tasks.core.pace import Pace
 
 type Clock = Callable[[], float]
 type Sleep = Callable[[float], Awaitable[object]]
 
-WINDOW_SECONDS = 60.0
 GROWTH = 0.1  # of the limit, for every limit's worth of answers: 10 % a round trip
 QUIET_SECONDS, QUIET_GROWTH = 5.0, 1.0  # without a 429: far below the quota, so the limit doubles in a round trip
 SHRINK_LEAST, SHRINK_MOST = 0.9, 0.5
-CALM_SECONDS = 10.0  # without a server error before the limit grows again
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """Leave to send one request. `tokens` is an estimate until the answer says the true number."""
-
-    sent_at: float
-    tokens: int
-    counted: bool = False  # in the window of the last minute
+LOOK_AGAIN_SECONDS = 5.0  # whether nobody else sends any more
 
 
 class Throttle:
@@ -56,10 +46,11 @@ class Throttle:
         self._paused_until = 0.0
         self._shrunk_at = float("-inf")
         self._refused_at = float("-inf")
-        self._grows_after = float("-inf")
         self._answered = self._refused = 0  # since the limit last shrank
-        self._sent: deque[Slot] = deque()  # within the last minute
-        self._tokens = 0  # sum over _sent
+        self._minute = Minute(limits.rpm, limits.tpm)
+        self._pace = Pace()
+        self._ceiling, self._gap = self.limit, 0.0
+        self._taken_at = float("-inf")
         self._stop = asyncio.Event()
         self._stopped: RunStopped | None = None
         self._open = asyncio.Event()  # answers can be kept
@@ -106,24 +97,40 @@ class Throttle:
     def release(self, slot: Slot, tokens: int | None = None) -> None:
         """Give a slot back; `tokens` is what the request really took, where the answer says it."""
         self.in_flight -= 1
-        if tokens is not None and slot.counted:
-            self._tokens += tokens - slot.tokens
-            slot.tokens = tokens
+        if tokens is not None:
+            self._minute.correct(slot, tokens)
         self._moved.set()
 
-    def answered(self) -> None:
+    async def quiet(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait until nobody else has sent for a minute, or wants to; or until `enough`.
+
+        Raises:
+            RunStopped: nothing may be sent any more.
+        """
+        while not enough():
+            others = self.in_flight > 0 or self._turn.locked()
+            wait = self._taken_at + MINUTE_SECONDS - self._clock()
+            if not others and wait <= 0.0:
+                return
+            await self.back_off(max(wait, LOOK_AGAIN_SECONDS) if not others else LOOK_AGAIN_SECONDS)
+
+    def bound(self, ceiling: float, gap_seconds: float) -> None:
+        """No more in flight than `ceiling`, which may be less than the limit allows, and so much time between them."""
+        self._ceiling, self._gap = max(1.0, ceiling), gap_seconds
+        if self.limit > self._ceiling:
+            self._set_limit(self._ceiling)
+        self._moved.set()
+
+    def answered(self, slot: Slot) -> None:
         """The API gave an answer: grow, if the limit is what holds the run back."""
-        self._answered += 1
-        in_use = self.in_flight >= int(self.limit) and self._turn.locked()
         now = self._clock()
-        if in_use and now >= self._grows_after:
+        self._answered += 1
+        self._pace.answered(now - slot.sent_at)
+        in_use = self.in_flight >= int(self.limit) and self._turn.locked()
+        if in_use and self.limit < self._ceiling and not self._pace.gap_seconds:
             growth = QUIET_GROWTH if now - self._refused_at > QUIET_SECONDS else GROWTH
             step = max(1.0, growth * self.limit) / self.limit
-            self._set_limit(min(self.limit + step, float(self._limits.max_concurrent)))
-
-    def failed(self) -> None:
-        """The server is in trouble: do not grow for a while."""
-        self._grows_after = self._clock() + CALM_SECONDS
+            self._set_limit(min(self.limit + step, self._ceiling))
 
     def rate_limited(self, slot: Slot, retry_delay_seconds: float | None) -> None:
         """The API said "slow down": obey its delay, and shrink once for all requests of the same burst."""
@@ -135,6 +142,7 @@ class Throttle:
             return
         share = self._answered / (self._answered + self._refused)
         self._set_limit(max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST)))
+        self._pace.refused(now, retry_delay_seconds or 0.0, alone=int(self.limit) == 1)
         self._shrunk_at = now
         self._answered = self._refused = 0
 
@@ -170,13 +178,10 @@ class Throttle:
     def _seconds_to_wait(self, tokens: int) -> float:
         """0 when a request may go now; infinity when only a returned slot can help."""
         now = self._clock()
-        self._forget(now - WINDOW_SECONDS)
         if self.in_flight >= int(self.limit) or not self._open.is_set():
             return float("inf")
-        waits = [self._paused_until - now]
-        rpm, tpm = self._limits.rpm, self._limits.tpm
-        if self._sent and ((rpm and len(self._sent) >= rpm) or (tpm and self._tokens + tokens > tpm)):
-            waits.append(self._sent[0].sent_at + WINDOW_SECONDS - now)
+        gap = max(self._gap, self._pace.gap_seconds)
+        waits = (self._paused_until - now, self._taken_at + gap - now, self._minute.wait_seconds(now, tokens))
         return max(0.0, *waits)
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
@@ -193,15 +198,7 @@ class Throttle:
 
     def _take(self, tokens: int) -> Slot:
         slot = Slot(self._clock(), tokens)
+        self._taken_at = slot.sent_at
         self.in_flight += 1
-        if self._limits.rpm or self._limits.tpm:
-            slot.counted = True
-            self._sent.append(slot)
-            self._tokens += tokens
+        self._minute.add(slot)
         return slot
-
-    def _forget(self, before: float) -> None:
-        while self._sent and self._sent[0].sent_at <= before:
-            slot = self._sent.popleft()
-            slot.counted = False
-            self._tokens -= slot.tokens
