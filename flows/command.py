@@ -58,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(config: RunConfig) -> int:
     config = effective(config)  # with the environment: before the server and the libraries read their settings
-    for line in check(config):
-        print(visible(line), file=sys.stderr)
+    lines = check(config)
     check_services(config)
-    print(visible(f"Starting: {config.dataset} ({config.split}), {config.model}"), file=sys.stderr, flush=True)
+    for line in (*lines, f"Starting: {config.dataset} ({config.split}), {config.model}"):
+        print(visible(line), file=sys.stderr, flush=True)
     server = LocalServer().start()
     try:
         from prefect.exceptions import TerminationSignal

@@ -158,7 +158,7 @@ def _within_open_files(config: RunConfig) -> RunConfig:
     fit = make_room(wanted, per_request=2 if config.demo else 1)  # in a demo the API's end is here as well
     if fit < wanted:
         get_run_logger().warning(
-            "--max-concurrent %d: this process may open too few files (ulimit -n) for more than %d; %d is used",
+            "--max-concurrent %d: the limit on open files (ulimit -n) has room for %d requests in flight; %d it is",
             *(wanted, fit, fit),
         )
     return config.model_copy(update={"max_concurrent": fit})

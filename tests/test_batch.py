@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import errno
+import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -635,6 +638,24 @@ async def test_an_image_that_takes_for_ever_to_read_ends_at_the_timeout_and_give
     assert rows["hangs"].error_message == "timeout: the image was not read within 0.05 s"
     assert rows["fine"].kind is Kind.ANSWERED
     assert run.throttle.in_flight == 0
+
+
+async def test_an_image_that_cannot_be_read_for_now_is_tried_again_and_never_left_out() -> None:
+    """What is wrong with the machine is no reason to send the text alone, and to call it a success."""
+    model, reads = Model(), Counter[int]()
+
+    def read(row: int) -> bytes:
+        reads[row] += 1
+        if row or reads[row] < 3:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return PNG
+
+    run, _ = inference(model, max_concurrent=2, max_attempts=3)
+    rows = await infer(run, ["passes", "stays"], read)
+    assert (rows["passes"].kind, rows["passes"].has_image) == (Kind.ANSWERED, True)
+    assert rows["stays"].error_message == "server_error: the image could not be read: Input/output error"
+    assert (reads[0], reads[1]) == (3, 3)
+    assert [request.text for request in model.requests] == ["passes"]
 
 
 async def test_nothing_is_sent_while_answers_cannot_be_kept() -> None:

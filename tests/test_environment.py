@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from deployments.demo import demo
 from flows.command import BAD_INPUT, main
-from tasks.core.environment import load_environment, set_in
+from tasks.core.credentials import check_credentials
+from tasks.core.environment import load_environment, set_in, unused
 from tasks.core.errors import InputError
 from tasks.core.gemini import Endpoint, other_endpoint
 
@@ -18,7 +20,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a fil
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """A working directory two folders deep, and the project's folder; no variable of ours is set."""
-    for name in ("ABOVE", "HERE", "BOTH", "PROJECT", *GOOGLE, *VERTEX):
+    for name in ("ABOVE", "HERE", "BOTH", "PROJECT", "INFER_DATASET", *GOOGLE, *VERTEX):
         monkeypatch.setenv(name, "")  # so that what a test sets goes away with it
         monkeypatch.delenv(name)
     here, project = tmp_path / "above" / "here", tmp_path / "project"
@@ -44,6 +46,44 @@ def test_only_the_working_directorys_and_the_projects_env_are_read(
         assert os.environ["PATH"] == before
         origins = [set_in(name) for name in ("HERE", "BOTH", "PROJECT", "PATH")]
         assert origins == [str(here / ".env"), str(here / ".env"), str(project / ".env"), "the environment"]
+
+
+def test_an_empty_value_counts_as_none_and_a_value_that_is_not_used_is_told_without_showing_it(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment and in a file; blanks are empty."""
+    here, project = folders
+    (here / ".env").write_text("GOOGLE_API_KEY=\nGEMINI_API_KEY=here\nBOTH=here\nINFER_DATASET=' '\n")
+    (project / ".env").write_text("GOOGLE_API_KEY=project\nGEMINI_API_KEY=project\nBOTH=project")
+    for name in ("GOOGLE_API_KEY", "BOTH"):
+        monkeypatch.setenv(name, "  ")
+    for _ in range(2):
+        load_environment()
+        assert [os.environ[name] for name in ("GOOGLE_API_KEY", "BOTH", "GEMINI_API_KEY")] == [
+            "project",
+            "here",
+            "here",
+        ]
+        assert "INFER_DATASET" not in os.environ
+        assert unused() == [f"GEMINI_API_KEY is taken from {here / '.env'}; {project / '.env'} has another value"]
+        used = f"GOOGLE_API_KEY from {project / '.env'} is used, and not GEMINI_API_KEY from {here / '.env'}"
+        assert check_credentials() == [used]
+    monkeypatch.setenv("GOOGLE_API_KEY", "other")
+    assert f"GOOGLE_API_KEY is taken from the environment; {project / '.env'} has another value" in unused()
+
+
+def test_a_demo_puts_back_what_it_changed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a library or another thread sets meanwhile stays."""
+    monkeypatch.setenv("GOOGLE_API_KEY", "mine")
+    monkeypatch.setenv("GEMINI_API_KEY", "too")
+    monkeypatch.delenv("GOOGLE_GEMINI_BASE_URL", raising=False)
+    monkeypatch.setenv("ABOVE", "before")
+    with demo():
+        assert os.environ["GOOGLE_GEMINI_BASE_URL"].startswith("http://127.0.0.1:")
+        assert (os.environ["GOOGLE_API_KEY"], os.environ.get("GEMINI_API_KEY")) == ("demo", None)
+        os.environ["ABOVE"] = "meanwhile"
+    assert [os.environ.get(n) for n in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "ABOVE")] == ["mine", "too", "meanwhile"]
+    assert "GOOGLE_GEMINI_BASE_URL" not in os.environ
 
 
 @as_root

@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import ImageError
-from tasks.core.images import MAX_BYTES, PIXELS_AT_ONCE, SHOWN_CHARS, PixelBudget, read_image, to_image
+from tasks.core.images import MAX_BYTES, PAUSES_SECONDS, PIXELS_AT_ONCE, SHOWN_CHARS, PixelBudget, read_image, to_image
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +28,47 @@ def picture(file_format: str, mode: str = "RGB", **options: Any) -> bytes:
     buffer = io.BytesIO()
     Pillow.linear_gradient("L").resize((32, 24)).convert(mode).save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def test_an_image_that_cannot_be_opened_for_now_is_read_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files is no fault of the image; where it stays so, that is told, and no reason to leave it out."""
+    (tmp_path / "a.png").write_bytes(picture("PNG"))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pauses: list[float] = []
+
+    def free_one_in_the_fifth(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+    monkeypatch.setattr("tasks.core.images.time.sleep", free_one_in_the_fifth)
+    with (tmp_path / "a.png").open() as highest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 1, limit[1]))
+        try:
+            with _no_number_left():
+                with pytest.raises(OSError, match="Too many open files") as told:
+                    read_image("a.png", [str(tmp_path)])
+                assert not isinstance(told.value, ImageError)
+                assert pauses == [*PAUSES_SECONDS]
+                assert read_image("a.png", [str(tmp_path)]) == picture("PNG")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@contextmanager
+def _no_number_left() -> Iterator[None]:
+    """No file can be opened in this process."""
+    taken = []
+    with suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    try:
+        yield
+    finally:
+        for handle in taken:
+            os.close(handle)
 
 
 @pytest.mark.parametrize(

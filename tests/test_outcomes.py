@@ -57,6 +57,8 @@ from tasks.core.retry_delay import MOST_SECONDS
 from tasks.core.wire import read_answer, read_refusal
 from tests.support import MODEL
 
+ASKED = "gemini-2.5-flash"
+
 
 async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request("hello")) -> Outcome:  # noqa: B008
     emulator.set_rules([Rule(behaviour)])
@@ -67,7 +69,7 @@ async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Reque
 async def ask_all(emulator: Emulator, behaviours: Sequence[Behaviour]) -> list[Outcome]:
     """One request for each, all over one client."""
     outcomes = []
-    async with GeminiClient(GenerateConfig(model=MODEL)) as client:
+    async with GeminiClient(GenerateConfig(model=ASKED)) as client:
         for behaviour in behaviours:
             emulator.set_rules([Rule(behaviour)])
             outcomes.append(await outcome_with(client))
@@ -288,11 +290,11 @@ async def test_a_text_beside_an_image_is_kept_and_the_image_told(emulator: Emula
 
 
 VERSIONS = {
-    MODEL: "",
-    f"{MODEL}-001": "",
-    f"models/{MODEL}@default": "",
-    f"{MODEL}-pro": f"{MODEL}-pro",
-    "gemini-2.5-flash": "gemini-2.5-flash",
+    ASKED: "",
+    "gemini-2.5-flash-001": "",
+    "models/gemini-2.5-flash@default": "",
+    "gemini-2.5-flash-lite": "gemini-2.5-flash-lite",
+    "gemini-3.5-flash-lite": "gemini-3.5-flash-lite",
     None: "",
     7: "",
 }

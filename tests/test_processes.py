@@ -5,6 +5,7 @@ The emulator counts every answer it gives, so paying twice shows. More seeds: `K
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from deployments.emulator import Emulator, LogNormal, answer_to
+from tasks.core.open_files import RESERVED
+from tests.middlemen import Middleman, http, place_of, serving
 from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
 
 SEEDS = range(int(os.environ.get("KILL_SEEDS", "1")))
@@ -159,27 +162,47 @@ def test_a_second_run_of_a_job_is_told_who_is_at_work_and_pays_for_nothing(comma
     first.communicate()
 
 
-def test_the_command_line_refuses_in_one_line(command: Command) -> None:
-    """Exit code 2, nothing started: no flow run, no server, no request."""
-    for flags, line in [
-        (["--dataset", "./no.csv"], "DatasetNotFoundError: './no.csv' does not exist on this machine"),
-        (["--max-concurrent", "0"], "ValueError: --max-concurrent '0': Input should be greater than or equal to 1"),
-        (["--nonsense"], "ValueError: unrecognized arguments: --nonsense; see --help"),
-    ]:
-        code, output = command.run(*flags)
-        assert code == 2
-        assert output.startswith(line)
-        assert len(output.splitlines()) == 1
-    assert command.emulator.stats.requests == 0
+def test_a_run_goes_through_the_proxy_and_what_stays_on_this_machine_does_not(command: Command) -> None:
+    """The API under a name that only the proxy knows; a SOCKS proxy that is gone would break Prefect's client."""
+    data = write_jsonl(command.folder / "d.jsonl", rows := numbered(20))
+    with serving(proxy := Middleman(place_of(command.emulator.url), http)):
+        command.environment |= {
+            "GOOGLE_GEMINI_BASE_URL": "http://gemini.example",
+            "http_proxy": f"127.0.0.1:{proxy.port}",
+            "ALL_PROXY": "socks5://127.0.0.1:9",
+        }
+        code, output = command.run("--dataset", data)
+    assert code == 0, output
+    assert output.startswith(f"Starting: {data} (test), {MODEL}\n")
+    assert_undisturbed(command, rows)
+    assert set(proxy.asked) == {"gemini.example"}
+
+
+def test_more_requests_than_files_may_be_open_are_not_in_flight_at_once(command: Command) -> None:
+    """It is told, and the run goes on with fewer; where only the soft limit is low, it is raised."""
+    data = write_jsonl(command.folder / "d.jsonl", rows := numbered(300))
+    command.emulator.set_latency(LogNormal(0.5, 0.1))
+    process = command.start("--dataset", data, "--max-concurrent", "200")
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, RESERVED + 20))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "--max-concurrent 200: the limit on open files (ulimit -n) has room for 20 requests in flight" in output
+    assert command.emulator.stats.peak_in_flight == 20
+    assert_undisturbed(command, rows)
 
 
 def test_the_demo_needs_nothing(tmp_path: Path) -> None:
-    """No key, no network, no server: twelve rows, one of them blocked, one with a broken image."""
+    """No key, no network, no server, whatever proxies are named: twelve rows, one blocked, one with a broken image."""
+    dead_proxies = {
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "nonsense://",
+        "all_proxy": "socks://127.0.0.1:9",
+    }
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("GOOGLE", "GEMINI", "PREFECT"))}
     done = subprocess.run(
         [sys.executable, str(INFER), "--demo", "--model", "gemini-2.5-pro"],
         cwd=tmp_path,
-        env=bare | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        env=bare | {"PREFECT_HOME": str(tmp_path / "prefect")} | dead_proxies,
         capture_output=True,
         text=True,
         timeout=180,

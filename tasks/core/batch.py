@@ -147,9 +147,9 @@ class Inference:
         try:
             try:
                 prepared = await self._prepare(sample, read_image, tries.without_image)
-            except TimeoutError:
+            except OSError as error:  # a TimeoutError among them
                 self.throttle.check()
-                return prepare(self.generation, sample, None), self._unread()
+                return prepare(self.generation, sample, None), self._unread(error)
             self.lessons.image_left_out(sample.row, prepared, tries)
             if not prepared.request.text.strip() and not prepared.request.image:
                 return prepared, NOTHING_TO_SEND
@@ -174,10 +174,13 @@ class Inference:
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
 
-    def _unread(self) -> Outcome:
+    def _unread(self, error: OSError) -> Outcome:
         """Nothing was sent, so nothing is billed."""
+        again = self.limits.max_attempts - 1
+        if error.errno:
+            return Outcome(Kind.SERVER_ERROR, detail=f"the image could not be read: {error.strerror}", again=again)
         detail = f"the image was not read within {self.limits.timeout_seconds:g} s"
-        return Outcome(Kind.TIMEOUT, detail=detail, again=self.limits.max_attempts - 1)
+        return Outcome(Kind.TIMEOUT, detail=detail, again=again)
 
     def _learn(self, row: int, slot: Slot, tries: Tries, prepared: Prepared, outcome: Outcome) -> None:
         """An answer that is here must not be lost to whoever is told of it."""

@@ -16,7 +16,7 @@ _METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON"}
 EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
 
-Keys come from the environment or from .env: GOOGLE_API_KEY, HUGGINGFACE_TOKEN for private data sets.
+Keys come from the environment or from .env: GOOGLE_API_KEY or GEMINI_API_KEY; for private data sets, HUGGINGFACE_TOKEN.
 GOOGLE_GEMINI_BASE_URL points the run at any Gemini-compatible endpoint.
 """
 

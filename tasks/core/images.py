@@ -5,10 +5,12 @@ go out byte for byte, whatever their size; what else Pillow reads is converted, 
 Anything that is not an image is refused.
 """
 
+import errno
 import io
 import os
 import stat
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +38,9 @@ Pillow.init()  # loading formats on demand is not thread-safe
 Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS
 # Blocks this large go back to the system at once; glibc keeps Pillow's usual 16 MB for the thread that had them.
 Pillow.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]  # its stubs leave `core` out
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EIO, errno.EAGAIN, errno.EBUSY}
+PASSING |= {errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
+PAUSES_SECONDS = (0.1, 0.4, 1.6)
 ICON = bytes([0, 0, 1, 0])
 _HEIC_BRANDS = {
     b"heic": "heic",
@@ -79,6 +84,7 @@ def read_image(value: Any, roots: Sequence[str]) -> bytes | None:
 
     Raises:
         ImageError: the path leads nowhere, or out of `roots`.
+        OSError: it could not be read for a reason that passes, and did not while this waited.
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value.get("path") if value.get("bytes") is None else value["bytes"]
@@ -112,13 +118,27 @@ def _read_path(text: str, roots: Sequence[str]) -> bytes:
         real = path.resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
             raise ImageError(f"path {shown} leads out of the data folder")
-        return _read_file(real)
+        return _read_patiently(real)
     except IsADirectoryError:
         raise ImageError(f"{shown} is not a file") from None
     except FileNotFoundError:
         raise ImageError(f"{shown} does not exist") from None
     except (OSError, RuntimeError, ValueError) as error:
+        if getattr(error, "errno", None) in PASSING:
+            raise
         raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _read_patiently(path: Path) -> bytes:
+    """What is wrong with the machine, or with a file system over a network, is no fault of the image."""
+    for pause in PAUSES_SECONDS:
+        try:
+            return _read_file(path)
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+        time.sleep(pause)
+    return _read_file(path)
 
 
 def _read_file(path: Path) -> bytes:
