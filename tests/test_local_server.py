@@ -449,7 +449,8 @@ def test_what_lies_in_prefects_home_is_its_owners_only(tmp_path: Path) -> None:
     """Also what earlier versions left open; what is not Prefect's stays as it is."""
     (tmp_path / "storage").mkdir(0o755)
     for name in ("prefect.db", "prefect.db-wal", "local-server.log", "mine"):
-        (tmp_path / name).touch(0o644)
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o644)  # whatever the umask
     tmp_path.chmod(0o755)
     tighten(tmp_path)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
