@@ -89,7 +89,7 @@ def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> N
     process = command.start("--dataset", data, "--save-every", str(SAVE_EVERY))
     wait_for_answers(command.emulator, chance.randint(1, ROWS // 2))
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
 
     assert process.returncode == 130, output
     assert "Traceback" not in output
@@ -109,7 +109,7 @@ def test_sigterm_is_an_interruption_too(command: Command) -> None:
     process = command.start("--dataset", data)
     wait_for_answers(command.emulator, 10)
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert result.read_text() == "an earlier result"
 
@@ -129,7 +129,7 @@ def test_a_signal_that_comes_twice_within_a_second_is_one_and_a_later_one_leaves
     time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "stopping: 8 answers on their way, at most 600 s; Ctrl+C again leaves now" in output
     assert "Traceback" not in output
@@ -155,7 +155,7 @@ def test_a_second_run_of_a_job_is_told_who_is_at_work_and_pays_for_nothing(comma
         env=os.environ | command.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert f"{data} test, {MODEL}" in looked.stdout, looked.stderr
     first.kill()
