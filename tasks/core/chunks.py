@@ -3,7 +3,7 @@
 Pure: knows keys and rows, no storage and no data set.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -99,7 +99,7 @@ class _Kept:
     """The results of a checkpoint, to be taken one by one."""
 
     def __init__(self) -> None:
-        self._finished: defaultdict[str, dict[str, deque[RowResult]]] = defaultdict(dict)  # by key, then id
+        self._finished: defaultdict[str, dict[str, list[RowResult]]] = defaultdict(dict)  # by key, then id
         self._again: dict[str, Reason] = {}
         self._ids: set[str] = set()
 
@@ -111,7 +111,7 @@ class _Kept:
             if result.open or result.kind in retry_kinds or without_image:
                 self._again.setdefault(result.key, Reason.FAILED if result.open else Reason.ASKED)
             else:
-                self._finished[result.key].setdefault(result.id, deque()).append(result)
+                self._finished[result.key].setdefault(result.id, []).append(result)
 
     def take(self, key: str, sample_id: str) -> RowResult | None:
         """A finished result for `key`, that of the same id if there is one."""
@@ -119,7 +119,7 @@ class _Kept:
         if not by_id:
             return None
         found = sample_id if sample_id in by_id else next(iter(by_id))
-        result = by_id[found].popleft()
+        result = by_id[found].pop(0)
         if not by_id[found]:
             del by_id[found]
         return result
