@@ -7,7 +7,7 @@ PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
 import argparse
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
@@ -119,7 +119,7 @@ def _results(samples: list[tuple[str, str]], kept: list[RowResult]) -> dict[int,
     answered = plan_resume(samples, kept, 1).reused
     failed = {result.key: result for result in reversed(kept) if result.open}
     return {
-        row: answered.get(row) or (failed[key].model_copy(update={"row": row}) if key in failed else unsent(row))
+        row: answered.get(row) or (replace(failed[key], row=row) if key in failed else unsent(row))
         for row, (key, _) in enumerate(samples)
     }
 

@@ -1,6 +1,7 @@
 """Planning: any finished set, any chunk size, any edit."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,7 +162,7 @@ def test_an_answer_keeps_what_it_said_under_its_new_row() -> None:
     """Only row and id are those of the sample as it stands now."""
     kept = RowResult(row=5, id="old", key="a", kind=Kind.TRUNCATED, response="r", detail="d", image_note="n")
     plan = plan_resume([("x", "0"), ("a", "new")], [kept], 10)
-    assert plan.reused == {1: kept.model_copy(update={"row": 1, "id": "new"})}
+    assert plan.reused == {1: replace(kept, row=1, id="new")}
     assert rows_of(plan) == [0]
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_status_and_message_say_what_became_of_a_row(kind: Kind, status: str, me
     """`<kind>: <detail>`, empty for an answer."""
     result = RowResult(row=0, id="", key="", kind=kind, detail="why" if kind is not Kind.ANSWERED else "")
     assert (result.status, result.error_message) == (status, message)
-    noted = result.model_copy(update={"image_note": "broken"})
+    noted = replace(result, image_note="broken")
     assert noted.error_message.endswith("image: broken")
 
 

@@ -5,7 +5,7 @@ Pure: knows keys and rows, no storage and no data set.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import batched, pairwise
 
@@ -83,7 +83,7 @@ def plan_resume(
     for row, (key, sample_id) in enumerate(samples):
         rows += 1
         if found := kept.take(key, sample_id):
-            reused[row] = found.model_copy(update={"row": row, "id": sample_id})
+            reused[row] = replace(found, row=row, id=sample_id)
         else:
             open_rows.append(row)
             reasons[kept.reason(key, sample_id)] += 1

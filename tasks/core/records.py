@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
 from tasks.core.errors import StopReason
 
 
@@ -119,15 +117,14 @@ class Outcome:
     answered_by: str = ""
 
 
-class RowResult(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RowResult:
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
     `kind` decides whether the row is finished; `image_note` says why an image was not sent; `timeouts`: requests that
     brought no answer in time and may have been billed; `answered_by` is the model, where it is another one than was
     asked.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     row: int
     id: str

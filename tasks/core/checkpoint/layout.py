@@ -163,7 +163,7 @@ def lock_key(job: str) -> str:
 
 def pack(results: Iterable[RowResult]) -> dict[str, Any]:
     """Results as they are stored: plain JSON, defaults left out."""
-    return {"rows": [result.model_dump(mode="json", exclude_defaults=True) for result in results]}
+    return {"rows": _ROWS.dump_python(list(results), mode="json", exclude_defaults=True)}
 
 
 def unpack(value: Any) -> list[RowResult]:
