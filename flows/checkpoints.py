@@ -14,20 +14,21 @@ from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.layout import Manifest, Storage, StorageError, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
 from tasks.core.checkpoint.pool import read_pool
-from tasks.core.chunks import plan_resume
-from tasks.core.config import RunConfig
-from tasks.core.environment import load_environment
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.reader import open_reader
+from tasks.core.data.sources import resolve
+from tasks.core.environment.variables import load_environment
 from tasks.core.errors import InputError
-from tasks.core.escaping import visible
 from tasks.core.output.lines import frames
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
-from tasks.core.records import RowResult, unsent
-from tasks.core.report import Tally
-from tasks.core.sources import resolve
-from tasks.dataset import open_reader, sample_keys
-from tasks.planning import origin_of
-from tasks.storage import default_storage, storage_of
+from tasks.core.planning.attempt import origin_of
+from tasks.core.planning.resume import plan_resume
+from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.records import RowAnswer, unsent
+from tasks.core.reporting.tally import Tally
+from tasks.core.text import visible
+from tasks.result_storage import default_storage, storage_of
 
 _RESUME = "python flows/infer.py with --resume writes it, and sends what is missing"
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -40,7 +41,7 @@ class Job:
     key: str
     latest: Manifest | None
     rows: int
-    open: int
+    retryable: int
     bytes: int
 
     @property
@@ -80,7 +81,7 @@ def _look(storage: Storage, key: str) -> Job:
     if latest and (summary := summary_of(storage, key, latest.attempt)):
         return Job(key, latest, summary.rows, summary.open, size)
     results = list(read_pool(storage, key).results())
-    samples = {(result.key, result.id): result.open for result in reversed(results)}
+    samples = {(result.key, result.id): result.retryable for result in reversed(results)}
     return Job(key, latest, len(samples), sum(samples.values()), size)
 
 
@@ -108,16 +109,16 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
     lines = frames(open_reader(data), results)
     try:
-        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.open)
+        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{tally.rows:,} rows: {tally}. CSV: {written}"
 
 
-def _results(samples: list[tuple[str, str]], kept: list[RowResult]) -> dict[int, RowResult]:
+def _results(samples: list[tuple[str, str]], kept: list[RowAnswer]) -> dict[int, RowAnswer]:
     """A result for every row: its answer, else why it failed last, else that it was not sent."""
     answered = plan_resume(samples, kept, 1).reused
-    failed = {result.key: result for result in reversed(kept) if result.open}
+    failed = {result.key: result for result in reversed(kept) if result.retryable}
     return {
         row: answered.get(row) or (replace(failed[key], row=row) if key in failed else unsent(row))
         for row, (key, _) in enumerate(samples)
@@ -145,7 +146,7 @@ def _list(found: list[Job]) -> None:
     for job in sorted(found, key=lambda job: job.age or timedelta.max):
         whole = f"{job.latest.rows:,}" if job.latest else "?"
         age = _age(job.age) if job.age is not None else "?"
-        print(f"{job.rows:>10,} {whole:>10} {job.open:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
+        print(f"{job.rows:>10,} {whole:>10} {job.retryable:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
         print(f"{'':>51}  {job.key.split('/')[-1]}")
 
 

@@ -7,16 +7,16 @@ from typing import Any
 from prefect import State, runtime
 from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
-from flows.sending import Sent
+from flows.dispatch import Sent
+from tasks.core.answering.quota import quota_returns
 from tasks.core.checkpoint.lock import Holder
-from tasks.core.command_line import resume_command
-from tasks.core.config import RunConfig, TaskRunnerKind
-from tasks.core.credentials import key_variable
-from tasks.core.environment import set_in
+from tasks.core.config.command_line import resume_command
+from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.environment.credentials import key_variable
+from tasks.core.environment.variables import set_in
 from tasks.core.errors import REFUSALS, RunStopped, StopReason
 from tasks.core.output.result import Written
-from tasks.core.quota import quota_returns
-from tasks.core.report import Tally
+from tasks.core.reporting.tally import Tally
 
 _WAIT = "they wait beside the CSV, and the next run with this --output-dir takes them over"
 HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
@@ -24,9 +24,9 @@ HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether it
 
 def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
-    if tally.open:
+    if tally.retryable:
         again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
-        message = f"{tally.open:,} rows are worth a re-run: {again}. CSV: {written}"
+        message = f"{tally.retryable:,} rows are worth a re-run: {again}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
     if tally.rows and not tally.successes:
         return Failed(
@@ -88,8 +88,8 @@ def storage_unusable(error: OSError) -> State[Any]:
 
 def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> str:
     """A row that failed for a passing reason is sent again: nothing of it is kept."""
-    unsaved = sum(not result.open for result in sent.unsaved)
-    kept = f"{tally.rows - tally.open - unsaved:,} of {rows:,} rows are saved"
+    unsaved = sum(not result.retryable for result in sent.unsaved)
+    kept = f"{tally.rows - tally.retryable - unsaved:,} of {rows:,} rows are saved"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     if sent.unsaved:

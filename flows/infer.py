@@ -1,10 +1,10 @@
 """The flow: every row of a data set through Gemini, into one CSV.
 
-parameters ─ resolve_dataset ─ plan ─ infer_chunk.map ─ assemble_csv ─ report
+parameters ─ resolve_dataset ─ plan ─ answer_chunk.map ─ assemble_csv ─ report
 """
 
 if __name__ == "__main__":  # the command line first: it starts what takes long before it imports what takes long
-    from flows.command import program
+    from flows.cli import program
 
     raise SystemExit(program())
 
@@ -23,32 +23,34 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
 from flows import endings
-from flows.event_loop import EventLoopTaskRunner
+from flows.dispatch import Sent, send
 from flows.logs import without_expected_tracebacks
-from flows.preflight import check, effective
-from flows.sending import Sent, send
+from flows.preflight import check, with_environment
+from flows.runners.event_loop import EventLoopTaskRunner
+from tasks.answer_chunk import answer_chunk
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
-from tasks.core.command_line import checked
-from tasks.core.config import RunConfig, TaskRunnerKind, takes
-from tasks.core.endpoint import base_url, why_unreachable
-from tasks.core.environment import set_in
+from tasks.core.config.command_line import checked
+from tasks.core.config.parameters import RunConfig, TaskRunnerKind, with_parameters_of
+from tasks.core.environment.endpoint import base_url, why_unreachable
+from tasks.core.environment.open_files import make_room
+from tasks.core.environment.proxies import without_password
+from tasks.core.environment.variables import set_in
 from tasks.core.errors import InputError, RunIncomplete
-from tasks.core.escaping import visible
-from tasks.core.gemini import other_endpoint
-from tasks.core.open_files import make_room
+from tasks.core.files.own_results import Origin
+from tasks.core.gemini.client import other_endpoint
 from tasks.core.output.late import Late, put_beside, save_late, take_over
-from tasks.core.output.ours import Origin
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import Written
-from tasks.core.proxies import without_password
+from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
 from tasks.core.records import unsent
-from tasks.core.report import Tally, summary_lines
-from tasks.dataset import resolve_dataset
-from tasks.inference import infer_chunk
-from tasks.output import assemble_csv, report
-from tasks.planning import Attempt, origin_of, plan_attempt
-from tasks.storage import storage_of_results
+from tasks.core.reporting.summary import summary_lines
+from tasks.core.reporting.tally import Tally
+from tasks.core.text import visible
+from tasks.report import report
+from tasks.resolve import resolve_dataset
+from tasks.result_storage import storage_of_results
+from tasks.write_results import assemble_csv
 
 without_expected_tracebacks()
 
@@ -67,13 +69,13 @@ def _run_name() -> str:
     persist_result=False,
     validate_parameters=True,
 )
-@takes(RunConfig)
+@with_parameters_of(RunConfig)
 def infer(**parameters: Any) -> State[Any]:
     """Send every row of a data set through Gemini and write one CSV with every row in it."""
     try:
-        config = effective(checked(parameters))
+        config = with_environment(checked(parameters))
         with _api_of(config):
-            return _put_off(_retried(_legible(_infer(config))))
+            return _rescheduled(_retried(_legible(_infer(config))))
     except InputError as error:
         return Failed(name="Refused", message=error.line)
 
@@ -92,7 +94,7 @@ def _retried(state: State[Any]) -> State[Any]:
     return state
 
 
-def _put_off(state: State[Any]) -> State[Any]:
+def _rescheduled(state: State[Any]) -> State[Any]:
     """`state`, or where the run is to go on later, the end of this process: Prefect knows no returned state like it."""
     if state.is_scheduled():
         with get_client(sync_client=True) as client:
@@ -127,7 +129,7 @@ def _infer(config: RunConfig) -> State[Any]:
             logger.warning("%s cannot be reached at the moment: %s", without_password(base_url()), why)
     config = _within_open_files(config)
     data = resolve_dataset(config)
-    storage = storage_of_results(infer_chunk)
+    storage = storage_of_results(answer_chunk)
     origin = origin_of(config, data)
     run_id = str(runtime.flow_run.id)
 
@@ -192,9 +194,9 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         if tally.rows or written:
             report(data.dataset, config.model, whole, data.rows, written.path if written else None)
     with _told("the checkpoint's summary"):
-        attempt.close(tally.rows, tally.open)
+        attempt.close(tally.rows, tally.retryable)
     with _told("the checkpoint, put together,"), suppress(JobHeld):
-        attempt.put_together(lock, finished=tally.rows == data.rows and not tally.open)
+        attempt.put_together(lock, finished=tally.rows == data.rows and not tally.retryable)
     if tally.rows < data.rows:
         return endings.unfinished(config, sent, tally, data.rows, written)
     if written is None:

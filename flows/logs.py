@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 
 from tasks.core.errors import InputError, RunIncomplete
-from tasks.core.escaping import visible
+from tasks.core.text import visible
 
 _EXPECTED = (InputError, RunIncomplete)
 _NOT_PERSISTED = "An error was encountered while committing transaction"

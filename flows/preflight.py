@@ -18,14 +18,14 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from flows.local_server.boot import SERVER, open_locked
-from tasks.core.config import RunConfig, TaskRunnerKind
-from tasks.core.credentials import check_credentials
-from tasks.core.endpoint import BASE_URL, base_url, is_url, mend_base_url, why_unreachable
-from tasks.core.environment import load_environment, set_in, unused
+from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.data.locate import locate
+from tasks.core.environment.credentials import check_credentials
+from tasks.core.environment.endpoint import BASE_URL, base_url, is_url, mend_base_url, why_unreachable
+from tasks.core.environment.proxies import proxy_of, settle_proxies, socks_address, without_password
+from tasks.core.environment.variables import load_environment, set_in, unused
 from tasks.core.errors import InputError
-from tasks.core.locate import locate
 from tasks.core.output.place import check_no_input, check_writable, csv_path
-from tasks.core.proxies import proxy_of, settle_proxies, socks_address, without_password
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
@@ -34,7 +34,7 @@ _DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CO
 _ANSWER_SECONDS, _LOCKED_SECONDS = 10.0, 1.0
 
 
-def effective(config: RunConfig) -> RunConfig:
+def with_environment(config: RunConfig) -> RunConfig:
     """`config` with what `.env` and the demo add to it.
 
     Raises:

@@ -203,15 +203,15 @@ def bench_planning(table: Table, folder: Path) -> None:
 
 def planning_seconds(folder: Path, rows: int) -> float:
     """Half of the rows are finished."""
-    from tasks.core.chunks import plan_resume
-    from tasks.core.config import GenerateConfig, RunConfig
-    from tasks.core.records import Kind, RowResult
-    from tasks.core.sources import resolve
-    from tasks.dataset import sample_keys
+    from tasks.core.config.parameters import GenerateConfig, RunConfig
+    from tasks.core.data.sources import resolve
+    from tasks.core.planning.resume import plan_resume
+    from tasks.core.planning.sample_keys import sample_keys
+    from tasks.core.records import Kind, RowAnswer
 
     ref = resolve(RunConfig.model_validate({"dataset": write_rows(folder / f"planning{rows}", rows)}))
     generation = GenerateConfig(model="m")
-    kept = [RowResult(row=0, id=i, key=key, kind=Kind.ANSWERED) for key, i in sample_keys(ref, generation)][::2]
+    kept = [RowAnswer(row=0, id=i, key=key, kind=Kind.ANSWERED) for key, i in sample_keys(ref, generation)][::2]
     started = time.monotonic()
     plan = plan_resume(sample_keys(ref, generation), kept, 10)
     taken = time.monotonic() - started

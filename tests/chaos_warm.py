@@ -106,7 +106,7 @@ def become(run: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = str(INFER.parent)
-    for name in ("flows.infer", "flows.command", *LATE):
+    for name in ("flows.infer", "flows.cli", *LATE):
         __import__(name)
     gc.collect()
     gc.freeze()  # children would copy the pages that a collection touches

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _no_keys_of_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the `.env` of whoever runs it."""
-    monkeypatch.setattr("tasks.core.environment.PROJECT", tmp_path_factory.getbasetemp() / "no-project")
+    monkeypatch.setattr("tasks.core.environment.variables.PROJECT", tmp_path_factory.getbasetemp() / "no-project")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from distributed import Client
 
 BIN = Path(sys.executable).parent
 STOP_SECONDS = 5.0
-_PRELOAD = ["--preload", "tasks.inference"]  # else the first chunk is what pays for the import
+_PRELOAD = ["--preload", "tasks.answer_chunk"]  # else the first chunk is what pays for the import
 
 
 def free_port() -> int:

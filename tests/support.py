@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import State
 
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
 
 type RunFlow = Callable[..., State[Any]]
 MODEL: str = RunConfig.model_fields["model"].default

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from tasks.core.batch import Inference
-from tasks.core.breaker import ALIKE_REFUSALS, Breaker
-from tasks.core.config import GenerateConfig, LimitsConfig
+from tasks.core.answering.breaker import ALIKE_REFUSALS, Breaker
+from tasks.core.answering.image_guard import FIRST_IMAGES
+from tasks.core.answering.online import Inference
+from tasks.core.answering.throttle import Throttle
+from tasks.core.answering.tries import MOST_ROW_SECONDS
+from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
-from tasks.core.image_guard import FIRST_IMAGES
-from tasks.core.prompts import key_of, prepare
-from tasks.core.records import Kind, ModelOutput, Request, RowResult, Sample, Usage
-from tasks.core.throttle import Throttle
-from tasks.core.tries import MOST_ROW_SECONDS
+from tasks.core.prompts.prepare import key_of, prepare
+from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage
 
 GENERATION = GenerateConfig(model="m")
 PNG = base64.b64decode(
@@ -74,9 +74,9 @@ def inference(model: Model, **limits: Any) -> tuple[Inference, list[float]]:
     return Inference(model, GENERATION, config, throttle, breaker, clock, lambda: 1.0), pauses
 
 
-async def infer(run: Inference, texts: list[str], read_image: Any = None) -> dict[str, RowResult]:
+async def infer(run: Inference, texts: list[str], read_image: Any = None) -> dict[str, RowAnswer]:
     samples = [Sample(n, f"id{n}", text) for n, text in enumerate(texts)]
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     await run.infer(samples, read_image, results)
     assert len(results) == len(texts)
     return {texts[result.row]: result for result in results}
@@ -108,7 +108,7 @@ async def test_what_may_pass_is_tried_again_a_bounded_number_of_times(error: Exc
     run, pauses = inference(model, max_attempts=4)
     rows = await infer(run, ["good", "bad", "also good"])
     assert rows["bad"].kind is kind
-    assert rows["bad"].open
+    assert rows["bad"].retryable
     assert [r.text for r in model.requests].count("bad") == 4
     assert pauses == [2.0, 4.0, 8.0]
     assert rows["good"].response == rows["also good"].response == "ok"
@@ -120,7 +120,7 @@ async def test_what_timed_out_is_tried_once_more_and_counted(error: Exception) -
     model = Model(lambda request, attempt: error if request.text == "bad" else "ok")
     run, _ = inference(model)
     rows = await infer(run, ["good", "bad", "also good"])
-    assert (rows["bad"].kind, rows["bad"].open, rows["bad"].timeouts) == (Kind.TIMEOUT, True, 2)
+    assert (rows["bad"].kind, rows["bad"].retryable, rows["bad"].timeouts) == (Kind.TIMEOUT, True, 2)
     assert [r.text for r in model.requests].count("bad") == 2
     lucky = Model(lambda request, attempt: error if attempt == 1 else "ok")
     run, _ = inference(lucky)
@@ -195,10 +195,10 @@ async def test_a_prompt_larger_than_the_quota_of_a_minute_costs_the_others_nothi
     limits: list[int] = []
     run.throttle.changed = limits.append
     samples = [Sample(n, str(n), huge if n == 50 else f"question {n}") for n in range(1000)]
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     await run.infer(samples, None, results)
     assert results[-1].error_message.startswith("rate_limit: larger than the quota of a minute: 429")
-    assert results[-1].open
+    assert results[-1].retryable
     assert [request.text for request in model.requests].count(huge) == 2
     assert {result.kind for result in results[:-1]} == {Kind.ANSWERED}
     assert limits == []
@@ -238,7 +238,7 @@ async def test_what_can_never_pass_is_asked_once(answer: Any, kind: Kind) -> Non
     run, _ = inference(model)
     rows = await infer(run, ["x"])
     assert rows["x"].kind is kind
-    assert not rows["x"].open
+    assert not rows["x"].retryable
     assert len(model.requests) == 1
 
 
@@ -294,7 +294,7 @@ async def test_a_stopped_run_waits_for_answers_on_their_way() -> None:
 
     model = Model(lambda request, attempt: slow())
     run, _ = inference(model, max_concurrent=2)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
     while model.in_flight < 2:
         await asyncio.sleep(0)
@@ -309,7 +309,7 @@ async def test_a_stopped_run_does_not_wait_for_ever() -> None:
     """An answer that does not come within the grace time leaves its row unsent, not failed."""
     model = Model(lambda request, attempt: asyncio.sleep(3600))
     run, _ = inference(model, max_concurrent=2, timeout_seconds=1000, grace_seconds=0.01)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
     while model.in_flight < 2:
         await asyncio.sleep(0)
@@ -323,7 +323,7 @@ async def test_a_cancelled_chunk_has_kept_what_arrived() -> None:
     """`results` is filled as answers come."""
     model = Model(lambda request, attempt: "ok" if request.text == "q0" else asyncio.sleep(3600))
     run, _ = inference(model)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(3)], None, results))
     while not results:
         await asyncio.sleep(0)
@@ -457,7 +457,7 @@ async def test_a_request_whose_image_is_read_when_the_run_stops_is_not_sent() ->
 
     model = Model()
     run, _ = inference(model, max_concurrent=1)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     chunk = asyncio.create_task(run.infer([Sample(0, "0", "q")], read, results))
     await asyncio.to_thread(reading.wait, 10)
     run.stop(StopReason.INTERRUPTED, "Ctrl+C")
@@ -564,7 +564,7 @@ async def test_what_no_row_can_get_past_stops_the_run_and_is_no_rows_outcome(
     """The rows stay open, what was answered is kept, and nothing more is sent."""
     model = Model(lambda request, attempt: refusal if request.text == "q3" else "ok")
     run, _ = inference(model, max_concurrent=1)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     with pytest.raises(RunStopped) as stopped:
         await run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results)
     assert stopped.value.reason is reason
@@ -576,7 +576,7 @@ async def test_an_api_that_is_gone_leaves_rows_open_instead_of_failing_them() ->
     """When the run gives up, the rows that were being tried are not errors in the CSV."""
     model = Model(lambda request, attempt: UNAVAILABLE)
     run, pauses = inference(model, max_concurrent=20, max_attempts=20)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     with pytest.raises(RunStopped) as stopped:
         await run.infer([Sample(n, str(n), f"q{n}") for n in range(100)], None, results)
     assert stopped.value.reason is StopReason.API_DOWN
@@ -589,7 +589,7 @@ async def test_every_result_is_told_as_it_arrives() -> None:
     """Once per row: the progress bar counts by it."""
     run, _ = inference(Model())
     told: list[int] = []
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     samples = [Sample(n, str(n), f"q{n}") for n in range(20)]
     await run.infer(samples, None, results, lambda result: told.append(result.row))
     assert told == [result.row for result in results]

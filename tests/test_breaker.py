@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tasks.core.breaker import ALIKE_REFUSALS, ENDLESS_DELAYS, LEAST_FAILURES, SEVERAL_ROWS, Breaker
+from tasks.core.answering.breaker import ALIKE_REFUSALS, ENDLESS_DELAYS, LEAST_FAILURES, SEVERAL_ROWS, Breaker
 from tasks.core.errors import StopReason
 from tasks.core.records import Kind, Outcome
 

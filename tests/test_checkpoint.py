@@ -30,9 +30,9 @@ from tasks.core.checkpoint.layout import (
     unpack,
 )
 from tasks.core.checkpoint.pool import read_pool
-from tasks.core.config import GenerateConfig
+from tasks.core.config.parameters import GenerateConfig
 from tasks.core.keys import sample_key
-from tasks.core.records import Kind, RowResult
+from tasks.core.records import Kind, RowAnswer
 from tests.memory import TORN, Memory, Unreachable
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
@@ -48,9 +48,9 @@ def manifest(attempt: str, hour: int = 0, job: str = JOB, settings: str = "s") -
     )
 
 
-def results(*keys: str, first: int = 0, kind: Kind = Kind.ANSWERED) -> list[RowResult]:
+def results(*keys: str, first: int = 0, kind: Kind = Kind.ANSWERED) -> list[RowAnswer]:
     return [
-        RowResult(row=n, id=f"id-{key}", key=key, kind=kind, response=f"to {key}") for n, key in enumerate(keys, first)
+        RowAnswer(row=n, id=f"id-{key}", key=key, kind=kind, response=f"to {key}") for n, key in enumerate(keys, first)
     ]
 
 
@@ -64,7 +64,7 @@ def keys_of(storage: Memory, job: str = JOB) -> list[str]:
 
 def test_results_survive_the_storage() -> None:
     """What goes in comes out, as plain JSON."""
-    kept = [RowResult(row=3, id="a", key="k", kind=Kind.BLOCKED, detail="d", has_image=True, prompt_tokens=7)]
+    kept = [RowAnswer(row=3, id="a", key="k", kind=Kind.BLOCKED, detail="d", has_image=True, prompt_tokens=7)]
     assert unpack(pack(kept)) == kept
 
 
@@ -386,9 +386,9 @@ def test_a_job_is_what_fills_one_csv() -> None:
 
 def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else() -> None:
     """Text, image, settings; no two ways of cutting them give the same key."""
-    plain = GenerateConfig(model="m")
-    hot = GenerateConfig(model="m", generation_config={"temperature": 1})
-    asked: list[tuple[GenerateConfig, str, bytes | str | None]] = [
+    plain = GenerateConfig(model="m").fingerprint
+    hot = GenerateConfig(model="m", generation_config={"temperature": 1}).fingerprint
+    asked: list[tuple[str, str, bytes | str | None]] = [
         (plain, "a", None),
         (plain, "b", None),
         (plain, "a", b""),
@@ -398,11 +398,11 @@ def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else(
         (hot, "a", None),
     ]
     assert len({sample_key(*question) for question in asked}) == len(asked)
-    assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m"), "a", b"x")
+    assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m").fingerprint, "a", b"x")
 
 
 RESULTS = st.builds(
-    RowResult,
+    RowAnswer,
     row=st.integers(0, 10**6),
     id=st.text(max_size=9),
     key=st.text("0123456789abcdef", max_size=9),
@@ -418,7 +418,7 @@ RESULTS = st.builds(
 
 @PATIENT
 @given(st.lists(RESULTS, max_size=5))
-def test_any_result_survives_as_json_text(kept: list[RowResult]) -> None:
+def test_any_result_survives_as_json_text(kept: list[RowAnswer]) -> None:
     """Whatever the model said."""
     assert unpack(json.loads(json.dumps(pack(kept)))) == kept
 

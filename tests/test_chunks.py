@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.chunks import Chunk, Plan, Reason, cut, plan_fresh, plan_resume
-from tasks.core.records import Kind, RowResult
+from tasks.core.planning.resume import Plan, Reason, cut, plan_fresh, plan_resume
+from tasks.core.records import Chunk, Kind, RowAnswer
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
@@ -15,7 +15,7 @@ KINDS = st.sampled_from([Kind.ANSWERED, Kind.BLOCKED, Kind.TRUNCATED, Kind.TIMEO
 KEYS = st.sampled_from("abcdefgh")  # few, so that samples repeat
 EDITS = st.lists(st.tuples(st.sampled_from(["insert", "delete", "edit", "move", "copy"]), st.integers(0, 99), KEYS))
 SAMPLES = st.lists(st.tuples(KEYS, st.sampled_from(["1", "2", "3", "4"])), max_size=30)
-RESULTS = st.lists(st.builds(RowResult, row=st.integers(0, 30), id=KEYS, key=KEYS, kind=KINDS), max_size=40)
+RESULTS = st.lists(st.builds(RowAnswer, row=st.integers(0, 30), id=KEYS, key=KEYS, kind=KINDS), max_size=40)
 
 
 def rows_of(plan: Plan) -> list[int]:
@@ -25,7 +25,7 @@ def rows_of(plan: Plan) -> list[int]:
 @PATIENT
 @given(SAMPLES, RESULTS, st.integers(1, 12), st.sets(KINDS))
 def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
-    samples: list[tuple[str, str]], results: list[RowResult], save_every: int, retry: set[Kind]
+    samples: list[tuple[str, str]], results: list[RowAnswer], save_every: int, retry: set[Kind]
 ) -> None:
     """Rows with a finished result of their own are never sent; all others are, once, in order."""
     plan = plan_resume(samples, results, save_every, list(retry))
@@ -37,13 +37,13 @@ def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
     assert all(len(chunk) == save_every for chunk in plan.chunks[:-1])
     assert plan.reasons.total() == plan.to_send == len(sent)
 
-    finished = Counter(r.key for r in results if not r.open and r.kind not in retry)
+    finished = Counter(r.key for r in results if not r.retryable and r.kind not in retry)
     wanted = Counter(key for key, _ in samples)
     reused = Counter(result.key for result in plan.reused.values())
     assert reused == finished & wanted
     for row, result in plan.reused.items():
         assert (result.row, result.id, result.key) == (row, samples[row][1], samples[row][0])
-        assert not result.open
+        assert not result.retryable
         assert result.kind not in retry
 
 
@@ -65,8 +65,8 @@ def test_spans_say_exactly_the_rows(rows: set[int], save_every: int) -> None:
     assert all(a.stop < b.start for chunk in chunks for a, b in zip(chunk.spans, chunk.spans[1:], strict=False))
 
 
-def result(key: str, kind: Kind = Kind.ANSWERED, sample_id: str = "1", response: str = "") -> RowResult:
-    return RowResult(row=0, id=sample_id, key=key, kind=kind, response=response)
+def result(key: str, kind: Kind = Kind.ANSWERED, sample_id: str = "1", response: str = "") -> RowAnswer:
+    return RowAnswer(row=0, id=sample_id, key=key, kind=kind, response=response)
 
 
 def test_the_newer_of_two_answers_to_one_sample_counts() -> None:
@@ -128,7 +128,7 @@ def test_no_answer_is_paid_for_twice_over_any_history(
 
     A key is answered as often as it ever stood in the data at once, and not once more.
     """
-    results: list[RowResult] = []  # newest first
+    results: list[RowAnswer] = []  # newest first
     paid: Counter[str] = Counter()
     most: Counter[str] = Counter()
     for edits, save_every, chunks_done, failing in history:
@@ -138,10 +138,10 @@ def test_no_answer_is_paid_for_twice_over_any_history(
         for chunk in plan.chunks[:chunks_done]:
             rows = [row for span in chunk.spans for row in span]
             arrived = [
-                RowResult(row=row, id="", key=data[row], kind=Kind.TIMEOUT if row in failing else Kind.ANSWERED)
+                RowAnswer(row=row, id="", key=data[row], kind=Kind.TIMEOUT if row in failing else Kind.ANSWERED)
                 for row in rows
             ]
-            paid.update(result.key for result in arrived if not result.open)
+            paid.update(result.key for result in arrived if not result.retryable)
             results = [*arrived, *results]
         assert paid <= most
     last = plan_resume([(key, str(row)) for row, key in enumerate(data)], results, 5)
@@ -150,7 +150,7 @@ def test_no_answer_is_paid_for_twice_over_any_history(
 
 @PATIENT
 @given(RESULTS)
-def test_the_order_of_the_data_does_not_change_how_much_is_reused(results: list[RowResult]) -> None:
+def test_the_order_of_the_data_does_not_change_how_much_is_reused(results: list[RowAnswer]) -> None:
     """Rows are recognised by what they ask, not by where they stand."""
     samples = [(key, str(row)) for row, key in enumerate("aabbccdd")]
     there, back = (plan_resume(order, results, 3) for order in (samples, samples[::-1]))
@@ -160,7 +160,7 @@ def test_the_order_of_the_data_does_not_change_how_much_is_reused(results: list[
 
 def test_an_answer_keeps_what_it_said_under_its_new_row() -> None:
     """Only row and id are those of the sample as it stands now."""
-    kept = RowResult(row=5, id="old", key="a", kind=Kind.TRUNCATED, response="r", detail="d", image_note="n")
+    kept = RowAnswer(row=5, id="old", key="a", kind=Kind.TRUNCATED, response="r", detail="d", image_note="n")
     plan = plan_resume([("x", "0"), ("a", "new")], [kept], 10)
     assert plan.reused == {1: replace(kept, row=1, id="new")}
     assert rows_of(plan) == [0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows import preflight
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 
 

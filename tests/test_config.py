@@ -11,8 +11,8 @@ from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.infer import infer
-from tasks.core.command_line import parse, resume_command
-from tasks.core.config import GenerateConfig, LimitsConfig, RunConfig, takes
+from tasks.core.config.command_line import parse, resume_command
+from tasks.core.config.parameters import GenerateConfig, LimitsConfig, RunConfig, with_parameters_of
 from tasks.core.errors import InputError
 from tasks.core.records import Kind
 
@@ -191,7 +191,7 @@ def test_a_function_takes_the_fields_of_a_model() -> None:
         size: int = Field(3, ge=1, description="How many.")
         name: str = Field("n", description="Who.")
 
-    @takes(Settings)
+    @with_parameters_of(Settings)
     def work(**parameters: Any) -> dict[str, Any]:
         """Do it."""
         return parameters

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image as Pillow
 
-from tasks.core.config import RunConfig
-from tasks.core.data_files import data_files, results_among
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.data_files import data_files, results_among
+from tasks.core.data.sources import load, resolve
 from tasks.core.errors import InputError
-from tasks.core.output.ours import COLUMNS, Origin
+from tasks.core.files.own_results import COLUMNS, Origin
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
-from tasks.core.sources import load, resolve
 
 ROWS = [{"id": str(n), "input_query": f"q{n}"} for n in range(3)]
 

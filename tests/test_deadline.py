@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks.core.deadline import Deadline
+from tasks.core.answering.deadline import Deadline
 
 FROZEN = """
 import asyncio, sys, os
-from tasks.core.deadline import Deadline
+from tasks.core.answering.deadline import Deadline
 
 async def main():
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.dispatch import Sent
 from flows.endings import unfinished
-from flows.sending import Sent
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import Kind
-from tasks.core.report import Tally
+from tasks.core.reporting.tally import Tally
 
 KEY = "the key is GEMINI_API_KEY, set in "
 MODELS = "models this key can use: gemini-a, gemini-b"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from deployments.demo import demo
-from flows.command import BAD_INPUT, main
-from tasks.core.credentials import check_credentials
-from tasks.core.environment import load_environment, set_in, unused
+from flows.cli import BAD_INPUT, main
+from tasks.core.environment.credentials import check_credentials
+from tasks.core.environment.variables import load_environment, set_in, unused
 from tasks.core.errors import InputError
-from tasks.core.gemini import Endpoint, other_endpoint
+from tasks.core.gemini.client import Endpoint, other_endpoint
 
 GOOGLE = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL")
 VERTEX = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
@@ -27,7 +27,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     here.mkdir(parents=True)
     project.mkdir()
     monkeypatch.chdir(here)
-    monkeypatch.setattr("tasks.core.environment.PROJECT", project)
+    monkeypatch.setattr("tasks.core.environment.variables.PROJECT", project)
     return here, project
 
 

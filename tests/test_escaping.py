@@ -9,9 +9,10 @@ from markdown_it import MarkdownIt
 
 from flows.logs import without_expected_tracebacks
 from tasks.core.errors import InputError
-from tasks.core.escaping import markdown, visible
-from tasks.core.records import Kind, RowResult
-from tasks.core.report import Tally, summary_markdown
+from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.summary import summary_markdown
+from tasks.core.reporting.tally import Tally
+from tasks.core.text import markdown, visible
 
 HTML = MarkdownIt("commonmark").enable("table")
 HOSTILE = (
@@ -55,7 +56,7 @@ def test_text_in_markdown_is_nothing_but_this_text(text: str) -> None:
 
 def test_a_summary_shows_hostile_data_as_text() -> None:
     """Names, ids and messages: no link to click, no image to load, no row that was not there."""
-    result = RowResult(row=0, id=HOSTILE, key="k", kind=Kind.NETWORK, detail=HOSTILE)
+    result = RowAnswer(row=0, id=HOSTILE, key="k", kind=Kind.NETWORK, detail=HOSTILE)
     html = HTML.render(summary_markdown(HOSTILE, Tally.of([result]), 2, None, [result]))
     assert not any(tag in html for tag in ("<a", "<img", "<em", "\x1b", "\u202e"))
     assert html.count("<h1") == 1

@@ -17,7 +17,7 @@ from prefect.client.schemas.sorting import TaskRunSort
 from prefect.context import FlowRunContext
 from prefect.states import State
 
-from flows.event_loop import EventLoopTaskRunner
+from flows.runners.event_loop import EventLoopTaskRunner
 
 pytestmark = pytest.mark.usefixtures("prefect")
 

@@ -25,7 +25,7 @@ from deployments.emulator import (
     Rule,
     answer_to,
 )
-from tasks.core.images import to_image
+from tasks.core.media.conversion import to_image
 from tests.support import CSV, MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 

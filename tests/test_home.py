@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tasks import inference
-from tasks.core import home
-from tasks.core.config import GenerateConfig, LimitsConfig
+from tasks import answer_chunk as inference
+from tasks.core.answering import request_loop as home
+from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import StopReason
-from tasks.inference import Run
+from tasks.core.planning.run import Run
 from tests.memory import Memory
 
 

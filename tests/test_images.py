@@ -19,7 +19,8 @@ from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import ImageError
-from tasks.core.images import MAX_BYTES, PAUSES_SECONDS, PIXELS_AT_ONCE, SHOWN_CHARS, PixelBudget, read_image, to_image
+from tasks.core.media.conversion import MAX_BYTES, PIXELS_AT_ONCE, PixelBudget, to_image
+from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_image
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,7 +44,7 @@ def test_an_image_that_cannot_be_opened_for_now_is_read_once_it_can(
         if len(pauses) == 5:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
-    monkeypatch.setattr("tasks.core.images.time.sleep", free_one_in_the_fifth)
+    monkeypatch.setattr("tasks.core.media.reading.time.sleep", free_one_in_the_fifth)
     with (tmp_path / "a.png").open() as highest:
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 1, limit[1]))
         try:
@@ -138,9 +139,9 @@ def test_an_image_of_too_many_pixels_to_convert_is_refused(
     monkeypatch: pytest.MonkeyPatch, file_format: str, mode: str
 ) -> None:
     """A small file can be a room full of pixels; the refusal says how many, and how many may be."""
-    monkeypatch.setattr("tasks.core.images.MOST_PIXELS", 32 * 24)
+    monkeypatch.setattr("tasks.core.media.conversion.MOST_PIXELS", 32 * 24)
     assert to_image(picture(file_format, mode))
-    monkeypatch.setattr("tasks.core.images.MOST_PIXELS", 32 * 24 - 1)
+    monkeypatch.setattr("tasks.core.media.conversion.MOST_PIXELS", 32 * 24 - 1)
     with pytest.raises(ImageError, match=r"32 x 24 pixels are too many to convert .*\(at most 767\)"):
         to_image(picture(file_format, mode))
 
@@ -238,7 +239,7 @@ def test_every_conversion_takes_its_share_and_gives_it_back(
 ) -> None:
     """What fails too, else the next one would wait for ever. What goes out as it is takes none."""
     budget = Noted(768)
-    monkeypatch.setattr("tasks.core.images._decoding", budget)
+    monkeypatch.setattr("tasks.core.media.conversion._decoding", budget)
     data = picture(file_format, mode)
     to_image(data)
     with suppress(ImageError):
@@ -253,16 +254,16 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
         import io, resource
         from concurrent.futures import ThreadPoolExecutor
         from PIL import Image
-        from tasks.core import images
-        images._decoding = images.PixelBudget(1)
+        from tasks.core.media import conversion
+        conversion._decoding = conversion.PixelBudget(1)
         buffer = io.BytesIO()
         Image.new("RGB", (3000, 3000)).save(buffer, "TIFF", compression="tiff_deflate")
         data = buffer.getvalue()
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        images.to_image(data)
+        conversion.to_image(data)
         before = peak()
         with ThreadPoolExecutor(6) as threads:
-            list(threads.map(images.to_image, [data] * 6))
+            list(threads.map(conversion.to_image, [data] * 6))
         print(peak() - before)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)

@@ -10,7 +10,7 @@ from tasks.core.checkpoint import journal as journals
 from tasks.core.checkpoint.journal import PATIENCE_SECONDS, Journal
 from tasks.core.checkpoint.layout import ROOT
 from tasks.core.checkpoint.pool import read_pool
-from tasks.core.records import Kind, RowResult
+from tasks.core.records import Kind, RowAnswer
 from tests.memory import Memory
 
 JOB = f"{ROOT}/data-test-m-0123456789ab"
@@ -30,8 +30,8 @@ class Failing(Memory):
         super().write(key, value)
 
 
-def result(row: int) -> RowResult:
-    return RowResult(row=row, id=str(row), key=f"k{row}", kind=Kind.ANSWERED)
+def result(row: int) -> RowAnswer:
+    return RowAnswer(row=row, id=str(row), key=f"k{row}", kind=Kind.ANSWERED)
 
 
 def rows(storage: Memory) -> list[int]:

@@ -8,12 +8,12 @@ from llmock.ratelimit import LimitSettings
 from llmock.testing import LLMockServer
 from llmock.verdict import Verdict, judge
 
-from tasks.core.batch import Inference
-from tasks.core.breaker import Breaker
-from tasks.core.config import GenerateConfig, LimitsConfig
-from tasks.core.gemini import GeminiClient
-from tasks.core.records import Kind, RowResult, Sample
-from tasks.core.throttle import Throttle
+from tasks.core.answering.breaker import Breaker
+from tasks.core.answering.online import Inference
+from tasks.core.answering.throttle import Throttle
+from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.gemini.client import GeminiClient
+from tasks.core.records import Kind, RowAnswer, Sample
 
 A_MINUTE = 60
 
@@ -27,10 +27,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LLMockServer]:
         yield running
 
 
-async def infer(rows: int) -> list[RowResult]:
+async def infer(rows: int) -> list[RowAnswer]:
     generation = GenerateConfig(model="gemini-2.5-pro")
     limits = LimitsConfig(max_concurrent=10, timeout_seconds=30)
-    results: list[RowResult] = []
+    results: list[RowAnswer] = []
     async with GeminiClient(generation) as client:
         run = Inference(client, generation, limits, Throttle(limits), Breaker(limits.give_up_seconds))
         await run.infer([Sample(n, str(n), f"question {n}") for n in range(rows)], None, results)

@@ -52,7 +52,7 @@ from flows.local_server import LocalServer, LocalServerError
 server = LocalServer().start()
 import asyncio
 from prefect import flow, task
-from flows.event_loop import EventLoopTaskRunner
+from flows.runners.event_loop import EventLoopTaskRunner
 
 @task
 async def chunk(number, seconds):

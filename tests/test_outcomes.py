@@ -46,15 +46,15 @@ from deployments.emulator import (
     answer_to,
     with_parts,
 )
-from tasks.core.config import GenerateConfig
-from tasks.core.credentials import has_credentials
+from tasks.core.answering.outcomes import outcome_of, outcome_of_error
+from tasks.core.answering.retry_delay import MOST_SECONDS
+from tasks.core.config.parameters import GenerateConfig
+from tasks.core.environment.credentials import has_credentials
 from tasks.core.errors import ApiError as PlainError
 from tasks.core.errors import MalformedAnswer, StopReason
-from tasks.core.gemini import GeminiClient
-from tasks.core.outcomes import outcome_of, outcome_of_error
-from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowResult
-from tasks.core.retry_delay import MOST_SECONDS
-from tasks.core.wire import read_answer, read_refusal
+from tasks.core.gemini.client import GeminiClient
+from tasks.core.gemini.wire import read_answer, read_refusal
+from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowAnswer
 from tests.support import MODEL
 
 ASKED = "gemini-2.5-flash"
@@ -285,7 +285,7 @@ async def test_a_text_beside_an_image_is_kept_and_the_image_told(emulator: Emula
     """A CSV has no place for it; whoever paid for it shall know."""
     outcome = await ask(Answer("here it is", beside=with_parts({}, IMAGE_PART)), emulator)
     assert (outcome.kind, outcome.text) == (Kind.ANSWERED, "here it is")
-    row = RowResult(row=0, id="", key="", kind=outcome.kind, detail=outcome.detail)
+    row = RowAnswer(row=0, id="", key="", kind=outcome.kind, detail=outcome.detail)
     assert (row.status, row.error_message) == ("success", "answered: dropped beside the text: inlineData image/png")
 
 

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.reader import open_reader
+from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError
+from tasks.core.files.own_results import COLUMNS, Origin
 from tasks.core.output.lines import _line, _quoting, frames
-from tasks.core.output.ours import COLUMNS, Origin
 from tasks.core.output.place import check_no_input, check_writable, csv_path
 from tasks.core.output.result import Written, write_result
-from tasks.core.records import Kind, RowResult, Sample
-from tasks.core.report import Tally
-from tasks.core.sources import DatasetRef, resolve
-from tasks.dataset import open_reader
+from tasks.core.records import Kind, RowAnswer, Sample
+from tasks.core.reporting.tally import Tally
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
@@ -48,7 +48,7 @@ def write_csv(path: Path, lines: Iterable[pd.DataFrame]) -> Written:
 
 def frame_of(texts: list[str]) -> pd.DataFrame:
     lines = [
-        _line(Sample(n, f"id{n}", text), RowResult(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
+        _line(Sample(n, f"id{n}", text), RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
         for n, text in enumerate(texts)
     ]
     return pd.DataFrame(lines, columns=COLUMNS)
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_found_out_first(tmp_path: Path) -> N
 )
 def test_status_and_message_say_what_became_of_a_row(kind: Kind, status: str, message: str) -> None:
     """`<kind>: <detail>`, empty for an answer."""
-    result = RowResult(row=0, id="", key="", kind=kind, detail="why" if kind is not Kind.ANSWERED else "")
+    result = RowAnswer(row=0, id="", key="", kind=kind, detail="why" if kind is not Kind.ANSWERED else "")
     assert (result.status, result.error_message) == (status, message)
     noted = replace(result, image_note="broken")
     assert noted.error_message.endswith("image: broken")
@@ -142,7 +142,7 @@ def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str
     """Ids, prompts and answers of every kind, written in slices of any size."""
     path = folder / "out.csv"
     rows = [
-        _line(Sample(n, i, text), RowResult(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
+        _line(Sample(n, i, text), RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
         for n, (i, text, answer) in enumerate(lines)
     ]
     frames = [pd.DataFrame(rows[n : n + slice_size], columns=COLUMNS) for n in range(0, len(rows), slice_size)]
@@ -194,8 +194,8 @@ def data_set(folder: Path, ids: list[str]) -> DatasetRef:
     return resolve(config(dataset=str(path)))
 
 
-def results(kinds: list[Kind]) -> dict[int, RowResult]:
-    rows = [RowResult(row=n, id="", key="k", kind=kind, response=f"a{n}") for n, kind in enumerate(kinds)]
+def results(kinds: list[Kind]) -> dict[int, RowAnswer]:
+    rows = [RowAnswer(row=n, id="", key="k", kind=kind, response=f"a{n}") for n, kind in enumerate(kinds)]
     return {result.row: result for result in reversed(rows)}
 
 
@@ -204,10 +204,10 @@ def ids_and_answers(path: Path) -> list[tuple[str, str, str]]:
         return [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
 
 
-def assembled(data: DatasetRef, found: dict[int, RowResult], path: Path) -> Path:
+def assembled(data: DatasetRef, found: dict[int, RowAnswer], path: Path) -> Path:
     tally = Tally.of(found.values())
     lines = frames(open_reader(data), found)
-    return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.open).path
+    return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.retryable).path
 
 
 def test_lines_stand_in_the_order_of_the_data_duplicates_of_an_id_included(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import trustme
 
 from deployments.emulator import Emulator
 from flows.local_server.boot import SERVER, open_locked
-from flows.preflight import check, check_prefect_client, check_services, effective
-from tasks.core import credentials
-from tasks.core.config import RunConfig
+from flows.preflight import check, check_prefect_client, check_services, with_environment
+from tasks.core.config.parameters import RunConfig
+from tasks.core.environment import credentials
 from tasks.core.errors import InputError
 from tests.middlemen import Middleman, nothing, place_of, serving
 from tests.support import numbered, write_jsonl
@@ -27,7 +27,7 @@ from tests.test_environment import GOOGLE, VERTEX
 # Runs the command line once for each case, in one process, and stops where the local server would start.
 PROGRAM = """
 import contextlib, io, json, os, sys
-from flows import command
+from flows import cli as command
 from flows.local_server import LocalServerError
 def start(self): raise LocalServerError("boots")
 command.LocalServer.start = start
@@ -194,7 +194,7 @@ def test_a_version_behind_the_base_url_becomes_the_version_that_is_asked_for(
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
     if version:
         monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", version)
-    config = effective(RunConfig(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(1))))
+    config = with_environment(RunConfig(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(1))))
     lines = check(config)
     assert os.environ["GOOGLE_GEMINI_BASE_URL"] == mended
     assert os.environ.get("GOOGLE_GENAI_API_VERSION") == now

@@ -18,7 +18,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from deployments.emulator import Emulator, LogNormal, answer_to
-from tasks.core.open_files import RESERVED
+from tasks.core.environment.open_files import RESERVED
 from tests.middlemen import Middleman, http, place_of, serving
 from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
 

@@ -8,11 +8,11 @@ import pytest
 import trustme
 
 from deployments.emulator import Emulator
-from tasks.core.config import GenerateConfig
-from tasks.core.endpoint import why_unreachable
+from tasks.core.config.parameters import GenerateConfig
+from tasks.core.environment.endpoint import why_unreachable
+from tasks.core.environment.proxies import proxy_of, settle_proxies
 from tasks.core.errors import InputError
-from tasks.core.gemini import GeminiClient
-from tasks.core.proxies import proxy_of, settle_proxies
+from tasks.core.gemini.client import GeminiClient
 from tasks.core.records import Request
 from tests.middlemen import Middleman, http, nothing, place_of, serving, socks
 from tests.support import MODEL

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from tasks.core.quota import quota_returns
+from tasks.core.answering.quota import quota_returns
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.records import Kind
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from tasks.core.records import Kind, RowResult
-from tasks.core.report import LimitLog, Progress, summary_lines
+from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.progress import LimitLog, Progress
+from tasks.core.reporting.summary import summary_lines
 
 
 def test_a_changed_limit_is_one_line_and_small_steps_are_none(caplog: pytest.LogCaptureFixture) -> None:
@@ -31,7 +32,7 @@ def test_another_model_than_asked_for_is_told_once_and_counted(
     caplog.set_level(logging.INFO)
     progress = Progress(9, 0, asked, logging.getLogger("models"))
     for row, model in enumerate(["", "gemini-3.5-flash-lite", "gemini-3.5-flash-lite", ""]):
-        progress.add(RowResult(row=row, id="", key="", kind=Kind.ANSWERED, answered_by=model))
+        progress.add(RowAnswer(row=row, id="", key="", kind=Kind.ANSWERED, answered_by=model))
     assert [(r.levelno, r.message) for r in caplog.records] == [
         (level, f"{asked} is answered by gemini-3.5-flash-lite")
     ]

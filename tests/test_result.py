@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.core.files.own_results import COLUMNS, Origin, note_path, records_of
 from tasks.core.output.lines import answers, missing
-from tasks.core.output.ours import COLUMNS, Origin, note_path, records_of
 from tasks.core.output.result import Written, write_result
 
 NAME = "m_test_result.csv"

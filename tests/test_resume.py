@@ -30,7 +30,7 @@ from flows import checkpoints
 from tasks.core.checkpoint import journal
 from tasks.core.checkpoint.layout import job_key
 from tasks.core.checkpoint.lock import JobLock
-from tasks.storage import storage_of
+from tasks.result_storage import storage_of
 from tests.support import CSV, MODEL, RunFlow, numbered, read_csv, write_jsonl
 
 BAD_REQUEST = ApiError(400, "Invalid value.")
@@ -206,7 +206,7 @@ def test_a_storage_that_keeps_failing_stops_the_sending_and_what_is_in_memory_re
 ) -> None:
     """One line, the way to go on, no traceback; the CSV's disk is fine."""
     monkeypatch.setattr(journal, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr("tasks.inference.LAST_SAVES_SECONDS", 0.5)
+    monkeypatch.setattr("tasks.answer_chunk.LAST_SAVES_SECONDS", 0.5)
     emulator.set_latency(LogNormal(0.1, 0.3))
     data = write_jsonl(tmp_path / "d.jsonl", numbered(200))
     broken = threading.Event()
@@ -258,9 +258,9 @@ def test_what_tells_of_a_run_cannot_end_it(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr("tasks.core.report.Progress.add", fail)
-    monkeypatch.setattr("tasks.output.create_markdown_artifact", fail)
-    monkeypatch.setattr("tasks.planning.close_attempt_record", fail)
+    monkeypatch.setattr("tasks.core.reporting.progress.Progress.add", fail)
+    monkeypatch.setattr("tasks.report.create_markdown_artifact", fail)
+    monkeypatch.setattr("tasks.core.planning.attempt.close_attempt_record", fail)
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(12)), save_every=5)
     assert state.is_completed()
     assert len(read_csv()) == 12

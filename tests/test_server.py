@@ -22,7 +22,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.emulator import UNAVAILABLE, Constant, Emulator, Limits, LogNormal, Stats, answer_to
-from tasks.core.quota import PACIFIC, quota_returns
+from tasks.core.answering.quota import PACIFIC, quota_returns
 from tests.services import (
     BIN,
     Services,
@@ -262,7 +262,7 @@ def test_a_run_is_easy_to_follow(production: Production, two_runs: TwoRuns) -> N
     assert run.name == f"d.jsonl test {MODEL}"
     body = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
     names = {task["name"] for task in production.client.request("POST", "/task_runs/filter", json=body).json()}
-    assert {"infer-chunk 0 (row 0)", f"infer-chunk {ROWS - 1} (row {ROWS - 1})"} <= names
+    assert {"answer-chunk 0 (row 0)", f"answer-chunk {ROWS - 1} (row {ROWS - 1})"} <= names
     made = production.artifacts(run.id)
     assert made["infer-progress"]["data"] == 100
     assert f"| answered | {ROWS} | 100.0% |" in made["infer-summary"]["data"]

@@ -20,10 +20,11 @@ import pytest
 import yaml
 from PIL import Image as Pillow
 
-from tasks.core.config import GenerateConfig, RunConfig
+from tasks.core.config.parameters import GenerateConfig, RunConfig
+from tasks.core.data.reader import SLICE, Reader, _open_reader
+from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import ImageError, InputError
-from tasks.core.sources import DatasetRef, resolve
-from tasks.dataset import SLICE, Reader, _open_reader, sample_keys
+from tasks.core.planning.sample_keys import sample_keys
 
 ROWS = [
     {"id": "007", "input_query": "NA"},
@@ -269,9 +270,9 @@ def hub() -> Iterator[str]:
 
 LOOK_UP = """
 import json, sys
-from tasks.core.config import RunConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
-from tasks.core.sources import resolve
+from tasks.core.data.sources import resolve
 for name, revision in json.loads(sys.argv[1]):
     try:
         resolve(RunConfig(dataset=name, revision=revision))

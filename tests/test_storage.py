@@ -16,10 +16,11 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from tasks import storage
+from tasks import result_storage as storage
 from tasks.core.checkpoint.layout import Damaged, StorageError
+from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.errors import InputError
-from tasks.storage import LocalStorage, RemoteStorage, default_storage, storage_of
+from tasks.result_storage import RemoteStorage, default_storage, storage_of
 
 
 def test_without_a_block_results_go_to_the_folder_of_this_machine(prefect: None, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_local_records_are_for_their_owner_only_and_whole_or_not_there(tmp_path:
 
 def test_a_write_that_neither_ends_nor_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that has lost its server."""
-    monkeypatch.setattr(storage, "MOST_SECONDS", 0.1)
+    monkeypatch.setattr("tasks.core.checkpoint.storage.MOST_SECONDS", 0.1)
     kept = LocalStorage(tmp_path)
     go_on = threading.Event()
     monkeypatch.setattr(kept, "_write", lambda key, content: go_on.wait(30))

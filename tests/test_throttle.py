@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.config import LimitsConfig
+from tasks.core.answering.minute import MINUTE_SECONDS, Slot
+from tasks.core.answering.throttle import Throttle
+from tasks.core.config.parameters import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.minute import MINUTE_SECONDS, Slot
-from tasks.core.throttle import Throttle
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 
@@ -291,7 +291,7 @@ async def test_a_pause_that_begins_after_a_slot_was_given_still_holds_its_reques
     await bench.ask(2)
     refused, ready = bench.slots
     bench.refuse(refused, 26.0)
-    leaving = asyncio.create_task(bench.throttle.leave(ready))
+    leaving = asyncio.create_task(bench.throttle.wait_to_send(ready))
     await bench.clock.advance(25.9)
     assert not leaving.done()
     await bench.clock.advance(0.2)
@@ -317,10 +317,10 @@ async def test_a_request_that_is_ready_does_not_leave_once_the_run_has_been_stop
     await bench.ask(2)
     paused, ready = bench.slots
     bench.throttle.rate_limited(ready, 3600)
-    leaving = asyncio.create_task(bench.throttle.leave(paused))
+    leaving = asyncio.create_task(bench.throttle.wait_to_send(paused))
     await settle()
     bench.throttle.stop(StopReason.INTERRUPTED, "Ctrl+C")
-    for attempt in (leaving, bench.throttle.leave(ready)):
+    for attempt in (leaving, bench.throttle.wait_to_send(ready)):
         with pytest.raises(RunStopped, match=r"Ctrl\+C"):
             await attempt
 
@@ -354,7 +354,7 @@ async def test_a_slow_request_does_not_keep_answers_of_others_from_being_counted
     await bench.ask(2, tokens=45)
     first, second = bench.slots
     await bench.clock.advance(10)
-    await bench.throttle.leave(first)
+    await bench.throttle.wait_to_send(first)
     bench.throttle.release(second, 5)
     asking = asyncio.create_task(bench.request(2, 50))
     await settle()
@@ -392,7 +392,7 @@ async def test_quotas_are_kept_over_any_minute_as_requests_really_left(
         slot = await bench.throttle.acquire(tokens)
         order.append(number)
         await bench.clock.sleep(reading / 4)
-        await bench.throttle.leave(slot)
+        await bench.throttle.wait_to_send(slot)
         left.append((bench.clock.now, tokens))
         await bench.clock.sleep(answering / 4)
         bench.throttle.release(slot, tokens)

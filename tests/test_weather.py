@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tasks.core.weather import LAST, LONELY_SECONDS, MOST_GAP_SECONDS, OUT, PROBES, Weather
+from tasks.core.answering.weather import LAST, LONELY_SECONDS, MOST_GAP_SECONDS, OUT, PROBES, Weather
 
 
 class Sky:

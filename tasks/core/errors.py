@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tasks.core.escaping import visible
+from tasks.core.text import visible
 
 
 class InputError(ValueError):

@@ -3,13 +3,14 @@
 import hashlib
 import re
 
-from tasks.core.config import GenerateConfig
 
+def sample_key(settings: str, text: str, image: bytes | str | None) -> str:
+    """A hash of all that shapes the answer.
 
-def sample_key(generation: GenerateConfig, text: str, image: bytes | str | None) -> str:
-    """A hash of all that shapes the answer. `image`: its bytes, or why there are none although a cell names one."""
+    `settings`: their fingerprint. `image`: its bytes, or why there are none although a cell names one.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for part in (generation.fingerprint.encode(), text.encode("utf-8", "surrogatepass"), _image_bytes(image)):
+    for part in (settings.encode(), text.encode("utf-8", "surrogatepass"), _image_bytes(image)):
         digest.update(len(part).to_bytes(8))
         digest.update(part)
     return digest.hexdigest()

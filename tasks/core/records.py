@@ -24,9 +24,9 @@ class Kind(StrEnum):
     UNSENT = "unsent"
 
     @property
-    def passing(self) -> bool:
+    def retryable(self) -> bool:
         """Whether asking again later can help."""
-        return self in PASSING
+        return self in RETRYABLE
 
     @property
     def answered(self) -> bool:
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY})
-PASSING = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
+RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class RowResult:
+class RowAnswer:
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
     `kind` decides whether the row is finished; `image_note` says why an image was not sent; `timeouts`: requests that
@@ -140,9 +140,9 @@ class RowResult:
     answered_by: str = ""
 
     @property
-    def open(self) -> bool:
+    def retryable(self) -> bool:
         """Whether the row is worth sending again."""
-        return self.kind.passing
+        return self.kind.retryable
 
     @property
     def status(self) -> str:
@@ -155,6 +155,24 @@ class RowResult:
         return "; ".join(parts)
 
 
-def unsent(row: int) -> RowResult:
+def unsent(row: int) -> RowAnswer:
     """Stands for a row that has no answer yet, where every row must stand."""
-    return RowResult(row=row, id="", key="", kind=Kind.UNSENT, detail="no answer yet; --resume sends it")
+    return RowAnswer(row=row, id="", key="", kind=Kind.UNSENT, detail="no answer yet; --resume sends it")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Up to `save_every` samples: the unit of persistence. `spans` are ranges of row numbers, ascending."""
+
+    number: int
+    spans: tuple[range, ...]
+
+    def __len__(self) -> int:
+        return sum(len(span) for span in self.spans)
+
+    @property
+    def label(self) -> str:
+        """How a person finds the chunk's rows: `rows 120-129`, `rows 3-977, 10 of them`."""
+        first, last = self.spans[0].start, self.spans[-1].stop - 1
+        rest = "" if last - first + 1 == len(self) else f", {len(self)} of them"
+        return f"rows {first}-{last}{rest}" if last > first else f"row {first}"

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from tasks.core.checkpoint.layout import Kept, PoolPart, Storage, pool_key
 from tasks.core.checkpoint.pool import OLDEST, PART_CHARS, PART_ROWS, KeptAttempt, Pool, chars
-from tasks.core.records import RowResult
+from tasks.core.records import RowAnswer
 
 MOST_LOOSE_RECORDS = 64  # records beside full ones before they are put together
 LEAST_WORTH = 0.7  # share of the answers that are worth keeping; below, full records are written anew as well
@@ -56,7 +56,7 @@ def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAtt
         for row, result in kept.rows.items():
             sample = (result.key, result.id)
             most = wanted.get(sample)
-            if result.open:
+            if result.retryable:
                 worth = not answered[result.key] and sample not in failures
                 failures.add(sample)
             elif result.status == "success":
@@ -66,8 +66,8 @@ def _worth_keeping(pool: Pool, wanted: Counter[tuple[str, str]]) -> list[KeptAtt
                 worth = most is None or results[sample] < most
             if worth:
                 left.rows[row] = result
-                results[sample] += not result.open
-                answered[result.key] += not result.open
+                results[sample] += not result.retryable
+                answered[result.key] += not result.retryable
         if left.rows:
             kept_attempts.append(left)
     return kept_attempts
@@ -94,11 +94,11 @@ def _kept(kept: KeptAttempt) -> Kept:
     return Kept(attempt=kept.attempt, created=created, settings=kept.settings, rows=[])
 
 
-def adopt(storage: Storage, job: str, pool: Pool, keys: Collection[str]) -> list[RowResult]:
+def adopt(storage: Storage, job: str, pool: Pool, keys: Collection[str]) -> list[RowAnswer]:
     """Take the finished answers to `keys` from another job's `pool` into `job`; returns them, newest first."""
     taken = []
     for kept in pool.newest_first():
-        rows = {row: r for row, r in kept.rows.items() if r.key in keys and not r.open}
+        rows = {row: r for row, r in kept.rows.items() if r.key in keys and not r.retryable}
         if rows:
             taken.append(replace(kept, rows=rows))
     _write_parts(storage, job, taken)

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from tasks.core.checkpoint.layout import Storage, answers_key, pack
-from tasks.core.records import RowResult
+from tasks.core.records import RowAnswer
 
 logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.5, 5.0
@@ -39,9 +39,9 @@ class Journal:
         self._storage, self._job, self._attempt = storage, job, attempt
         self.failing, self._give_up, self._clock = failing, give_up, clock
         self._writer, self._number = uuid4().hex[:12], 0
-        self._rows: list[RowResult] = []
+        self._rows: list[RowAnswer] = []
         self._done: list[int] = []
-        self._saving: list[RowResult] = []
+        self._saving: list[RowAnswer] = []
         self._added = self._saved = 0  # rows and finished chunks so far
         self._something = asyncio.Event()
         self._now = asyncio.Event()  # do not wait for more answers
@@ -52,7 +52,7 @@ class Journal:
         self.trouble = ""
         self._saver = asyncio.get_running_loop().create_task(self._save_as_they_come())
 
-    def add(self, result: RowResult) -> None:
+    def add(self, result: RowAnswer) -> None:
         self._rows.append(result)
         self._note()
 
@@ -76,7 +76,7 @@ class Journal:
             await self._progress.wait()
         return True
 
-    async def close(self, patience_seconds: float) -> list[RowResult]:
+    async def close(self, patience_seconds: float) -> list[RowAnswer]:
         """Save what is left, for `patience_seconds` at most; returns what is still unsaved."""
         self.hurry()
         with suppress(TimeoutError):

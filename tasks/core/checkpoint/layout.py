@@ -10,11 +10,11 @@ from typing import Annotated, Any, NamedTuple, Protocol
 from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from tasks.core.keys import job_name
-from tasks.core.records import RowResult
+from tasks.core.records import RowAnswer
 
 ROOT = "gemini-infer/v1"
 POOL, LOCK = "pool", "lock"
-_ROWS = TypeAdapter(list[RowResult])
+_ROWS = TypeAdapter(list[RowAnswer])
 
 
 class Damaged(Exception):
@@ -79,7 +79,7 @@ class Summary(BaseModel):
 class Answers(BaseModel):
     """Answers as they arrived. `done`: numbers of the chunks whose answers are all in this writer's records so far."""
 
-    rows: list[RowResult]
+    rows: list[RowAnswer]
     done: list[int] = []
 
 
@@ -89,7 +89,7 @@ class Kept(BaseModel):
     attempt: str
     created: Annotated[datetime, AfterValidator(_aware)] | None = None
     settings: str = ""
-    rows: list[RowResult]
+    rows: list[RowAnswer]
 
 
 class PoolPart(BaseModel):
@@ -161,12 +161,12 @@ def lock_key(job: str) -> str:
     return f"{job}/{LOCK}"
 
 
-def pack(results: Iterable[RowResult]) -> dict[str, Any]:
+def pack(results: Iterable[RowAnswer]) -> dict[str, Any]:
     """Results as they are stored: plain JSON, defaults left out."""
     return {"rows": _ROWS.dump_python(list(results), mode="json", exclude_defaults=True)}
 
 
-def unpack(value: Any) -> list[RowResult]:
+def unpack(value: Any) -> list[RowAnswer]:
     """Raises Damaged when `value` is not what `pack` makes."""
     try:
         return _ROWS.validate_python(value["rows"])

@@ -24,7 +24,7 @@ from tasks.core.checkpoint.layout import (
     summary_key,
     unpack,
 )
-from tasks.core.records import RowResult
+from tasks.core.records import RowAnswer
 
 READERS = 16
 MOST_LOOKS = 5
@@ -40,7 +40,7 @@ class KeptAttempt:
     attempt: str
     created: datetime = OLDEST
     settings: str = ""
-    rows: dict[int, RowResult] = field(default_factory=dict)
+    rows: dict[int, RowAnswer] = field(default_factory=dict)
     packed: set[int] = field(default_factory=set)
 
 
@@ -62,7 +62,7 @@ class Pool:
     def newest_first(self) -> list[KeptAttempt]:
         return sorted(self.attempts.values(), key=lambda kept: kept.created, reverse=True)
 
-    def results(self, attempts: Collection[str] | None = None) -> Iterator[RowResult]:
+    def results(self, attempts: Collection[str] | None = None) -> Iterator[RowAnswer]:
         """The answers of all attempts, or of these; those of the newest attempt first."""
         for kept in self.newest_first():
             if attempts is None or kept.attempt in attempts:
@@ -76,11 +76,12 @@ class Pool:
         numbers = [int(number) for a in self.attempts_of(run_id) if (number := a.rpartition("-")[2]).isdecimal()]
         return f"{run_id}-{max(numbers, default=0) + 1}"
 
-    def _add(self, attempt: str, rows: Iterable[RowResult]) -> None:
+    def _add(self, attempt: str, rows: Iterable[RowAnswer]) -> None:
         kept = self.attempts.setdefault(attempt, KeptAttempt(attempt))
         for result in rows:
             known = kept.rows.get(result.row)
-            if known is None or known.open or not result.open:  # a chunk may have been sent twice, by two machines
+            # A chunk may have been sent twice, by two machines.
+            if known is None or known.retryable or not result.retryable:
                 kept.rows[result.row] = result
 
 
@@ -194,5 +195,5 @@ def _is_full(part: PoolPart) -> bool:
     return len(rows) >= PART_ROWS or sum(map(chars, rows)) >= PART_CHARS
 
 
-def chars(result: RowResult) -> int:
+def chars(result: RowAnswer) -> int:
     return len(result.response) + len(result.detail)

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from tasks.core.checkpoint.layout import Storage, answers_key, pack
-from tasks.core.output.files import drafted, make_folder
-from tasks.core.records import RowResult
+from tasks.core.files.atomic import drafted, make_folder
+from tasks.core.records import RowAnswer
 
 WRITER = "late"  # of the record in the checkpoint that such answers end in
 
@@ -17,7 +17,7 @@ class Late(BaseModel):
 
     job: str
     attempt: str
-    rows: list[RowResult]
+    rows: list[RowAnswer]
 
 
 def late_path(csv: Path) -> Path:

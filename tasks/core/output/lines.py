@@ -8,8 +8,8 @@ from typing import Any, Protocol, TextIO
 import pandas as pd
 from pandas.util import hash_pandas_object
 
-from tasks.core.output.ours import COLUMNS
-from tasks.core.records import RowResult, Sample
+from tasks.core.files.own_results import COLUMNS
+from tasks.core.records import RowAnswer, Sample
 
 AT_ONCE = 2000  # lines in memory where a CSV is read
 
@@ -21,7 +21,7 @@ class Reader(Protocol):
     def samples(self, span: range) -> Sequence[Sample]: ...
 
 
-def frames(reader: Reader, results: Mapping[int, RowResult]) -> Iterator[pd.DataFrame]:
+def frames(reader: Reader, results: Mapping[int, RowAnswer]) -> Iterator[pd.DataFrame]:
     """One line per sample, in the order of the data; `results` holds every row."""
     for span in reader.spans():
         lines = [_line(sample, results[sample.row]) for sample in reader.samples(span)]
@@ -62,7 +62,7 @@ def missing(there: "pd.Series[int]", here: "pd.Series[int]") -> int:
     return int((there - here.reindex(there.index, fill_value=0)).clip(lower=0).sum())
 
 
-def _line(sample: Sample, result: RowResult) -> tuple[Any, ...]:
+def _line(sample: Sample, result: RowAnswer) -> tuple[Any, ...]:
     return sample.id, sample.text, result.has_image, result.response, result.status, result.error_message
 
 

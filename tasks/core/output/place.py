@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tasks.core.errors import InputError
-from tasks.core.output.files import make_folder
-from tasks.core.output.ours import is_result, note_path
+from tasks.core.files.atomic import make_folder
+from tasks.core.files.own_results import is_result, note_path
 
 DEMO = "demo"
 

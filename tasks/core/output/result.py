@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.core.output.files import alone_in, drafted, make_folder, set_aside, sweep
+from tasks.core.files.atomic import alone_in, drafted, make_folder, set_aside, sweep
+from tasks.core.files.own_results import Origin, Record, digest_of, records_of, write_note
 from tasks.core.output.lines import answers, missing, write_lines
-from tasks.core.output.ours import Origin, Record, digest_of, records_of, write_note
 from tasks.core.output.place import as_file_name, unfinished_path
 
 _NAME_BYTES = 255 - len("..json")  # which makes the name of a note

@@ -1,0 +1,98 @@
+"""`python flows/infer.py`: reads the command line, checks what can be checked, runs the flow, says how it ended.
+
+What takes long is imported only once the local server boots beside it; a mistake that `preflight` sees costs neither.
+"""
+
+import atexit
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from flows.local_server import LocalServer, LocalServerError
+from flows.preflight import check, check_prefect_client, check_services, with_environment
+from flows.runners.signals import ONE_SECONDS, handled, raising
+from tasks.core.config.command_line import parse
+from tasks.core.config.parameters import RunConfig
+from tasks.core.errors import InputError
+from tasks.core.text import visible
+
+FINISHED, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRUPTED}
+
+
+def program() -> int:
+    """`main` as a program: what it has said is not taken back by a signal that comes while Python ends."""
+    atexit.register(_on_signals, signal.SIG_IGN)  # the first to be registered is the last to be called
+    code = main()
+    _on_signals(lambda *_: os._exit(code))
+    return code
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow as `arguments` say; returns the exit code."""
+    for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
+        os.environ.setdefault(name, value)
+    os.umask(0o077)  # prompts and answers are nobody else's
+    with handled(raising(), signal.SIGINT, signal.SIGTERM):
+        try:
+            return _run(parse(sys.argv[1:] if arguments is None else arguments))
+        except InputError as error:
+            print(error.line, file=sys.stderr)
+            return BAD_INPUT
+        except LocalServerError as error:
+            print(error, file=sys.stderr)
+            return FAILED
+        except KeyboardInterrupt:
+            print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
+            time.sleep(ONE_SECONDS)  # the signal's second half may still come
+            return INTERRUPTED
+
+
+def _run(config: RunConfig) -> int:
+    config = with_environment(config)  # with the environment: before the server and the libraries read their settings
+    lines = check(config)
+    check_services(config)
+    for line in (*lines, f"Starting: {config.dataset} ({config.split}), {config.model}"):
+        print(visible(line), file=sys.stderr, flush=True)
+    server = LocalServer().start()
+    try:
+        from prefect.exceptions import TerminationSignal
+
+        import flows.infer as module
+        from flows.logs import quiet_console
+        from tasks.core.data.sources import resolve
+        from tasks.result_storage import default_storage
+
+        check_prefect_client()
+        resolve(config)
+    except BaseException:
+        server.abandon()
+        raise
+    with server:
+        print(server.greeting, file=sys.stderr)
+        quiet_console()
+        default_storage()  # a block that is not there would be a traceback of the engine's
+        try:
+            state = module.infer(**config.model_dump(), return_state=True)
+        except TerminationSignal:  # SIGTERM outside the time when it is awaited
+            raise KeyboardInterrupt from None
+        print(visible(str(state.message)), file=sys.stdout if state.is_completed() else sys.stderr)
+    code = FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)
+    if not server.is_all_sent:
+        _leave_at_once(code)
+    return code
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Without what Prefect does at exit: it would go on sending, for minutes, to a server that does not take it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

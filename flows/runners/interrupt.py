@@ -1,0 +1,41 @@
+"""Ctrl+C and SIGTERM: the first stops the sending and keeps what has arrived, a later one leaves at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from prefect._internal.control_listener import get_intent
+from prefect.exceptions import TerminationSignal
+
+from flows.runners.signals import ONE_SECONDS, handled
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def interruptible(stop: Callable[[], object]) -> Iterator[None]:
+    """Call `stop` at the first signal instead of raising; the block goes on and ends by itself.
+
+    Raises:
+        TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
+            state: the run is to be started again elsewhere, and a state of ours would end it.
+    """
+    heard: float | None = None
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        if heard is None:
+            heard = time.monotonic()
+            stop()
+        elif time.monotonic() - heard > ONE_SECONDS:
+            os._exit(INTERRUPTED)
+
+    with handled(handle, signal.SIGINT, signal.SIGTERM):
+        yield
+        if heard is not None:
+            time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come
+    if heard is not None and get_intent() in ("reschedule", "relinquish"):
+        raise TerminationSignal(signal=signal.SIGTERM)

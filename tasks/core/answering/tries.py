@@ -1,0 +1,65 @@
+"""How often one row has been tried, and whether it is tried again. Pure bookkeeping; knows nothing of other rows."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tasks.core.records import Kind, Outcome, Usage
+
+MOST_ROW_SECONDS = 3600.0  # of 429s, while others are answered
+BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
+AGAIN_AFTER_TIMEOUT = 1  # what was on its way is billed all the same
+AGAIN_AFTER_FINAL = 2  # for a row that was refused as if for good
+
+
+@dataclass(slots=True)
+class Tries:
+    """Of one row of about `tokens`. `counted`: failures, each as far as it is the row's own; `most` of them end it.
+
+    `without_image`: why the text goes alone. `alone`: it goes when no other row does. `timeouts`: of requests.
+    """
+
+    most: int
+    tokens: int = 0
+    made: int = 0
+    counted: float = 0.0
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+    since: float | None = None  # of the first outcome: waiting for the first slot is no try
+    without_image: str = ""
+    image_again: bool = False  # it was refused once, and goes again
+    alone: bool = False
+    timeouts: int = 0
+
+    def note(self, outcome: Outcome, weight: float, now: float) -> None:
+        """`weight`: how far a failure counts against the row."""
+        self.made += 1
+        self.kinds[outcome.kind] += 1
+        self.usage += outcome.usage
+        self.timeouts += outcome.kind is Kind.TIMEOUT and outcome.again is None
+        self.since = now if self.since is None else self.since
+        if outcome.kind is not Kind.RATE_LIMIT:
+            self.counted = min(self.counted + weight, self.made)
+
+    def over(self, outcome: Outcome, final: bool, now: float) -> bool:
+        """Whether `outcome`, noted already, is the row's last. `final`: it looks as if no row could be answered."""
+        again = AGAIN_AFTER_FINAL if final else outcome.again
+        if again is None and outcome.kind is Kind.TIMEOUT:
+            again = AGAIN_AFTER_TIMEOUT
+        if again is not None:
+            return self.kinds[outcome.kind] > min(again, self.most - 1)
+        if outcome.kind is Kind.RATE_LIMIT:
+            return self.since is not None and now - self.since > MOST_ROW_SECONDS
+        return not outcome.kind.retryable or self.counted >= self.most
+
+    def image_goes_again(self, outcome: Outcome) -> bool:
+        """Once, where the API that refused the image asks for it; then the text goes alone."""
+        if "retry" in outcome.detail.lower() and not self.image_again:
+            self.image_again = True
+        else:
+            self.without_image = outcome.detail
+        return not self.without_image
+
+    @property
+    def backoff_seconds(self) -> float:
+        """Exponential in what counts; weather is waited for by the run as a whole."""
+        return float(min(BACKOFF_SECONDS * 2.0 ** min(self.made, self.counted + 1), MOST_BACKOFF_SECONDS))

@@ -1,0 +1,7 @@
+"""Time, passed in."""
+
+from collections.abc import Awaitable, Callable
+
+type Clock = Callable[[], float]
+
+type Sleep = Callable[[float], Awaitable[object]]

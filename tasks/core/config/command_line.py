@@ -1,0 +1,109 @@
+"""The command line of a run, drawn from RunConfig: one flag per field, checked before anything starts."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from tasks.core.config.parameters import RunConfig
+from tasks.core.errors import InputError
+
+_METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON"}
+EPILOG = """\
+exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
+
+Keys come from the environment or from .env: GOOGLE_API_KEY or GEMINI_API_KEY; for private data sets, HUGGINGFACE_TOKEN.
+GOOGLE_GEMINI_BASE_URL points the run at any Gemini-compatible endpoint.
+"""
+
+
+def parse(arguments: Sequence[str]) -> RunConfig:
+    """The run that `arguments` ask for.
+
+    Raises:
+        InputError: an unknown flag, or a value out of bounds; one line that names the flag.
+    """
+    given = vars(_parser().parse_args(arguments))
+    return checked(given)
+
+
+def checked(parameters: dict[str, Any]) -> RunConfig:
+    """`parameters` as a RunConfig.
+
+    Raises:
+        InputError: names every parameter that is out of bounds and its value.
+    """
+    try:
+        return RunConfig.model_validate(parameters)
+    except ValidationError as error:
+        raise InputError("; ".join(_explain(dict(e)) for e in error.errors())) from None
+
+
+def resume_command(config: RunConfig) -> str:
+    """The command that continues this run's checkpoint."""
+    given = config.model_dump(exclude_defaults=True) | {"resume": True}
+    return " ".join(["python flows/infer.py", *(_as_flag(name, value) for name, value in given.items())])
+
+
+def _as_flag(name: str, value: Any) -> str:
+    if value is True:
+        return _flag(name)
+    text = json.dumps(value) if isinstance(value, dict) else ",".join(value) if isinstance(value, list) else str(value)
+    text = "" if value is None else text  # a column that is not wanted
+    return f"{_flag(name)}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _explain(error: dict[str, Any]) -> str:
+    name = str(error["loc"][0])
+    what = error["msg"].removeprefix("Value error, ")
+    return f"{_flag(name)} {error['input']!r}: {what}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Speaks in one line, as every other bad input does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python flows/infer.py",
+        description="Send every row of a data set through Gemini and write one CSV with every row in it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for name, field in RunConfig.model_fields.items():
+        _add_flag(parser, name, field)
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    help_text = (field.description or "").replace("%", "%%")
+    if field.annotation is bool:
+        parser.add_argument(_flag(name), action=argparse.BooleanOptionalAction, help=help_text)
+        return
+    if field.default not in (None, [], {}):
+        help_text += f" Default: {field.default}."
+    kind = next((word for word in _METAVARS if word in str(field.annotation)), "")
+    if kind == "dict":
+        parser.add_argument(_flag(name), type=_json, metavar="JSON", help=help_text)
+    else:
+        parser.add_argument(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None

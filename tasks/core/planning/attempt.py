@@ -1,0 +1,171 @@
+"""Opens an attempt: finds the answers that the job has already, and plans which rows must be sent."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
+from tasks.core.checkpoint.compaction import adopt, compact
+from tasks.core.checkpoint.elsewhere import pools_with
+from tasks.core.checkpoint.layout import Manifest, Storage, job_key
+from tasks.core.checkpoint.lock import JobLock
+from tasks.core.checkpoint.pool import Pool, read_pool
+from tasks.core.config.parameters import LimitsConfig, RunConfig
+from tasks.core.data.sources import DatasetRef
+from tasks.core.files.own_results import Origin
+from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume
+from tasks.core.planning.run import Run
+from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.records import RowAnswer
+
+MOVED_SHARE = 0.1  # of the rows unknown: then the data may have been moved, and other jobs are worth a look
+MANY_ROWS = 1000
+type Logger = logging.Logger | logging.LoggerAdapter[Any]
+type Samples = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One go at a job, on record in the checkpoint, and what it is going to do."""
+
+    run: Run
+    plan: Plan
+    storage: Storage
+    pool: Pool
+    samples: Samples
+    whole: bool  # `samples` are all of the data's
+
+    def open(self, name: str, config: RunConfig) -> None:
+        """Put it on record."""
+        data = self.run.data
+        found = config.model_copy(update={"dataset": data.dataset, "revision": data.revision})
+        open_attempt_record(
+            self.storage,
+            Manifest(
+                job=self.run.job,
+                name=name,
+                attempt=self.run.attempt,
+                created=datetime.now(UTC),
+                settings=self.run.generation.fingerprint,
+                rows=data.rows,
+                chunks=len(self.plan.chunks),
+                config=found.model_dump(mode="json", exclude_defaults=True),
+            ),
+        )
+
+    def close(self, rows: int, open_rows: int) -> None:
+        """Note how it ended."""
+        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
+
+    def put_together(self, lock: JobLock, finished: bool) -> None:
+        """Keep the job's records few, as long as nobody else has it. `finished`: no row needs another request.
+
+        Raises:
+            JobHeld: another run has the job now.
+        """
+        lock.confirm()
+        compact(self.storage, self.pool, Counter(self.samples if self.whole else ()))
+        if finished and self.whole:  # then nothing is missing that they may have held
+            self.storage.delete(self.pool.damaged)
+
+
+def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
+    """The job that a run is about. What a demo makes up is no answer of the model: it has a job of its own."""
+    model = f"demo of {config.model}" if config.demo else config.model
+    job = job_key(data.dataset, data.dataset_config, data.split, model)
+    return Origin(job=job, name=f"{data.dataset} {data.split}, {model}", dataset=data.dataset, attempt="")
+
+
+def plan_attempt(
+    config: RunConfig, data: DatasetRef, job: str, storage: Storage, run_id: str, logger: Logger
+) -> Attempt:
+    """What a flow run's next attempt will send, and one log line that says so.
+
+    A re-run of the flow run `run_id` continues its own attempts; `config.resume` takes what any attempt has kept.
+
+    Raises:
+        OSError: the storage cannot say what there is.
+    """
+    pool = read_pool(storage, job)
+    _tell_damage(pool, logger)
+    own = list(pool.results(pool.attempts_of(run_id)))
+    samples: Samples = []
+    if config.resume or pool.size:
+        if data.image_column and data.rows > MANY_ROWS:
+            logger.info("Reading the images of %s rows to see what is answered already", f"{data.rows:,}")
+        samples = list(sample_keys(data, config.generation))
+    if config.resume:
+        plan = _plan_resume(config, samples, pool, run_id, storage, logger)
+    elif own:
+        plan = plan_resume(samples, (), config.save_every, asked_already=own)
+        logger.info(plan_line(plan, _settings_changed(config, pool)))
+    else:
+        _tell_what_is_paid_again(samples, pool, logger)
+        plan = plan_fresh(data.rows, config.save_every)
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, plan))
+    return Attempt(run, plan, storage, pool, samples, whole=config.limit is None)
+
+
+def _limits(config: RunConfig, plan: Plan) -> LimitsConfig:
+    """Where the model has taken images before, some that are missing now are no reason to stop."""
+    accepted = any(result.has_image for result in plan.reused.values())
+    return config.limits.model_copy(update={"allow_missing_images": config.allow_missing_images or accepted})
+
+
+def _plan_resume(
+    config: RunConfig, samples: Samples, pool: Pool, run_id: str, storage: Storage, logger: Logger
+) -> Plan:
+    def planned(results: list[RowAnswer]) -> Plan:
+        return plan_resume(samples, results, config.save_every, config.retry_errors, asked_already=own)
+
+    mine = set(pool.attempts_of(run_id))
+    own = list(pool.results(mine))
+    results = list(pool.results(pool.attempts.keys() - mine))
+    plan = planned(results)
+    if plan.reasons[Reason.NEW] + plan.reasons[Reason.CHANGED] > MOVED_SHARE * plan.rows:
+        wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
+        for name, found in _found_elsewhere(config.model, wanted, pool.job, storage):
+            results += found
+            before, plan = len(plan.reused), planned(results)
+            if gained := len(plan.reused) - before:
+                logger.info("%s rows have their answers in the checkpoint of %s", f"{gained:,}", name)
+    if results or own:
+        logger.info(plan_line(plan, _settings_changed(config, pool)))
+    else:
+        logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
+    return plan
+
+
+def _found_elsewhere(model: str, wanted: set[str], job: str, storage: Storage) -> Iterator[tuple[str, list[RowAnswer]]]:
+    """Answers to `wanted` that other jobs hold: the data was moved or renamed. (name of the job, answers)."""
+    for other in pools_with(storage, job, model, wanted):
+        if found := adopt(storage, job, other, wanted):
+            wanted -= {result.key for result in found}
+            yield other.latest.name if other.latest else other.job, found
+
+
+def _tell_damage(pool: Pool, logger: Logger) -> None:
+    if pool.damaged:
+        logger.warning(
+            "%d damaged records in the checkpoint; what they alone held is sent again (first: %s)",
+            len(pool.damaged),
+            pool.damaged[0],
+        )
+
+
+def _tell_what_is_paid_again(samples: Samples, pool: Pool, logger: Logger) -> None:
+    answered = len(plan_resume(samples, pool.results(), 1).reused) if pool.size else 0
+    if answered:
+        logger.warning(
+            "%s of %s rows are answered already; --resume reuses them, this run pays for them again",
+            f"{answered:,}",
+            f"{len(samples):,}",
+        )
+
+
+def _settings_changed(config: RunConfig, pool: Pool) -> bool:
+    newest = next(iter(pool.newest_first()), None)
+    return newest is not None and newest.settings != config.generation.fingerprint

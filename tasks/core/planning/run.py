@@ -1,0 +1,18 @@
+"""What every chunk of a run needs to know."""
+
+from dataclasses import dataclass
+
+from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.data.sources import DatasetRef
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every chunk of a run needs to know; small, and the same on every machine."""
+
+    job: str
+    attempt: str
+    data: DatasetRef
+    generation: GenerateConfig
+    limits: LimitsConfig
+    owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it

@@ -1,0 +1,95 @@
+"""Says how a run is going: a bar on a terminal, elsewhere a log line now and then."""
+
+import logging
+import sys
+import time
+from typing import Any, Self
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tasks.core.records import RowAnswer
+from tasks.core.reporting.tally import Tally
+
+LOG_EVERY_SECONDS = 30.0
+
+
+class Progress:
+    """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
+
+    def __init__(
+        self, total: int, reused: int, model: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    ) -> None:
+        self.tally = Tally()
+        self._total, self._reused, self._model, self._logger = total, reused, model, logger
+        self._started = self._logged_at = time.monotonic()
+        self._bar: tqdm[Any] = tqdm(
+            total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
+        self._above_bar = logging_redirect_tqdm()  # log lines scroll by above the bar
+
+    def add(self, result: RowAnswer) -> None:
+        self.tally.add(result)
+        if self.tally.other_models.get(result.answered_by) == 1:
+            self._say_model(result.answered_by)
+        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {self.tally.errors:,} errors", refresh=False)
+        self._bar.update()
+        now = time.monotonic()
+        if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
+            self._logged_at = now
+            self._logger.info(self.line(now))
+
+    def _say_model(self, answered_by: str) -> None:
+        """An alias is there to stand for another model; a retired model that is routed elsewhere has another price."""
+        level = logging.INFO if "latest" in self._model else logging.WARNING
+        self._logger.log(level, "%s is answered by %s", self._model, answered_by)
+
+    @property
+    def percent(self) -> float:
+        return 100 * (self._reused + self.tally.rows) / max(self._total, 1)
+
+    def line(self, now: float) -> str:
+        done = self._reused + self.tally.rows
+        rate = self.tally.rows / max(now - self._started, 1e-9)
+        return f"{done:,} of {self._total:,} rows, {self.tally.errors:,} errors, {rate:.1f} rows/s"
+
+    def __enter__(self) -> Self:
+        if not self._bar.disable:
+            self._above_bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if not self._bar.disable:
+            self._above_bar.__exit__(*error)
+        self._bar.close()
+
+
+class LimitLog:
+    """Says how many requests may be in flight when that has changed by much; not at every step of the way."""
+
+    def __init__(self, most: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self._said, self._most, self._logger = most, most, logger
+
+    def __call__(self, limit: int) -> None:
+        if limit <= 0.7 * self._said or limit >= min(1.4 * self._said, self._most):
+            why = "the API falls behind" if limit < self._said else "the API keeps up"
+            self._logger.info("%s: at most %d requests in flight now, of %d", why, limit, self._most)
+            self._said = limit
+
+
+class OutageLog:
+    """Says that nobody is answered, what becomes of the rows, and that it is over."""
+
+    def __init__(self, give_up_seconds: float, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self._give_up_seconds, self._logger = give_up_seconds, logger
+
+    def __call__(self, why: str, seconds: float) -> None:
+        if why:
+            self._logger.warning(
+                "no row is answered any more (%s): all wait, now and then one tries; after %s s without an answer the "
+                "run stops (--give-up-seconds)",
+                why,
+                f"{self._give_up_seconds:g}",
+            )
+        else:
+            self._logger.info("the API answers again, after %.0f s", seconds)

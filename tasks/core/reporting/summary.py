@@ -1,0 +1,63 @@
+"""Puts the end of a run into words."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tasks.core.records import RowAnswer
+from tasks.core.reporting.tally import Tally
+from tasks.core.text import markdown
+
+SAMPLE_OF_ERRORS = 10
+
+MOST_CELL_CHARS = 200
+
+
+def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False) -> str:
+    """What the first Ctrl+C sets going. `failing`: answers cannot be saved at the moment."""
+    if failing:
+        return "stopping: answers cannot be saved yet, one more try for some seconds; Ctrl+C again leaves now"
+    if not on_their_way:
+        return "stopping: no answer is on its way"
+    answers = "1 answer on its way" if on_their_way == 1 else f"{on_their_way:,} answers on their way"
+    return f"stopping: {answers}, at most {grace_seconds:g} s; Ctrl+C again leaves now"
+
+
+def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
+    """The end of a run, for people."""
+    sent = tally.rows - reused
+    lines = [
+        f"{tally.rows:,} rows: {tally.successes:,} success, {tally.errors:,} error ({tally})",
+        f"{sent:,} rows in {seconds:.1f} s"
+        + (f", {reused:,} reused from the checkpoint" if reused else "")
+        + f"; {tally.images:,} images sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
+        f" {tally.usage.answer_tokens:,} answer",
+    ]
+    if tally.image_notes:
+        lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
+    if tally.timeouts:
+        lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
+    for model, rows in tally.other_models.most_common():
+        lines.append(f"answered by {model}, not by the model asked for: {rows:,} rows")
+    return lines
+
+
+def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, results: Iterable[RowAnswer]) -> str:
+    """The same as a Prefect artifact, with a sample of errors; of an unfinished run, which has no CSV, as well."""
+    done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
+    where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
+    table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
+    failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
+    sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
+    lines = [
+        f"# {markdown(title)}",
+        f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
+        f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer.",
+        *["", "| outcome | rows | share |", "|---|---|---|", *table],
+    ]
+    if sample:
+        lines += ["", "## Errors (the first of them)", "| id | error |", "|---|---|", *sample]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return markdown(text[:MOST_CELL_CHARS])

@@ -1,0 +1,53 @@
+"""Counts outcomes. Decides nothing."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tasks.core.records import Kind, RowAnswer, Usage
+
+
+@dataclass(slots=True)
+class Tally:
+    """Outcomes of some rows: how many of each kind, images sent, tokens billed, answers of models not asked for."""
+
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    images: int = 0
+    image_notes: int = 0
+    retryable: int = 0
+    timeouts: int = 0
+    usage: Usage = field(default_factory=Usage)
+    other_models: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, results: Iterable[RowAnswer]) -> "Tally":
+        tally = cls()
+        for result in results:
+            tally.add(result)
+        return tally
+
+    def add(self, result: RowAnswer) -> None:
+        self.kinds[result.kind] += 1
+        self.images += result.has_image
+        self.image_notes += bool(result.image_note)
+        self.retryable += result.retryable
+        self.timeouts += result.timeouts
+        self.usage += Usage(result.prompt_tokens, result.answer_tokens)
+        if result.answered_by:
+            self.other_models[result.answered_by] += 1
+
+    @property
+    def rows(self) -> int:
+        return self.kinds.total()
+
+    @property
+    def successes(self) -> int:
+        return self.kinds[Kind.ANSWERED] + self.kinds[Kind.TRUNCATED]
+
+    @property
+    def errors(self) -> int:
+        return self.rows - self.successes
+
+    def __str__(self) -> str:
+        """`9 answered, 1 blocked`, most first."""
+        return ", ".join(f"{n:,} {kind}" for kind, n in self.kinds.most_common()) or "no rows"

@@ -1,0 +1,35 @@
+"""Makes text from data and models harmless where it is shown; what is kept and written to the CSV stays as it is.
+
+One function for each edge: `visible` for terminals, logs and names, `markdown` for Prefect's artifacts.
+"""
+
+import re
+import string
+
+# Control characters, which move the cursor or colour the screen, but no newline and no tab; the marks that turn
+# the direction of writing, which make one text look like another; lone surrogates, which cannot be printed.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PUNCTUATION = str.maketrans({character: f"\\{character}" for character in string.punctuation})
+
+
+def visible(text: str) -> str:
+    """`text` with what acts on a terminal instead of showing as an escape: `\\x1b[31m`. Any language's letters stay."""
+    return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_escape, text)
+
+
+def markdown(text: str) -> str:
+    """`text` as Markdown that shows just this text, on one line: no link, no image, no HTML, no cell's end.
+
+    A backslash before any ASCII punctuation makes it plain: https://spec.commonmark.org/0.31.2/#backslash-escapes
+    """
+    return visible(" ".join(text.split())).translate(_PUNCTUATION)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """API messages span lines, HTML pages span screens, and neither has to be text."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,19 @@
+"""The task that finds the data set. Wiring only; the work is in core/data."""
+
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.data_files import named, results_among
+from tasks.core.data.sources import DatasetRef, resolve
+
+
+@task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
+def resolve_dataset(config: RunConfig) -> DatasetRef:
+    """Find the data set and check its columns; see sources.resolve for what can be wrong with it."""
+    ref = resolve(config)
+    if Path(ref.dataset).is_dir() and (results := results_among(ref.dataset)):
+        get_run_logger().warning("Not read as data: %d results of earlier runs (%s)", len(results), named(results))
+    return ref
