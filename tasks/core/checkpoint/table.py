@@ -47,8 +47,9 @@ ON CONFLICT (attempt, row) DO UPDATE SET place = excluded.place, packed = answer
 WHERE answer.retryable OR NOT excluded.retryable
 """
 _TURNS = """
-UPDATE attempt SET turn = (SELECT count(*) FROM attempt AS other
-    WHERE other.created > attempt.created OR other.created = attempt.created AND other.number < attempt.number)
+UPDATE attempt SET turn = newest.turn
+FROM (SELECT number, row_number() OVER (ORDER BY created DESC, number) AS turn FROM attempt) AS newest
+WHERE attempt.number = newest.number
 """
 _TURN = "(attempt.turn << 40) + answer.place"  # newest attempt first, then as they were read
 _MATCH = """
@@ -97,6 +98,7 @@ class AnswerTable:
     def __init__(self) -> None:
         self._places = 0
         self._own = -1  # the attempt under way
+        self._turns_known = False
         with _as_storage_error():
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._database.executescript(_SCHEMA)
@@ -112,7 +114,7 @@ class AnswerTable:
         self._run("INSERT OR IGNORE INTO attempt (name, created, settings) VALUES (?, ?, '')", attempt, _text(OLDEST))
         if created != OLDEST:
             self._run("UPDATE attempt SET created = ?, settings = ? WHERE name = ?", _text(created), settings, attempt)
-        self._run(_TURNS)
+        self._turns_known = False
 
     def keep(self, attempt: str, answers: Iterable[RowAnswer], packed: bool = False) -> None:
         """Add what an attempt has kept. `packed`: it stands in a full record."""
@@ -129,12 +131,14 @@ class AnswerTable:
 
     def distinct(self) -> tuple[int, int]:
         """How many samples have an answer, and of how many the newest is retryable."""
+        self._settle_turns()
         query = f"SELECT retryable, min({_TURN}) FROM answer JOIN attempt ON attempt = number GROUP BY key, id"
         rows, retryable = self._run(f"SELECT count(*), coalesce(sum(retryable), 0) FROM ({query})").fetchone()
         return rows, retryable
 
     def attempts(self) -> dict[str, tuple[datetime, str]]:
         """When each began and with which settings, the newest first."""
+        self._settle_turns()
         rows = self._run("SELECT name, created, settings FROM attempt ORDER BY turn")
         return {name: (datetime.fromisoformat(created), settings) for name, created, settings in rows}
 
@@ -150,6 +154,7 @@ class AnswerTable:
         self, attempts: Collection[str] | None = None, where: str = "true"
     ) -> Iterator[tuple[str, RowAnswer]]:
         """(attempt, answer), the newest attempt first."""
+        self._settle_turns()
         of = "true" if attempts is None else f"attempt.name IN ({_marks(attempts)})"
         rows = self._run(
             f"SELECT attempt.name, {_columns('answer.row', 'answer.id')} FROM answer "
@@ -180,6 +185,7 @@ class AnswerTable:
         An answer of the same id goes before one of another, a newer before an older one. Attempts of the run's `own`
         are the newest, and their answers are not asked again by `retry_kinds`, as those of `others` are.
         """
+        self._settle_turns()
         owned = f"attempt.name IN ({_marks(own)})"
         kinds = f"kind IN ({_marks(retry_kinds)})"
         without_image = "image_note != ''" if Kind.IMAGE in retry_kinds else "false"
@@ -256,6 +262,7 @@ class AnswerTable:
 
         `whole`: the samples are all of the data's; else, and for what the data does not have, nobody knows: None.
         """
+        self._settle_turns()
         wanted = "(SELECT key, id, count(*) AS rows FROM sample GROUP BY key, id)" if whole else "sample"
         rows = "wanted.rows" if whole else "NULL"
         on = "wanted.key = answer.key AND wanted.id = answer.id" if whole else "false"
@@ -279,12 +286,17 @@ class AnswerTable:
         return self.by_attempt(where=f"{where} AND NOT answer.packed" if loose_only else where)
 
     def _number(self, attempt: str) -> int:
-        self._run("INSERT OR IGNORE INTO attempt (name, created, settings) VALUES (?, ?, '')", attempt, _text(OLDEST))
+        self.know(attempt)
         return int(self._one("SELECT number FROM attempt WHERE name = ?", attempt))
 
+    def _settle_turns(self) -> None:
+        """Whose turn it is, newest first, is found out when somebody asks: there may be hundreds of attempts."""
+        if not self._turns_known:
+            self._run(_TURNS)
+            self._turns_known = True
+
     def _one(self, query: str, *values: Any) -> Any:
-        with _as_storage_error():
-            return self._database.execute(query, values).fetchone()[0]
+        return self._run(query, *values).fetchone()[0]
 
     def _run(self, query: str, *values: Any) -> sqlite3.Cursor:
         with _as_storage_error():
