@@ -249,6 +249,38 @@ def _resume(folder: Path, rows: int, save_every: int) -> Cost:
     return min(runs, key=lambda run: run.seconds)
 
 
+def bench_million(table: Table, folder: Path) -> None:
+    """Answers of 1,000 characters, `save_every` 100, beyond what ten rows take; the checkpoint is made by hand."""
+    few, many = (500, 5000) if table.short else (10_000, 1_000_000)
+    data = {rows: write_rows(folder / f"million{rows}", rows) for rows in (10, few, many)}
+    for missing_every, what in ((0, "resume of all"), (10, "resume, one row in ten missing")):
+        start_up, small, large = (_resume_by_hand(folder, data[rows], missing_every) for rows in (10, few, many))
+        table.add(
+            f"{what}: memory at {many:,} rows, above the start-up",
+            f"{large.anonymous_mb - start_up.anonymous_mb:+.0f} MB",
+            "≤ +600 MB",
+            f"{few:,} rows {small.anonymous_mb - start_up.anonymous_mb:+.0f} MB",
+        )
+        table.add(
+            f"{what}: {many:,} rows to a CSV",
+            f"{large.seconds - start_up.seconds:.0f} s",
+            "" if missing_every else "≤ 60 s",
+            f"{large.cpu_seconds - start_up.cpu_seconds:.0f} s of CPU, records put together included; "
+            f"{few:,} rows {small.seconds - start_up.seconds:.1f} s",
+        )
+
+
+def _resume_by_hand(folder: Path, data: str, missing_every: int) -> Cost:
+    from tests.million import write_checkpoint
+
+    write_checkpoint(data, 100, missing_every)
+    with emulator() as api:
+        cost = infer(folder, api.url, data, max_concurrent=100, resume=True, save_every=100)
+        rows = sum(1 for _ in Path(data).open())
+        assert api.get("stats")["distinct_answered"] == (-(-rows // missing_every) if missing_every else 0)
+    return cost
+
+
 BENCHES: dict[str, Callable[[Table, Path], None]] = {
     "efficiency": bench_efficiency,
     "cpu": bench_cpu,
@@ -259,6 +291,7 @@ BENCHES: dict[str, Callable[[Table, Path], None]] = {
     "storm": bench_storm,
     "planning": bench_planning,
     "resume": bench_resume,
+    "million": bench_million,
 }
 
 
