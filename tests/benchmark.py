@@ -95,7 +95,7 @@ def _cpu(table: Table, folder: Path, what: str, sizes: tuple[int, int], target: 
     few, many = sizes
     ours, pool = ((seconds[who, many] - seconds[who, few]) / (many - few) * 1e3 for who in ("ours", "pool"))
     table.add(
-        f"CPU a row, {what}, save_every 50", f"{ours:.2f} ms", f"≤ {target:g} × the pool's", _beside(ours, pool, "ms")
+        f"CPU a row, {what}, save_every 50", f"{ours:.2f} ms", f"≤ {target:g} of the pool's", _beside(ours, pool, "ms")
     )
 
 
@@ -105,7 +105,7 @@ def bench_saturated(table: Table, folder: Path) -> None:
 
 
 def bench_saturated_images(table: Table, folder: Path) -> None:
-    _saturated(table, folder, "189 KB JPEGs", 300 if table.short else 3000, "≥ 0.9 × the pool's", **JPEGS)
+    _saturated(table, folder, "189 KB JPEGs", 300 if table.short else 3000, "≥ 0.9 of the pool's", **JPEGS)
 
 
 def _saturated(table: Table, folder: Path, what: str, rows: int, target: str, **images: Any) -> None:
@@ -128,7 +128,7 @@ def _saturated(table: Table, folder: Path, what: str, rows: int, target: str, **
 
 
 def _beside(ours: float, pool: float, unit: str) -> str:
-    return f"bare pool {pool:.{2 if pool < 10 else 0}f} {unit}; {ours / pool:.2f} × that"
+    return f"bare pool {pool:.{2 if pool < 10 else 0}f} {unit}; {ours / pool:.2f} of it"
 
 
 def bench_memory(table: Table, folder: Path) -> None:

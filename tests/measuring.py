@@ -192,7 +192,7 @@ def _write_image(path: Path, seed: int, size: int) -> str:
     return path.name
 
 
-async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, images: Path | None) -> None:
+async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, pictures: list[Path]) -> None:
     from google import genai
     from google.genai import errors, types
 
@@ -201,7 +201,6 @@ async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, ima
     config = types.GenerateContentConfig(
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True), automatic_continuation=False
     )
-    pictures = sorted(images.glob("*.jpg")) if images else []
     numbers = iter(range(rows))
     gate = asyncio.Semaphore(slots)
 
@@ -214,9 +213,7 @@ async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, ima
     async def ask(number: int) -> None:
         async with gate:
             try:
-                await client.models.generate_content(
-                    model="gemini-2.5-flash", contents=contents(number), config=config
-                )
+                await client.models.generate_content(model="gemini-2.5-flash", contents=contents(number), config=config)
             except errors.APIError:
                 if attempts == 1:
                     raise
@@ -235,5 +232,6 @@ async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, ima
 
 if __name__ == "__main__":
     url, *numbers = sys.argv[1:6]
+    jpegs = sorted(Path(sys.argv[6]).glob("*.jpg")) if sys.argv[6:] else []
     rows, slots, batch, attempts = map(int, numbers)
-    asyncio.run(_plain(url, rows, slots, batch, attempts, Path(sys.argv[6]) if sys.argv[6:] else None))
+    asyncio.run(_plain(url, rows, slots, batch, attempts, jpegs))
