@@ -29,5 +29,5 @@ class Generate:
         path = f"{_transformers.t_model(self._api, self._model)}:generateContent"
         request = self._api._build_request("post", path, {})
         request.data = body  # bytes go out as they are
-        response: Any = await self._api._async_request(request)
+        response: Any = await self._api._async_request_once(request, implicit_retry=False)
         return response.response_stream[0] or ""
