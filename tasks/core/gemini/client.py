@@ -1,9 +1,9 @@
 """The Gemini API through its own SDK.
 
 A call returns a ModelOutput or raises ApiError, MalformedAnswer or ConnectionError, all plain. It never waits
-beyond one answer, never retries, never follows up by itself: that is for answering/ to decide. A
-redirect is followed by nobody. Bodies are written by body.py and read by wire.py: the SDK's types are slow, and
-refuse a good answer for a side field.
+beyond one answer, never retries, never follows up by itself: that is for answering/ to decide. A redirect is
+followed by nobody. Bodies are written by body.py and read by wire.py: the SDK's types take their time to write one,
+and refuse a good answer for a side field.
 """
 
 import os
