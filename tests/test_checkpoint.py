@@ -414,6 +414,17 @@ def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else(
     assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m").fingerprint, "a", b"x")
 
 
+def test_a_sample_key_is_the_same_in_every_version() -> None:
+    """Another one would pay for all answers of an older checkpoint again."""
+    keys = {
+        None: "39f46442bf38a08bd527630bde984b02",
+        b"": "b780c9d8205e692bd884169e74456073",
+        b"\xff\xd8image": "6495af2308b6cd5f4a2ed754626fe514",
+        "does not exist": "4e943599ff64a2db8ae1979bb40e49e0",
+    }
+    assert {image: sample_key("settings", "text 예 \ud800", image) for image in keys} == keys
+
+
 RESULTS = st.builds(
     RowAnswer,
     row=st.integers(0, 10**6),
