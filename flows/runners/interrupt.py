@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from prefect._internal.control_listener import get_intent
 from prefect.exceptions import TerminationSignal
 
 from flows.runners.signals import ONE_SECONDS, handled
+from tasks.prefect_internals import is_to_be_moved
 
 INTERRUPTED = 130
 
@@ -37,5 +37,5 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
         yield
         if heard is not None:
             time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come
-    if heard is not None and get_intent() in ("reschedule", "relinquish"):
+    if heard is not None and is_to_be_moved():
         raise TerminationSignal(signal=signal.SIGTERM)
