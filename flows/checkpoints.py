@@ -7,7 +7,7 @@ PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
 import argparse
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
@@ -19,13 +19,12 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.environment.variables import load_environment
 from tasks.core.errors import InputError
-from tasks.core.output.lines import frames
+from tasks.core.output.lines import csv_lines
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
 from tasks.core.planning.attempt import origin_of
-from tasks.core.planning.resume import plan_resume
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.records import RowAnswer, unsent
+from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
 from tasks.result_storage import default_storage, storage_of
@@ -80,9 +79,8 @@ def _look(storage: Storage, key: str) -> Job:
     latest, size = latest_manifest(storage, key), storage.size(key)
     if latest and (summary := summary_of(storage, key, latest.attempt)):
         return Job(key, latest, summary.rows, summary.open, size)
-    results = list(read_pool(storage, key).results())
-    samples = {(result.key, result.id): result.retryable for result in reversed(results)}
-    return Job(key, latest, len(samples), sum(samples.values()), size)
+    rows, retryable = read_pool(storage, key).table.distinct()
+    return Job(key, latest, rows, retryable, size)
 
 
 def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
@@ -103,26 +101,22 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         )
     config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
-    results = _results(list(sample_keys(data, config.generation)), list(read_pool(storage, key).results()))
-    tally = Tally.of(results.values())
+    answers = read_pool(storage, key).table
+    answers.ask(sample_keys(data, config.generation))
+    answers.match()
+    answers.match_failures()
+    tally = Tally.of_groups(answers.groups())
+    if missing := data.rows - tally.rows:
+        tally.kinds[Kind.UNSENT] += missing
+        tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    lines = frames(open_reader(data), results)
+    lines = csv_lines(open_reader(data), answers)
     try:
         written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{tally.rows:,} rows: {tally}. CSV: {written}"
-
-
-def _results(samples: list[tuple[str, str]], kept: list[RowAnswer]) -> dict[int, RowAnswer]:
-    """A result for every row: its answer, else why it failed last, else that it was not sent."""
-    answered = plan_resume(samples, kept, 1).reused
-    failed = {result.key: result for result in reversed(kept) if result.retryable}
-    return {
-        row: answered.get(row) or (replace(failed[key], row=row) if key in failed else unsent(row))
-        for row, (key, _) in enumerate(samples)
-    }
 
 
 def _prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:

@@ -20,7 +20,6 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.states import Failed
-from prefect.utilities.annotations import quote
 
 from flows import endings
 from flows.dispatch import Sent, send
@@ -43,7 +42,6 @@ from tasks.core.output.late import Late, put_beside, save_late, take_over
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
-from tasks.core.records import unsent
 from tasks.core.reporting.summary import summary_lines
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
@@ -182,17 +180,15 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     started = time.monotonic()
     data, plan = attempt.run.data, attempt.plan
     sent = send(attempt, config, lock)
-    results = plan.reused | {result.row: result for result in sent.results}
-    tally = Tally.of(results.values())
-    if sent.unsaved:  # the CSV has them at least
-        results = {row: results.get(row) or unsent(row) for row in range(data.rows)}
-    whole: Any = quote(results)  # else Prefect searches every row for futures
-    written, problem = _write_csv(config, attempt, whole, origin) if len(results) == data.rows else (None, "")
+    tally = Tally.of_groups(attempt.answers.groups())
+    written, problem = None, ""
+    if tally.rows == data.rows or sent.unsaved:  # the CSV has the unsaved ones at least
+        written, problem = _write_csv(config, attempt, tally, origin)
     if sent.unsaved:
         _save_late(config, attempt, sent)
     with _told("the report"):
         if tally.rows or written:
-            report(data.dataset, config.model, whole, data.rows, written.path if written else None)
+            report(data.dataset, config.model, attempt.answers, tally, data.rows, written.path if written else None)
     with _told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.retryable)
     with _told("the checkpoint, put together,"), suppress(JobHeld):
@@ -203,16 +199,16 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         return endings.unwritten(config, problem, tally.rows)
     if sent.unsaved:
         return endings.unsaved(sent, written)
-    for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):
+    for line in summary_lines(tally, time.monotonic() - started, plan.reused):
         get_run_logger().info(line)
     return endings.finished(config, tally, written)
 
 
-def _write_csv(config: RunConfig, attempt: Attempt, results: Any, origin: Origin) -> tuple[Written | None, str]:
+def _write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> tuple[Written | None, str]:
     """Where the CSV is, or why there is none."""
     path = _csv_path(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    state: State[Any] = assemble_csv(attempt.run.data, results, path, named, return_state=True)
+    state: State[Any] = assemble_csv(attempt.run.data, attempt.answers, tally, path, named, return_state=True)
     return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
 
 

@@ -203,6 +203,7 @@ def bench_planning(table: Table, folder: Path) -> None:
 
 def planning_seconds(folder: Path, rows: int) -> float:
     """Half of the rows are finished."""
+    from tasks.core.checkpoint.table import AnswerTable
     from tasks.core.config.parameters import GenerateConfig, RunConfig
     from tasks.core.data.sources import resolve
     from tasks.core.planning.resume import plan_resume
@@ -211,9 +212,14 @@ def planning_seconds(folder: Path, rows: int) -> float:
 
     ref = resolve(RunConfig.model_validate({"dataset": write_rows(folder / f"planning{rows}", rows)}))
     generation = GenerateConfig(model="m")
-    kept = [RowAnswer(row=0, id=i, key=key, kind=Kind.ANSWERED) for key, i in sample_keys(ref, generation)][::2]
+    kept = [
+        RowAnswer(row=n, id=i, key=key, kind=Kind.ANSWERED) for n, (key, i) in enumerate(sample_keys(ref, generation))
+    ][::2]
     started = time.monotonic()
-    plan = plan_resume(sample_keys(ref, generation), kept, 10)
+    table = AnswerTable()
+    table.keep("earlier-1", kept)
+    table.ask(sample_keys(ref, generation))
+    plan = plan_resume(table, 10)
     taken = time.monotonic() - started
     assert plan.to_send == rows // 2
     return taken

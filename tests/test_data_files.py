@@ -33,7 +33,7 @@ def write_results(output: Path, split: str = "test") -> None:
     for number, answers in enumerate(["abc", "ab", "x"]):
         origin = Origin(job=str(number // 2), name="n", dataset="/data/train.csv", attempt="a")
         lines = [(i, f"our own {i}", False, "answer", "success", "") for i in answers]
-        write_result(path, origin, [pd.DataFrame(lines, columns=COLUMNS)], successes=1, retryable=0)
+        write_result(path, origin, lines, successes=1, retryable=0)
     unfinished = path.with_name(f"{path.stem}_unfinished.csv")
     unfinished.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))  # as Excel saves it
     path.write_text("id;input_query;note\nx;our own x;wrong\n")
