@@ -9,10 +9,9 @@ from types import FrameType
 
 from prefect.exceptions import TerminationSignal
 
+from flows.endings.exit_codes import ExitCode
 from flows.runners.signals import ONE_SECONDS, handled
 from tasks.prefect_internals import is_to_be_moved
-
-INTERRUPTED = 130
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             heard = time.monotonic()
             stop()
         elif time.monotonic() - heard > ONE_SECONDS:
-            os._exit(INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
 
     with handled(handle, signal.SIGINT, signal.SIGTERM):
         yield
