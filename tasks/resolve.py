@@ -12,7 +12,7 @@ from tasks.core.data.sources import DatasetRef, resolve
 
 @task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
 def resolve_dataset(config: RunConfig, found: DatasetRef | None = None) -> DatasetRef:
-    """The data set with its columns checked, unless it was `found` before. See sources.resolve for what can be wrong."""
+    """The data set with its columns checked, unless it is `found` already. See sources.resolve for mistakes."""
     ref = found or resolve(config)
     if Path(ref.dataset).is_dir() and (results := results_among(ref.dataset)):
         get_run_logger().warning("Not read as data: %d results of earlier runs (%s)", len(results), named(results))
