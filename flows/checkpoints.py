@@ -4,16 +4,30 @@ Works on the result storage that runs use: Prefect's local one, or the block tha
 PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
 """
 
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    folder = Path(__file__).resolve().parent  # Python has put it first, where its modules would stand for libraries
+    sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != folder), str(folder.parent)]
+
+    from flows import checkpoints  # this file again, as a module
+
+    raise SystemExit(checkpoints.main(sys.argv[1:]))
+
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from flows.endings.exit_codes import ExitCode
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.layout import Manifest, Storage, StorageError, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
 from tasks.core.checkpoint.pool import read_pool
+from tasks.core.config.command_line import Program, add_version, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
@@ -29,7 +43,6 @@ from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
 from tasks.result_storage import default_storage, storage_of
 
-_RESUME = "python flows/infer.py with --resume writes it, and sends what is missing"
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
@@ -53,14 +66,14 @@ class Job:
         return datetime.now(UTC) - self.latest.created if self.latest else None
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         storage = storage_of(default_storage())
         if options.write_csv is not None:
             load_environment()
             print(visible(_write_csv(storage, options.write_csv, options.output_dir)))
-            return 0
+            return ExitCode.FINISHED
         found = [_look(storage, key) for key in jobs(storage)]
         if options.prune is None:
             _list(found)
@@ -68,11 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
             _prune(storage, [job for job in found if options.job in job.key], options.prune, bool(options.job))
     except InputError as error:
         print(error.line, file=sys.stderr)
-        return 2
+        return ExitCode.BAD_INPUT
     except StorageError as error:
         print(f"the result storage cannot be used: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.FINISHED
 
 
 def _look(storage: Storage, key: str) -> Job:
@@ -97,7 +110,8 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     [(key, manifest)] = found.items()
     if manifest is None or not manifest.config:
         raise InputError(
-            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); {_RESUME}"
+            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); "
+            f"{command(Program.RUN)} with --resume writes it, and sends what is missing"
         )
     config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
@@ -162,7 +176,7 @@ def _duration(text: str) -> timedelta:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python flows/checkpoints.py", description="List checkpoints, prune them, or write their CSV."
+        prog=command(Program.CHECKPOINTS), description="List checkpoints, prune them, or write their CSV."
     )
     parser.add_argument("--prune", metavar="AGE", type=_duration, help="Delete checkpoints this old: 30d, 12h, 0m.")
     parser.add_argument("--job", metavar="TEXT", default="", help="With --prune: only jobs whose key contains TEXT.")
@@ -172,8 +186,5 @@ def _parser() -> argparse.ArgumentParser:
         help="Write the CSV of a checkpoint, finished or not, and send nothing. JOB: a part of its name or key.",
     )
     parser.add_argument("--output-dir", metavar="DIR", help="With --write-csv: another folder than the run's.")
+    add_version(parser)
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,9 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import State, Task, get_run_logger, unmapped
-from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
-from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in __all__
 
 from flows.local_server import is_local
 from flows.progress import progress_artifact
@@ -30,6 +28,7 @@ from tasks.core.planning.run import Run
 from tasks.core.records import Chunk, RowAnswer
 from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
 from tasks.core.reporting.summary import stopping_line
+from tasks.prefect_internals import ResultRecord, forget_task_run_states
 
 CHUNKS_AHEAD = 1000  # that a cluster is given at once
 
@@ -210,7 +209,7 @@ def _chunk_task() -> Task[..., Any]:
 def _ended(future: PrefectFuture[Any], sent: Sent) -> State[Any]:
     """How a chunk ended, as soon as it has."""
     future.wait()
-    _drop_task_run_states()
+    forget_task_run_states()
     state = future.state
     if isinstance(state.data, ResultRecord):
         sent.not_persisted += not state.data.is_persisted
@@ -230,9 +229,3 @@ def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowAnswer]:
     if stop := stopped_in(value):
         sent.stopped = sent.stopped or stop
     return results
-
-
-def _drop_task_run_states() -> None:
-    """Prefect keeps the state of every task run, to draw what its result went into: 10 KB a chunk, and here nothing."""
-    if context := FlowRunContext.get():
-        context.run_results.clear()

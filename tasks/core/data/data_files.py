@@ -9,14 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import load_dataset_builder
-from datasets.data_files import DataFilesDict, DataFilesList, _get_data_files_patterns, resolve_pattern
-from datasets.load import infer_module_for_data_files
-from datasets.packaged_modules import (
-    _MODULE_TO_EXTENSIONS,
-    _MODULE_TO_METADATA_EXTENSIONS,
-    _MODULE_TO_METADATA_FILE_NAMES,
-)
+from datasets.data_files import DataFilesDict, DataFilesList
 
+from tasks.core.data.datasets_internals import files_matching, of_one_format, patterns_by_name
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import is_result
 
@@ -26,7 +21,7 @@ _NAMED = 5
 
 def results_among(folder: str) -> list[str]:
     """Results of ours that datasets would see in `folder`, in sub folders too."""
-    return sorted(file for file in _matching("**", folder) if is_result(Path(file)))
+    return sorted(file for file in files_matching("**", folder) if is_result(Path(file)))
 
 
 def data_files(folder: str, config_name: str | None) -> DataFilesDict | None:
@@ -46,11 +41,7 @@ def data_files(folder: str, config_name: str | None) -> DataFilesDict | None:
             f"{folder} holds no data, only results of earlier runs ({named(results)}); "
             "to read one of them as data, pass the file as --dataset"
         )
-    module, _ = infer_module_for_data_files(chosen, folder)
-    return chosen.filter(
-        extensions=_MODULE_TO_EXTENSIONS[module] + _MODULE_TO_METADATA_EXTENSIONS[module],
-        file_names=_MODULE_TO_METADATA_FILE_NAMES[module],
-    )
+    return of_one_format(chosen, folder)
 
 
 def named(files: Iterable[str]) -> str:
@@ -62,10 +53,10 @@ def named(files: Iterable[str]) -> str:
 
 def _chosen_by_name(folder: str, config_name: str | None, results: frozenset[str]) -> dict[str, list[str]]:
     def without_results(pattern: str) -> list[str]:
-        return [file for file in _matching(pattern, folder) if file not in results]
+        return [file for file in files_matching(pattern, folder) if file not in results]
 
     try:
-        patterns = _get_data_files_patterns(without_results)
+        patterns = patterns_by_name(without_results)
     except FileNotFoundError:
         return {}
     return {str(s): [file for each in of_split for file in without_results(each)] for s, of_split in patterns.items()}
@@ -82,13 +73,6 @@ def _chosen_by_card(folder: str, config_name: str | None, results: frozenset[str
 def _has_card(folder: str) -> bool:
     cards = [Path(folder) / name for name in _CARDS]
     return any(re.search(r"^configs:", c.read_text("utf-8", "replace"), re.MULTILINE) for c in cards if c.is_file())
-
-
-def _matching(pattern: str, folder: str) -> list[str]:
-    try:
-        return list(resolve_pattern(pattern, folder))
-    except FileNotFoundError:
-        return []
 
 
 def _listed(files: list[str]) -> DataFilesList:

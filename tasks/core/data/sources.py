@@ -3,10 +3,11 @@
 Everything a user can get wrong here (a path, a name, a split, a column) is an InputError of one line.
 """
 
-import logging
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features, Json, LargeList, List, ReadInstruction, Value
-from datasets.packaged_modules.csv.csv import Csv as CsvBuilder
-from datasets.packaged_modules.json.json import Json as JsonBuilder
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -26,12 +25,20 @@ from huggingface_hub.errors import (
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.data_files import data_files
+from tasks.core.data.datasets_internals import (
+    NO_CONFIG,
+    NO_ROWS,
+    NO_SPLIT,
+    fingerprint_of,
+    format_of,
+    is_read_from_a_file,
+    without_bars,
+    without_logs,
+)
 from tasks.core.data.locate import BUILDERS, NOT_FOUND, locate
 from tasks.core.errors import InputError
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
-for _name in ("datasets.packaged_modules", "huggingface_hub.repocard"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is said once, by an InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def resolve(config: RunConfig) -> DatasetRef:
         id_column=_optional("id_column", config.id_column, columns, where),
         rows=len(table) if config.limit is None else min(len(table), config.limit),
         image_roots=_image_roots(dataset),
-        fingerprint=table._fingerprint,
+        fingerprint=fingerprint_of(table),
     )
     _check_media(ref, table.features)
     return ref
@@ -88,30 +95,38 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
     Raises:
         InputError: as for `resolve`.
     """
-    path = Path(dataset)
-    if path.exists():  # the bar is for downloads
-        datasets.disable_progress_bars()
+    is_here = Path(dataset).exists()
     try:
-        if path.is_file():
-            return _load_file(path, split)
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
-            return _load_saved(path, split)
-        if path.is_dir():
-            return _load_folder(dataset, config_name, split)
-        token = os.environ.get("HUGGINGFACE_TOKEN") or None
-        return _one(datasets.load_dataset(dataset, config_name, split=split, revision=revision, token=token))
+        with without_logs(), without_bars() if is_here else nullcontext():  # the bar is for downloads
+            return (
+                _load_here(Path(dataset), config_name, split)
+                if is_here
+                else _load_from_hub(dataset, config_name, revision, split)
+            )
     except InputError:
         raise
     except ValueError as error:
-        if "corresponds to no data" in str(error):  # a split, or a slice of one, without rows
+        if NO_ROWS in str(error):
             return Dataset.from_dict({})
         raise InputError(_explain_split(error, dataset, config_name, revision, split)) from None
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
     except Exception as error:  # a reader may raise anything on data that is not what it expects
         raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
-    finally:
-        datasets.enable_progress_bars()
+
+
+def _load_here(path: Path, config_name: str | None, split: str) -> Dataset:
+    if path.is_file():
+        return _load_file(path, split)
+    if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+        return _load_saved(path, split)
+    return _load_folder(str(path), config_name, split)
+
+
+@lru_cache(maxsize=4)  # a commit does not change, and each look costs several requests
+def _load_from_hub(name: str, config_name: str | None, revision: str | None, split: str) -> Dataset:
+    token = os.environ.get("HUGGINGFACE_TOKEN") or None
+    return _one(datasets.load_dataset(name, config_name, split=split, revision=revision, token=token))
 
 
 def _load_file(path: Path, split: str) -> Dataset:
@@ -132,9 +147,9 @@ def _load_folder(folder: str, config_name: str | None, split: str) -> Dataset:
     chosen = data_files(folder, config_name)
     builder = datasets.load_dataset_builder(folder, config_name, data_files=chosen)
     files = [file for part in (builder.config.data_files or {}).values() for file in part]
-    options = _text_columns(Path(files[0])) if isinstance(builder, CsvBuilder) and Path(files[0]).is_file() else {}
+    options = _text_columns(Path(files[0])) if format_of(builder) == "csv" and Path(files[0]).is_file() else {}
     table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, **options))
-    if isinstance(builder, JsonBuilder) and (features := _without_dates(table.features)):
+    if format_of(builder) == "json" and (features := _without_dates(table.features)):
         table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, features=features))
     return table
 
@@ -201,9 +216,9 @@ def _commit(name: str, revision: str | None) -> str | None:
 
 
 def _explain_split(error: ValueError, dataset: str, config: str | None, revision: str | None, split: str) -> str:
-    if "BuilderConfig" in str(error) or "Config name is missing" in str(error):
+    if any(text in str(error) for text in NO_CONFIG):
         return f"--dataset-config {config!r}: {error}"
-    if "Unknown split" not in str(error):
+    if NO_SPLIT not in str(error):
         return f"{dataset} cannot be opened with split {split!r}: {error}"
     return f"split {split!r} is not in {dataset}: {error}"
 
@@ -244,8 +259,7 @@ def _media(feature: Any) -> str | None:
     elif isinstance(feature, List | LargeList):
         inner = [feature.feature]
     else:
-        decoded = hasattr(feature, "decode_example") and not isinstance(feature, Json)
-        return type(feature).__name__ if decoded else None
+        return type(feature).__name__ if is_read_from_a_file(feature) else None
     return next(filter(None, map(_media, inner)), None)
 
 
