@@ -60,7 +60,7 @@ def run(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.chdir(tmp_path)
 
     def run_flow(**parameters: Any) -> State[Any]:
-        state: State[Any] = infer(**parameters, return_state=True)  # type: ignore[call-overload]
+        state: State[Any] = infer(**parameters, return_state=True)
         return state
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):

@@ -1,6 +1,6 @@
 """Real runs in real processes, killed and interrupted at random moments, then resumed.
 
-The emulator counts every answer it gives, so paying twice shows. More seeds: `KILL_SEEDS=20 uv run pytest …`.
+The emulator counts every answer it gives, so paying twice shows. More seeds: `KILL_SEEDS=20`.
 """
 
 import os

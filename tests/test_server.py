@@ -70,7 +70,7 @@ class Production:
         }
 
     def start_worker(self, name: str) -> None:
-        command = [BIN / "prefect", "worker", "start", "--pool", "gemini-infer", "--name", name]
+        command: list[str | Path] = [BIN / "prefect", "worker", "start", "--pool", "gemini-infer", "--name", name]
         self.workers.append(self.services.start(f"worker-{name}", command, self.environment(name)))
 
     def kill_the_machine_at_work(self) -> None:
@@ -96,7 +96,8 @@ class Production:
     def interrupted_run(self, *arguments: str, gemini: Emulator, answers: int, in_flight: int) -> None:
         """Ctrl+C once so many more answers have come, and so many requests have been in flight at once."""
         env = self.environment("shell") | {"GOOGLE_GEMINI_BASE_URL": gemini.url}
-        process = self.services.start("interrupted", [sys.executable, ROOT / "flows" / "infer.py", *arguments], env)
+        command = [sys.executable, str(ROOT / "flows" / "infer.py"), *arguments]
+        process = self.services.start("interrupted", command, env)
         enough = gemini.stats.answers + answers
 
         def come() -> bool:
@@ -130,7 +131,9 @@ class Production:
         return found
 
     def slots_taken(self) -> int:
-        answer = self.client.request("GET", "/v2/concurrency_limits/{name}", path_params={"name": "tag:gemini"})
+        answer = self.client.request(
+            "GET", "/v2/concurrency_limits/{id_or_name}", path_params={"id_or_name": "tag:gemini"}
+        )
         taken: int = answer.json()["active_slots"]
         return taken
 
