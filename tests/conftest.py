@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect import State
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from deployments.emulator import Emulator
 from flows.local_server import LocalServer
@@ -63,5 +63,8 @@ def run(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         state: State[Any] = infer(**parameters, return_state=True)
         return state
 
-    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):
+    # No heartbeats: the end of a flow waits for their thread, which sleeps for whole seconds.
+    with temporary_settings(
+        {PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    ):
         yield run_flow
