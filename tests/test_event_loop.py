@@ -20,7 +20,7 @@ from prefect.context import FlowRunContext
 
 from flows.runners.event_loop import EventLoopTaskRunner
 
-pytestmark = pytest.mark.usefixtures("prefect")
+pytestmark = pytest.mark.usefixtures("prefect", "no_heartbeats")
 
 
 _SORT = TaskRunSort.END_TIME_DESC
