@@ -1,9 +1,9 @@
 """What the promises cost: every figure beside its target and beside the plain way, measured in the same run.
 
-    uv run python tests/benchmark.py                      all of it: some 25 minutes on 2 cores
-    uv run python tests/benchmark.py --only efficiency    one figure
-    uv run python tests/benchmark.py --short              small sizes, for a first look
-    uv run python tests/benchmark.py --markdown           the table as the README has it
+    uv run --group dev python tests/benchmark.py                      all of it: some 25 minutes on 2 cores
+    uv run --group dev python tests/benchmark.py --only efficiency    one figure
+    uv run --group dev python tests/benchmark.py --short              small sizes, for a first look
+    uv run --group dev python tests/benchmark.py --markdown           the table as the README has it
 
 Other load on the machine spoils absolute figures; of repeated measurements the best one counts. The emulator and
 the Prefect server run in processes of their own: CPU and memory are those of the command's process alone.
@@ -192,7 +192,7 @@ def bench_storm(table: Table, folder: Path) -> None:
     rows, slots, latency, lasts = (100, 10, 0.5, 10) if table.short else (300, 10, 0.5, 60)
     data = write_rows(folder / "storm", rows)
     gone = ("availability", {"outage": {"kind": "api_error"}}), ("availability", {"outage": None})
-    cases = [("503 for everybody", "≤ 60 requests", *gone)]
+    cases: list[tuple[str, str, Any, Any]] = [("503 for everybody", "≤ 60 requests", *gone)]
     for share, target in ((0.7, ""), (0.5, "")):
         some = {"behaviour": {"kind": "api_error"}, "probability": share}
         cases.append((f"503 for {share:.0%}", target, ("rules", [some]), ("rules", [])))

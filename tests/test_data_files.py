@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pandas as pd
@@ -82,7 +83,10 @@ def test_a_card_that_takes_in_everything_takes_in_no_result(folder: Path) -> Non
     (folder / "some").mkdir()
     pd.DataFrame(ROWS).to_csv(folder / "some" / "a.csv", index=False)
     pd.DataFrame(ROWS[:1]).to_csv(folder / "b.csv", index=False)
-    card = {"one": {"test": "some/**"}, "two": {"test": "**/*.csv", "dev": ["b.csv", "some/.*"]}}
+    card: dict[str, dict[str, Any]] = {
+        "one": {"test": "some/**"},
+        "two": {"test": "**/*.csv", "dev": ["b.csv", "some/.*"]},
+    }
     lines = ["---", "configs:"]
     for name, splits in card.items():
         files = [{"split": split, "path": path} for split, path in splits.items()]
