@@ -50,7 +50,7 @@ def test_a_name_is_where_it_was(module: str, name: str, relies: str) -> None:
 
 def test_the_fingerprint_of_a_table_follows_its_file(internals: Any, tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
-    seen = []
+    seen: list[str] = []
     for text in ("a", "a", "b"):
         if not seen or text == "b":
             path.write_text(json.dumps({"text": text}))

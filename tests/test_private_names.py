@@ -53,11 +53,10 @@ def sources() -> list[Path]:
 
 def _imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) and node.module else ""
+        names = [f"{module}{alias.name}" for alias in node.names]
         for name in names:
             if name.split(".")[0] not in ("__future__", "flows", "tasks") and any(map(_is_private, name.split("."))):
                 yield node.lineno, name

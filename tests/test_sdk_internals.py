@@ -89,7 +89,7 @@ async def test_a_request_to_vertex_is_the_sdks_own(monkeypatch: pytest.MonkeyPat
         raise aiohttp.ClientPayloadError
 
     monkeypatch.setattr(aiohttp.ClientSession, "request", send)  # Google's own hosts alone are asked with a project
-    monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="test-token"), "project"))
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="test-token"), "project"))  # type: ignore[no-untyped-call]
     signs = {"GOOGLE_CLOUD_PROJECT": "project", "GOOGLE_CLOUD_LOCATION": "us-central1"}
     for name, value in {
         "GOOGLE_GENAI_USE_VERTEXAI": "true",
