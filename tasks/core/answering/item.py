@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tasks.core.answering.deadline import Deadline
 from tasks.core.config.parameters import GenerateConfig
 from tasks.core.prompts.prepare import Prepared, ReadImage, estimate_tokens, prepare
-from tasks.core.records import Kind, Outcome, Sample
+from tasks.core.records import Kind, Outcome, RowAnswer, Sample, Usage
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
 
@@ -48,6 +48,23 @@ class Item:
     def failed(self, fault: Outcome) -> Prepared:
         """What stands for it where it could not be made ready, or was not: its text alone."""
         return replace(prepare(self.generation, self.sample, None), fault=fault)
+
+    def answer_of(self, prepared: Prepared, outcome: Outcome, usage: Usage, timeouts: int = 0) -> RowAnswer:
+        """What is kept of it. `usage`: of all its requests; `timeouts`: those that brought no answer in time."""
+        return RowAnswer(
+            row=self.sample.row,
+            id=self.sample.id,
+            key=prepared.key,
+            kind=outcome.kind,
+            has_image=prepared.request.image is not None,
+            response=outcome.text,
+            detail=outcome.detail,
+            image_note=prepared.image_note,
+            prompt_tokens=usage.prompt_tokens,
+            answer_tokens=usage.answer_tokens,
+            timeouts=timeouts,
+            answered_by=outcome.answered_by,
+        )
 
 
 def mishandled(error: Exception) -> Outcome:

@@ -25,7 +25,7 @@ from tasks.core.clock import Clock, Sleep
 from tasks.core.config.parameters import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.prompts.prepare import NOTHING_TO_SEND, Prepared
-from tasks.core.records import Kind, Outcome, Request, RowAnswer
+from tasks.core.records import Kind, Outcome, Request, RowAnswer, Usage
 
 LEAST_WORKERS = 10  # rows that take turns: else one bad row would look like weather
 MODELS_SECONDS = 10.0
@@ -92,7 +92,7 @@ class OnlineAnswerer:
             raise
         except Exception as error:
             logger.debug("row %d could not be handled", item.sample.row, exc_info=True)
-            return _row_answer(item, item.failed(fault := mishandled(error)), fault, Tries(1))
+            return item.answer_of(item.failed(fault := mishandled(error)), fault, Usage())
 
     async def _answer_row(self, item: Item) -> RowAnswer:
         tries = Tries(self.limits.max_attempts, item.tokens)
@@ -105,9 +105,9 @@ class OnlineAnswerer:
             tries.note(outcome, self.breaker.weather.weight(item.sample.row), self.clock())
             if tries.alone and self.lessons.bulk.too_large(tries.tokens) and outcome.kind is Kind.RATE_LIMIT:
                 outcome = replace(outcome, detail=f"{TOO_LARGE}: {outcome.detail}")
-                return _row_answer(item, prepared, outcome, tries)
+                return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
             if tries.over(outcome, self.breaker.final(outcome), self.clock()):
-                return _row_answer(item, prepared, outcome, tries)
+                return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
             del prepared  # with its image, which is read again
             delay = self.breaker.bearable(outcome.retry_delay_seconds)
             if outcome.kind is not Kind.RATE_LIMIT or not delay or tries.alone:  # else the throttle waits
@@ -158,20 +158,3 @@ class OnlineAnswerer:
     def _obey(self, stop: Stop) -> None:
         """An API that is gone gets little time; else the answers on their way come as ever."""
         self.stop(stop.reason, stop.message, self.limits.grace_seconds if stop.reason is StopReason.API_DOWN else None)
-
-
-def _row_answer(item: Item, prepared: Prepared, outcome: Outcome, tries: Tries) -> RowAnswer:
-    return RowAnswer(
-        row=item.sample.row,
-        id=item.sample.id,
-        key=prepared.key,
-        kind=outcome.kind,
-        has_image=prepared.request.image is not None,
-        response=outcome.text,
-        detail=outcome.detail,
-        image_note=prepared.image_note,
-        prompt_tokens=tries.usage.prompt_tokens,
-        answer_tokens=tries.usage.answer_tokens,
-        timeouts=tries.timeouts,
-        answered_by=outcome.answered_by,
-    )
