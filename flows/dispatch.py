@@ -17,17 +17,16 @@ from flows.progress import progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
 from flows.runners.event_loop import EventLoopTaskRunner
 from flows.runners.interrupt import interruptible
-from tasks.answer_chunk import Shared, answer_chunk, models_of, share, stop_here, stopped_in, unshare
-from tasks.core.answering.request_loop import adopt, from_thread
+from flows.watcher import RunWatcher
+from tasks.answer_chunk import answer_chunk, early_end_of, process
+from tasks.core.answering.run import Run
 from tasks.core.checkpoint.layout import StorageError, unpack
 from tasks.core.checkpoint.lock import Holder, JobLock
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.planning.run import Run
 from tasks.core.records import Chunk, RowAnswer
-from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
-from tasks.core.reporting.summary import stopping_line
+from tasks.core.reporting.progress import Progress
 from tasks.prefect_internals import ResultRecord, forget_task_run_states
 
 CHUNKS_AHEAD = 1000  # that a cluster is given at once
@@ -37,10 +36,11 @@ CHUNKS_AHEAD = 1000  # that a cluster is given at once
 class Sent:
     """What came of sending: why the run was stopped, and chunks that failed. The answers are in the attempt's table.
 
-    `unsaved`: those results that could not be saved yet.
+    `deferred`: some answers are due later, the first of them then. `unsaved`: answers that could not be saved yet.
     """
 
     stopped: RunStopped | None = None
+    deferred: Deferred | None = None
     failures: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
     unsaved: list[RowAnswer] = field(default_factory=list)
@@ -83,55 +83,26 @@ def _send_from_here(
     attempt: Attempt, config: RunConfig, runner: Any, progress: Progress, sent: Sent, lock: JobLock
 ) -> None:
     """This process sends, and hears of each row as it is answered: no result depends on what Prefect makes of it."""
+    requests = process.requests
     if isinstance(runner, EventLoopTaskRunner):
         runner.max_workers = chunks_at_once(config)
-        adopt(runner.loop)
-
-    arrived: deque[RowAnswer] = deque()  # filled on the loop of the requests
-
-    def done(result: RowAnswer) -> None:
-        arrived.append(result)
-        progress.add(result)
-
-    shared = from_thread(share(attempt.run, attempt.storage, done))
-    _watch(shared, config, getattr(runner, "stop_starting", lambda: None))
-    lock.lost = lambda holder: stop_here(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
+        requests.adopt(runner.loop)
+    watcher = RunWatcher(config, progress, getattr(runner, "stop_starting", lambda: None))
+    arrived = watcher.arrived
+    here = requests.run_from_thread(process.open(attempt.run, attempt.storage, watcher))
+    lock.lost = lambda holder: process.stop(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
-        with interruptible(lambda: stop_here(attempt.run)):
-            throttle, ahead = shared.inference.throttle, 2 * chunks_at_once(config)
-            for future in _mapped(attempt.plan.chunks, attempt.run, deque(), ahead, lambda: throttle.stopped):
+        with interruptible(lambda: process.stop(attempt.run)):
+            answerer, ahead = here.answerer, 2 * chunks_at_once(config)
+            for future in _mapped(attempt.plan.chunks, attempt.run, deque(), ahead, lambda: answerer.stopped):
                 _ended(future, sent)
                 _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)
-        sent.stopped = shared.inference.throttle.stopped
+        sent.stopped, sent.deferred = answerer.stopped, here.deferred
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
-            sent.models = from_thread(models_of(attempt.run))
+            sent.models = requests.run_from_thread(answerer.models())
     finally:
-        sent.unsaved = from_thread(unshare(attempt.run))
+        sent.unsaved = requests.run_from_thread(process.close(attempt.run))
         _take(attempt, list(arrived), sent)
-
-
-def _watch(shared: Shared, config: RunConfig, stop_starting: Callable[[], object]) -> None:
-    """Say what holds the run back or ends it."""
-    logger = get_run_logger()
-    inference = shared.inference
-    hold = inference.throttle.hold
-
-    def stopped(reason: StopReason, on_their_way: int) -> None:
-        stop_starting()
-        if reason is StopReason.INTERRUPTED:
-            logger.warning(stopping_line(on_their_way, config.grace_seconds, bool(shared.journal.trouble)))
-
-    def failing(now: bool) -> None:
-        hold(now)
-        if now:
-            logger.warning("Answers cannot be saved (%s); nothing is sent until they can", shared.journal.trouble)
-        else:
-            logger.info("Answers can be saved again")
-
-    inference.on_stop = stopped
-    inference.throttle.changed = LimitLog(config.max_concurrent, logger)
-    inference.lessons.on_outage = OutageLog(config.give_up_seconds, logger)
-    shared.journal.failing = failing
 
 
 def _taken_over(holder: Holder) -> str:
@@ -222,10 +193,13 @@ def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowAnswer]:
     """What a chunk has brought that ran in another process."""
     state = _ended(future, sent)
     try:
-        value = state.result(raise_on_failure=False)
-        results = unpack(value)
+        value: Any = state.result(raise_on_failure=False)
+        answers = unpack(value)
     except Exception:  # an exception in place of a result, or a record that cannot be read
         return []
-    if stop := stopped_in(value):
-        sent.stopped = sent.stopped or stop
-    return results
+    match early_end_of(value):
+        case RunStopped() as stopped:
+            sent.stopped = sent.stopped or stopped
+        case Deferred() as deferred:
+            sent.deferred = deferred.or_sooner(sent.deferred)
+    return answers

@@ -1,15 +1,11 @@
 """The task that sends one chunk through Gemini and persists what comes back. Wiring only; the work is in core.
 
-All chunks of a process share one Inference (client, pool, throttle) and one journal, which live on the process's
-home loop.
+The one place that puts answerers together: a model client of core/gemini, and what answers with it.
 """
 
 import asyncio
-import logging
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from prefect import State, get_run_logger, task
@@ -17,53 +13,29 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 
-from tasks.core.answering.breaker import Breaker
-from tasks.core.answering.online import Inference
-from tasks.core.answering.request_loop import at_home, home
-from tasks.core.answering.throttle import Throttle
-from tasks.core.checkpoint.journal import Journal
-from tasks.core.checkpoint.layout import Storage, chunk_key, lock_key, pack
-from tasks.core.checkpoint.lock import BEAT_SECONDS, holder_of
+from tasks.core.answering.base import Answerer, Watcher
+from tasks.core.answering.item import Item
+from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.answering.process import Process
+from tasks.core.answering.run import Run
+from tasks.core.answering.run_here import ChunkAnswers
+from tasks.core.checkpoint.layout import Storage, chunk_key, pack
 from tasks.core.data.reader import open_reader, read_samples
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
-from tasks.core.planning.run import Run
-from tasks.core.prompts.prepare import ReadImage
-from tasks.core.records import Chunk, RowAnswer, Sample
+from tasks.core.records import Chunk
 from tasks.core.reporting.tally import Tally
 from tasks.result_storage import storage_of_results
 
 TAG = "gemini"
-IDLE_SECONDS = 30.0  # after its last chunk, a process keeps a run's connections for as long
-LAST_SAVES_SECONDS = 5.0
-SILENT_SECONDS = 25.0  # less than it takes for another run to take the job over
-_STOPPED = "stopped"
-logger = logging.getLogger(__name__)
+_STOPPED, _DEFERRED = "stopped", "deferred"
 
 
-@dataclass(slots=True)
-class Shared:
-    """What the chunks of one run share in this process. `done` hears of every row."""
-
-    inference: Inference
-    client: GeminiClient
-    journal: Journal
-    done: Callable[[RowAnswer], None] = lambda result: None
-    users: int = 0
-    watch: asyncio.Task[None] | None = None
-
-    def keep(self, result: RowAnswer) -> None:
-        self.journal.add(result)
-        try:
-            self.done(result)
-        except Exception:  # whoever watches a run must not end it
-            logger.debug("progress could not be told", exc_info=True)
+def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
+    return OnlineAnswerer(GeminiClient(run.generation), run.limits, watcher)
 
 
-# By attempt; touched on the home loop only.
-_shared: dict[str, Shared] = {}
-_stopped_runs: dict[str, tuple[StopReason, str]] = {}
-_closing: set[asyncio.Task[list[RowAnswer]]] = set()
+process = Process(_answerer_of)
 
 
 def _chunk_cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -92,140 +64,43 @@ async def answer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     """Send the samples of `chunk`; each answer is on storage before the task ends, unless that stopped the run.
 
     The result is `pack`ed and persisted under the chunk's key. A stopped run ends the task early with what has
-    arrived; no later attempt looks for the rest there.
+    arrived, and so does an answerer that brings the rest later; no later attempt looks for the rest there.
     """
-    storage = storage_of_results()
-    samples, reader = await asyncio.to_thread(lambda: (read_samples(run.data, chunk), open_reader(run.data)))
-    read_image = reader.image if reader.has_images else None
-    results, stopped = await at_home(_answer(run, storage, chunk.number, samples, read_image))
-    tally = Tally.of(results)
+    items = await asyncio.to_thread(_items_of, chunk, run)
+    brought = await _brought(run, storage_of_results(), chunk, items)  # a cluster gets this function by value, not that
+    tally, value = Tally.of(brought.answers), pack(brought.answers)
     get_run_logger().info("%s: %s", chunk.label, tally)
-    if stopped is None:
-        return pack(results)
-    message = f"{stopped.reason}: {tally.rows} of {len(chunk)} rows done; {stopped.message}"
-    value = pack(results) | {_STOPPED: [stopped.reason, stopped.message]}
-    return Cancelled(name="Stopped", message=message, data=value)
+    so_far = f"{tally.rows} of {len(chunk)} rows done"
+    match brought.early_end:
+        case None:
+            return value
+        case RunStopped(reason=reason, message=message):
+            value[_STOPPED] = [reason, message]
+            return Cancelled(name="Stopped", message=f"{reason}: {so_far}; {message}", data=value)
+        case Deferred(until=until, message=message):
+            value[_DEFERRED] = [until.isoformat(), message]
+            return Cancelled(name="Deferred", message=f"until {until.isoformat()}: {so_far}; {message}", data=value)
 
 
-def stopped_in(value: Any) -> RunStopped | None:
-    """Why the chunk with this result was stopped, if it was."""
-    stopped = value.get(_STOPPED)
-    return RunStopped(StopReason(stopped[0]), stopped[1]) if stopped else None
+def early_end_of(value: dict[str, Any]) -> RunStopped | Deferred | None:
+    """Why the chunk with this result has not answered all of its rows, if it has not."""
+    if stopped := value.get(_STOPPED):
+        return RunStopped(StopReason(stopped[0]), stopped[1])
+    if deferred := value.get(_DEFERRED):
+        return Deferred(datetime.fromisoformat(deferred[0]), deferred[1])
+    return None
 
 
-async def share(run: Run, storage: Storage, done: Callable[[RowAnswer], None]) -> Shared:
-    """Set up what the chunks of this process share; `done` hears of every row. Call it on the home loop."""
-    shared = _shared_of(run, storage)
-    shared.users += 1
-    shared.done = done
-    return shared
+def stop_here(run: Run) -> None:
+    """End the chunks of `run` in this process; for a cluster, whose processes know a function by its name."""
+    process.stop(run)
 
 
-async def unshare(run: Run) -> list[RowAnswer]:
-    """Close what `share` set up; returns the results that could not be saved. Call it on the home loop."""
-    if shared := _shared.pop(run.attempt, None):
-        if shared.watch:
-            shared.watch.cancel()
-        unsaved = await shared.journal.close(LAST_SAVES_SECONDS)
-        await shared.client.close()
-        return unsaved
-    return []
+def _items_of(chunk: Chunk, run: Run) -> Sequence[Item]:
+    samples, reader = read_samples(run.data, chunk), open_reader(run.data)
+    read_image = reader.image if reader.has_images else None
+    return [Item(sample, run.generation, read_image) for sample in samples]
 
 
-def stop_here(run: Run, reason: StopReason = StopReason.INTERRUPTED, message: str = "interrupted") -> None:
-    """End the chunks of `run` in this process, with what has arrived; from any thread."""
-
-    def stop() -> None:
-        _stopped_runs[run.attempt] = reason, message  # for a chunk that is only just arriving here
-        if shared := _shared.get(run.attempt):
-            shared.journal.hurry()
-            shared.inference.stop(reason, message)
-
-    home().call_soon_threadsafe(stop)
-
-
-async def models_of(run: Run) -> list[str]:
-    """Names of the models that the key may use; none where the API does not say. Call it on the home loop."""
-    try:
-        async with asyncio.timeout(10):
-            return await _shared[run.attempt].client.list_models()
-    except Exception:  # a hint is not worth a second error
-        return []
-
-
-def _shared_of(run: Run, storage: Storage) -> Shared:
-    if run.attempt not in _shared:
-        client = GeminiClient(run.generation)
-        throttle = Throttle(run.limits)
-        inference = Inference(client, run.generation, run.limits, throttle, Breaker(run.limits.give_up_seconds))
-
-        def give_up(why: str) -> None:
-            inference.stop(StopReason.STORAGE, _unsaved(journal))
-
-        journal = Journal(storage, run.job, run.attempt, throttle.hold, give_up)
-        _shared[run.attempt] = Shared(inference, client, journal)
-        if run.owner:
-            _shared[run.attempt].watch = asyncio.get_running_loop().create_task(_watch(run, storage))
-        if run.attempt in _stopped_runs:
-            inference.stop(*_stopped_runs[run.attempt])
-    return _shared[run.attempt]
-
-
-async def _watch(run: Run, storage: Storage) -> None:
-    """Stop when the run's own process is gone, or another run has the job: on a cluster nobody else would."""
-    beats, seen = -1, time.monotonic()
-    while True:
-        await asyncio.sleep(BEAT_SECONDS)
-        with suppress(OSError):
-            holder = await asyncio.to_thread(holder_of, storage, lock_key(run.job))
-            if holder is None or holder.owner != run.owner:
-                return stop_here(run, StopReason.TAKEN_OVER, "the run that asked for this has ended")
-            if holder.beats != beats:
-                beats, seen = holder.beats, time.monotonic()
-            elif time.monotonic() - seen > SILENT_SECONDS:
-                return stop_here(run, StopReason.TAKEN_OVER, "the run that asked for this shows no sign of life")
-
-
-@asynccontextmanager
-async def _using(run: Run, storage: Storage) -> AsyncIterator[Shared]:
-    """What the chunks of `run` share here. A process that serves run after run does not keep it for ever."""
-    shared = _shared_of(run, storage)
-    shared.users += 1
-    try:
-        yield shared
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, _close_if_idle, run)
-
-
-def _close_if_idle(run: Run) -> None:
-    if (shared := _shared.get(run.attempt)) and not shared.users:
-        _closing.add(task := asyncio.get_running_loop().create_task(unshare(run)))
-        task.add_done_callback(_closing.discard)
-
-
-def _unsaved(journal: Journal) -> str:
-    return f"the result storage cannot be written: {journal.trouble}"
-
-
-async def _answer(
-    run: Run, storage: Storage, chunk: int, samples: Sequence[Sample], read_image: ReadImage | None
-) -> tuple[list[RowAnswer], RunStopped | None]:
-    """The results of a chunk, on storage; and why there are no more of them."""
-    results: list[RowAnswer] = []
-    async with _using(run, storage) as shared:
-        try:
-            await shared.inference.infer(samples, read_image, results, shared.keep)
-            shared.journal.chunk_done(chunk)
-        except RunStopped as stopped:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_SAVES_SECONDS):
-                    await shared.journal.saved()
-            return results, stopped
-        except asyncio.CancelledError:
-            await asyncio.shield(shared.journal.saved())
-            raise
-        if not await shared.journal.saved():
-            return results, RunStopped(StopReason.STORAGE, _unsaved(shared.journal))
-    return results, None
+async def _brought(run: Run, storage: Storage, chunk: Chunk, items: Sequence[Item]) -> ChunkAnswers:
+    return await process.requests.run(process.answer(run, storage, chunk, items))

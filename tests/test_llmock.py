@@ -8,9 +8,8 @@ from llmock.ratelimit import LimitSettings
 from llmock.testing import LLMockServer
 from llmock.verdict import Verdict, judge
 
-from tasks.core.answering.breaker import Breaker
-from tasks.core.answering.online import Inference
-from tasks.core.answering.throttle import Throttle
+from tasks.core.answering.item import Item
+from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.records import Kind, RowAnswer, Sample
@@ -27,14 +26,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LLMockServer]:
         yield running
 
 
-async def infer(rows: int) -> list[RowAnswer]:
+async def answered(rows: int) -> list[RowAnswer]:
     generation = GenerateConfig(model="gemini-2.5-pro")
     limits = LimitsConfig(max_concurrent=10, timeout_seconds=30)
-    results: list[RowAnswer] = []
+    items = [Item(Sample(n, str(n), f"question {n}"), generation) for n in range(rows)]
     async with GeminiClient(generation) as client:
-        run = Inference(client, generation, limits, Throttle(limits), Breaker(limits.give_up_seconds))
-        await run.infer([Sample(n, str(n), f"question {n}") for n in range(rows)], None, results)
-    return results
+        return [answer async for answer in OnlineAnswerer(client, limits).answer("chunk", items)]
 
 
 def verdict(server: LLMockServer) -> Verdict:
@@ -46,8 +43,8 @@ async def test_a_limit_of_60_a_minute_is_kept_with_few_refusals(server: LLMockSe
     server.state.limiter.configure(LimitSettings(rpm=A_MINUTE))
     for _ in range(A_MINUTE - 20):
         server.state.limiter.admit("gemini", "k", 1)
-    results = await infer(30)
-    assert {result.kind for result in results} == {Kind.ANSWERED}
+    answers = await answered(30)
+    assert {answer.kind for answer in answers} == {Kind.ANSWERED}
     judged = verdict(server)
     assert judged.passed, judged.render()
     assert judged.attempts <= 2 * 30
@@ -57,8 +54,8 @@ async def test_mixed_errors_are_met_as_they_ask_to_be(server: LLMockServer) -> N
     """What passes is tried again no sooner than is asked, what can't pass is not, and no row is lost."""
     random.seed(5)
     server.app.state.llmock.chaos.error_rates = {429: 0.1, 500: 0.1, 503: 0.1, 400: 0.05}
-    results = await infer(30)
-    assert {result.kind for result in results} == {Kind.ANSWERED, Kind.INVALID_REQUEST}
+    answers = await answered(30)
+    assert {answer.kind for answer in answers} == {Kind.ANSWERED, Kind.INVALID_REQUEST}
     judged = verdict(server)
     assert judged.passed, judged.render()
     assert judged.attempts <= 2 * 30

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tasks.core.answering.breaker import ALIKE_REFUSALS, Breaker
+from tasks.core.answering.base import Watcher
+from tasks.core.answering.breaker import ALIKE_REFUSALS
 from tasks.core.answering.image_guard import FIRST_IMAGES
-from tasks.core.answering.online import Inference
-from tasks.core.answering.throttle import Throttle
+from tasks.core.answering.item import Item
+from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
@@ -57,8 +58,13 @@ class Model:
             return answer
         return ModelOutput(text=answer, finish_reason="STOP", usage=Usage(3, 2))
 
+    async def list_models(self) -> list[str]:
+        raise ConnectionError("nobody says")
 
-def inference(model: Model, **limits: Any) -> tuple[Inference, list[float]]:
+    async def close(self) -> None: ...
+
+
+def online(model: Model, watcher: Watcher | None = None, **limits: Any) -> tuple[OnlineAnswerer, list[float]]:
     """With the pauses it takes instead of sleeping: its clock moves by them alone."""
     pauses: list[float] = []
 
@@ -70,23 +76,28 @@ def inference(model: Model, **limits: Any) -> tuple[Inference, list[float]]:
         return sum(pauses)
 
     config = LimitsConfig(**({"max_concurrent": 4, "timeout_seconds": 5} | limits))
-    throttle, breaker = Throttle(config, clock=clock, sleep=sleep), Breaker(config.give_up_seconds, clock)
-    return Inference(model, GENERATION, config, throttle, breaker, clock, lambda: 1.0), pauses
+    return OnlineAnswerer(model, config, watcher, clock=clock, sleep=sleep, random=lambda: 1.0), pauses
 
 
-async def infer(run: Inference, texts: list[str], read_image: Any = None) -> dict[str, RowAnswer]:
-    samples = [Sample(n, f"id{n}", text) for n, text in enumerate(texts)]
-    results: list[RowAnswer] = []
-    await run.infer(samples, read_image, results)
-    assert len(results) == len(texts)
-    return {texts[result.row]: result for result in results}
+async def keep(run: OnlineAnswerer, texts: list[str], answers: list[RowAnswer], read_image: Any = None) -> None:
+    """Fill `answers` as they come, whatever the end."""
+    items = (Item(Sample(n, str(n), text), GENERATION, read_image) for n, text in enumerate(texts))
+    async for answer in run.answer("chunk", items):
+        answers.append(answer)
+
+
+async def answered(run: OnlineAnswerer, texts: list[str], read_image: Any = None) -> dict[str, RowAnswer]:
+    answers: list[RowAnswer] = []
+    await keep(run, texts, answers, read_image)
+    assert sorted(answer.row for answer in answers) == list(range(len(texts)))
+    return {texts[answer.row]: answer for answer in answers}
 
 
 async def test_rows_of_several_chunks_share_one_exact_cap() -> None:
     """Never more in flight than `max_concurrent`, and always that many while rows are waiting."""
     model = Model()
-    run, _ = inference(model, max_concurrent=7)
-    await asyncio.gather(*(infer(run, [f"{chunk}-{n}" for n in range(20)]) for chunk in range(5)))
+    run, _ = online(model, max_concurrent=7)
+    await asyncio.gather(*(answered(run, [f"{chunk}-{n}" for n in range(20)]) for chunk in range(5)))
     assert model.peak == 7
     assert len(model.requests) == 100
 
@@ -105,8 +116,8 @@ async def test_rows_of_several_chunks_share_one_exact_cap() -> None:
 async def test_what_may_pass_is_tried_again_a_bounded_number_of_times(error: Exception, kind: Kind) -> None:
     """With exponential back-off; the row that has had enough stays open and takes no other along."""
     model = Model(lambda request, attempt: error if request.text == "bad" else "ok")
-    run, pauses = inference(model, max_attempts=4)
-    rows = await infer(run, ["good", "bad", "also good"])
+    run, pauses = online(model, max_attempts=4)
+    rows = await answered(run, ["good", "bad", "also good"])
     assert rows["bad"].kind is kind
     assert rows["bad"].retryable
     assert [r.text for r in model.requests].count("bad") == 4
@@ -118,32 +129,32 @@ async def test_what_may_pass_is_tried_again_a_bounded_number_of_times(error: Exc
 async def test_what_timed_out_is_tried_once_more_and_counted(error: Exception) -> None:
     """It may have been billed, each time."""
     model = Model(lambda request, attempt: error if request.text == "bad" else "ok")
-    run, _ = inference(model)
-    rows = await infer(run, ["good", "bad", "also good"])
+    run, _ = online(model)
+    rows = await answered(run, ["good", "bad", "also good"])
     assert (rows["bad"].kind, rows["bad"].retryable, rows["bad"].timeouts) == (Kind.TIMEOUT, True, 2)
     assert [r.text for r in model.requests].count("bad") == 2
     lucky = Model(lambda request, attempt: error if attempt == 1 else "ok")
-    run, _ = inference(lucky)
-    rows = await infer(run, ["x"])
+    run, _ = online(lucky)
+    rows = await answered(run, ["x"])
     assert (rows["x"].kind, rows["x"].timeouts) == (Kind.ANSWERED, 1)
 
 
 async def test_an_outcome_says_itself_how_often_it_is_worth_another_try() -> None:
     """Two more, then it stands; what each of them took is billed."""
     model = Model(lambda request, attempt: ModelOutput(finish_reason="STOP", usage=Usage(3, 2)))
-    run, _ = inference(model)
-    rows = await infer(run, ["x"])
+    run, _ = online(model)
+    rows = await answered(run, ["x"])
     assert (rows["x"].kind, rows["x"].prompt_tokens, rows["x"].answer_tokens) == (Kind.EMPTY, 9, 6)
     assert len(model.requests) == 3
 
 
 async def test_an_outage_fails_no_row_and_is_met_by_few_requests() -> None:
     """Ten minutes of 503 for everybody: all rows are answered, whatever they may be tried."""
-    run, pauses = inference(model := Model(), max_concurrent=10, max_attempts=2)
+    run, pauses = online(model := Model(), max_concurrent=10, max_attempts=2)
     outages: list[tuple[str, float]] = []
     run.lessons.on_outage = lambda why, seconds: outages.append((why, seconds))
     model.behave = lambda request, attempt: UNAVAILABLE if sum(pauses) < 600 else "ok"
-    rows = await infer(run, [f"q{n}" for n in range(100)])
+    rows = await answered(run, [f"q{n}" for n in range(100)])
     assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
     assert len(model.requests) - 100 <= 80
     assert [bool(why) for why, _ in outages] == [True, False]
@@ -156,8 +167,8 @@ async def test_a_storm_fails_no_row_and_costs_what_chance_asks_for(share: float,
     """Each request fails with the same probability: all rows are answered, and none is given up."""
     chance = Random(4)
     model = Model(lambda request, attempt: UNAVAILABLE if chance.random() < share else "ok")
-    run, _ = inference(model, max_concurrent=10)
-    rows = await infer(run, [f"q{n}" for n in range(300)])
+    run, _ = online(model, max_concurrent=10)
+    rows = await answered(run, [f"q{n}" for n in range(300)])
     assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
     assert len(model.requests) <= most * 300
 
@@ -166,8 +177,8 @@ async def test_bad_rows_end_while_others_are_answered_and_when_they_are_the_last
     """Each after its attempts, or after a while in which nobody else is left: not the run."""
     bad = ["q3", *(f"q{n}" for n in range(93, 100))]
     model = Model(lambda request, attempt: UNAVAILABLE if request.text in bad else "ok")
-    run, pauses = inference(model, max_concurrent=10)
-    rows = await infer(run, [f"q{n}" for n in range(100)])
+    run, pauses = online(model, max_concurrent=10)
+    rows = await answered(run, [f"q{n}" for n in range(100)])
     assert [text for text, row in rows.items() if row.kind is Kind.SERVER_ERROR] == bad
     assert [request.text for request in model.requests].count("q3") == 5
     assert sum(pauses) < 600
@@ -177,38 +188,37 @@ async def test_a_row_that_is_refused_as_if_for_good_after_answers_is_tried_again
     """A false alarm costs no more than its row."""
     refusal = ApiError(403, "PERMISSION_DENIED", "no")
     model = Model(lambda request, attempt: refusal if request.text == "q50" else "ok")
-    run, _ = inference(model)
-    rows = await infer(run, [f"q{n}" for n in range(100)])
+    run, _ = online(model)
+    rows = await answered(run, [f"q{n}" for n in range(100)])
     assert [text for text, row in rows.items() if row.status == "error"] == ["q50"]
     assert rows["q50"].kind is Kind.INVALID_REQUEST
     assert [request.text for request in model.requests].count("q50") == 3
     passing = Model(lambda request, attempt: refusal if request.text == "q50" and attempt == 1 else "ok")
-    run, _ = inference(passing)
-    assert {row.status for row in (await infer(run, [f"q{n}" for n in range(100)])).values()} == {"success"}
+    run, _ = online(passing)
+    assert {row.status for row in (await answered(run, [f"q{n}" for n in range(100)])).values()} == {"success"}
 
 
 async def test_a_prompt_larger_than_the_quota_of_a_minute_costs_the_others_nothing() -> None:
     """It goes last and alone, ends after few attempts, and nobody but it has waited."""
     huge = "word " * 5000
     model = Model(lambda request, attempt: delayed(429, "10s") if request.text == huge else "ok")
-    run, _ = inference(model, max_concurrent=10)
+    run, _ = online(model, max_concurrent=10)
     limits: list[int] = []
     run.throttle.changed = limits.append
-    samples = [Sample(n, str(n), huge if n == 50 else f"question {n}") for n in range(1000)]
-    results: list[RowAnswer] = []
-    await run.infer(samples, None, results)
-    assert results[-1].error_message.startswith("rate_limit: larger than the quota of a minute: 429")
-    assert results[-1].retryable
+    answers: list[RowAnswer] = []
+    await keep(run, [huge if n == 50 else f"question {n}" for n in range(1000)], answers)
+    assert answers[-1].error_message.startswith("rate_limit: larger than the quota of a minute: 429")
+    assert answers[-1].retryable
     assert [request.text for request in model.requests].count(huge) == 2
-    assert {result.kind for result in results[:-1]} == {Kind.ANSWERED}
+    assert {answer.kind for answer in answers[:-1]} == {Kind.ANSWERED}
     assert limits == []
 
 
 async def test_many_prompts_too_large_for_a_minute_do_not_each_take_a_minute() -> None:
     """What is refused alone says enough about all that are as large."""
     model = Model(lambda request, attempt: TOO_MANY if request.text.startswith("word") else "ok")
-    run, _ = inference(model, max_concurrent=10)
-    rows = await infer(run, ["short"] * 20 + [f"{'word ' * 5000}{n}" for n in range(50)])
+    run, _ = online(model, max_concurrent=10)
+    rows = await answered(run, ["short"] * 20 + [f"{'word ' * 5000}{n}" for n in range(50)])
     assert {row.kind for text, row in rows.items() if text != "short"} == {Kind.RATE_LIMIT}
     assert len(model.requests) <= 20 + 2 * 50
 
@@ -216,8 +226,8 @@ async def test_many_prompts_too_large_for_a_minute_do_not_each_take_a_minute() -
 async def test_a_passing_error_leaves_no_trace_once_it_has_passed() -> None:
     """The row is a success like any other."""
     model = Model(lambda request, attempt: UNAVAILABLE if attempt < 3 else "ok")
-    run, _ = inference(model)
-    rows = await infer(run, ["x"])
+    run, _ = online(model)
+    rows = await answered(run, ["x"])
     assert (rows["x"].kind, rows["x"].error_message, rows["x"].prompt_tokens) == (Kind.ANSWERED, "", 3)
 
 
@@ -235,8 +245,8 @@ async def test_a_passing_error_leaves_no_trace_once_it_has_passed() -> None:
 async def test_what_can_never_pass_is_asked_once(answer: Any, kind: Kind) -> None:
     """It would be paid for, or refused, again."""
     model = Model(lambda request, attempt: answer)
-    run, _ = inference(model)
-    rows = await infer(run, ["x"])
+    run, _ = online(model)
+    rows = await answered(run, ["x"])
     assert rows["x"].kind is kind
     assert not rows["x"].retryable
     assert len(model.requests) == 1
@@ -245,19 +255,19 @@ async def test_what_can_never_pass_is_asked_once(answer: Any, kind: Kind) -> Non
 async def test_429s_use_no_attempts_while_the_run_makes_progress() -> None:
     """A row refused 20 times while others are answered is answered in the end."""
     model = Model(lambda request, attempt: TOO_MANY if request.text == "unlucky" and attempt <= 20 else "ok")
-    run, _ = inference(model, max_concurrent=2, max_attempts=3)
-    unlucky = asyncio.create_task(infer(run, ["unlucky"]))
+    run, _ = online(model, max_concurrent=2, max_attempts=3)
+    unlucky = asyncio.create_task(answered(run, ["unlucky"]))
     while not unlucky.done():
-        await infer(run, [f"other {len(model.requests)}"])
+        await answered(run, [f"other {len(model.requests)}"])
     assert (await unlucky)["unlucky"].kind is Kind.ANSWERED
 
 
 async def test_429s_alone_end_the_run_and_no_row() -> None:
     """Quota or not: with nobody answered for long enough, all rows stay as they are."""
     model = Model(lambda request, attempt: TOO_MANY)
-    run, pauses = inference(model, max_attempts=3)
+    run, pauses = online(model, max_attempts=3)
     with pytest.raises(RunStopped, match="no answer for 9"):
-        await infer(run, ["x", "y"])
+        await answered(run, ["x", "y"])
     assert sum(pauses) < 1200
     assert len(model.requests) < 100
 
@@ -266,21 +276,21 @@ async def test_a_delay_that_no_run_can_wait_is_said_and_not_slept() -> None:
     """For one row it is a slip; for all it is the end of the run."""
     endless = delayed(429, "9223372036854775807s")
     model = Model(lambda request, attempt: endless if request.text == "q5" and attempt < 3 else "ok")
-    run, pauses = inference(model)
-    rows = await infer(run, [f"q{n}" for n in range(20)])
+    run, pauses = online(model)
+    rows = await answered(run, [f"q{n}" for n in range(20)])
     assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
     assert max(pauses) <= 60
-    run, pauses = inference(Model(lambda request, attempt: endless))
+    run, pauses = online(Model(lambda request, attempt: endless))
     with pytest.raises(RunStopped, match=r"the API asks to wait [\d,]{9,} s"):
-        await infer(run, ["x", "y"])
+        await answered(run, ["x", "y"])
     assert max(pauses, default=0) <= 60
 
 
 async def test_a_call_that_never_answers_ends_at_the_timeout() -> None:
     """`timeout_seconds` bounds each call, whatever the transport does."""
     model = Model(lambda request, attempt: asyncio.sleep(3600))
-    run, _ = inference(model, timeout_seconds=0.01, max_attempts=1)
-    rows = await infer(run, ["x"])
+    run, _ = online(model, timeout_seconds=0.01, max_attempts=1)
+    rows = await answered(run, ["x"])
     assert rows["x"].error_message == "timeout: no answer within 0.01 s"
 
 
@@ -293,44 +303,44 @@ async def test_a_stopped_run_waits_for_answers_on_their_way() -> None:
         return "ok"
 
     model = Model(lambda request, attempt: slow())
-    run, _ = inference(model, max_concurrent=2)
-    results: list[RowAnswer] = []
-    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
+    run, _ = online(model, max_concurrent=2)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, [f"q{n}" for n in range(9)], answers))
     while model.in_flight < 2:
         await asyncio.sleep(0)
-    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", 30.0)
     release.set()
     with pytest.raises(RunStopped):
         await chunk
-    assert len(results) == len(model.requests) == 2
+    assert len(answers) == len(model.requests) == 2
 
 
 async def test_a_stopped_run_does_not_wait_for_ever() -> None:
     """An answer that does not come within the grace time leaves its row unsent, not failed."""
     model = Model(lambda request, attempt: asyncio.sleep(3600))
-    run, _ = inference(model, max_concurrent=2, timeout_seconds=1000, grace_seconds=0.01)
-    results: list[RowAnswer] = []
-    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results))
+    run, _ = online(model, max_concurrent=2, timeout_seconds=1000)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, [f"q{n}" for n in range(9)], answers))
     while model.in_flight < 2:
         await asyncio.sleep(0)
-    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", 0.01)
     with pytest.raises(RunStopped):
         await chunk
-    assert results == []
+    assert answers == []
 
 
 async def test_a_cancelled_chunk_has_kept_what_arrived() -> None:
-    """`results` is filled as answers come."""
+    """`answers` is filled as answers come."""
     model = Model(lambda request, attempt: "ok" if request.text == "q0" else asyncio.sleep(3600))
-    run, _ = inference(model)
-    results: list[RowAnswer] = []
-    chunk = asyncio.create_task(run.infer([Sample(n, str(n), f"q{n}") for n in range(3)], None, results))
-    while not results:
+    run, _ = online(model)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, [f"q{n}" for n in range(3)], answers))
+    while not answers:
         await asyncio.sleep(0)
     chunk.cancel()
     with pytest.raises(asyncio.CancelledError):
         await chunk
-    assert [result.id for result in results] == ["0"]
+    assert [answer.id for answer in answers] == ["0"]
 
 
 def images(row: int) -> bytes | None:
@@ -342,8 +352,8 @@ def images(row: int) -> bytes | None:
 async def test_an_image_goes_out_as_it_is_or_the_text_goes_alone() -> None:
     """Readable, missing, not an image, no image: four rows, four successes."""
     model = Model()
-    run, _ = inference(model)
-    rows = await infer(run, ["image", "missing", "junk", "none"], images)
+    run, _ = online(model)
+    rows = await answered(run, ["image", "missing", "junk", "none"], images)
     sent = {request.text: request.image for request in model.requests}
     assert sent["image"] is not None
     assert (sent["image"].data, sent["image"].mime_type) == (PNG, "image/png")
@@ -358,8 +368,8 @@ async def test_an_image_that_the_api_cannot_read_is_left_out() -> None:
     """Refused requests are free: the text is asked alone, once, and the row says why."""
     refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
     model = Model(lambda request, attempt: refusal if request.image else "ok")
-    run, _ = inference(model)
-    rows = await infer(run, ["x"], lambda row: PNG)
+    run, _ = online(model)
+    rows = await answered(run, ["x"], lambda row: PNG)
     assert rows["x"].status == "success"
     assert not rows["x"].has_image
     assert "Unable to process input image" in rows["x"].error_message
@@ -369,9 +379,9 @@ async def test_an_image_that_the_api_cannot_read_is_left_out() -> None:
 async def test_neither_text_nor_image_makes_no_request() -> None:
     """An error row for nothing."""
     model = Model()
-    run, _ = inference(model)
-    assert (await infer(run, [" "]))[" "].error_message == "input: neither text nor image"
-    rows = await infer(run, ["", "\n"], lambda row: images(row + 1))
+    run, _ = online(model)
+    assert (await answered(run, [" "]))[" "].error_message == "input: neither text nor image"
+    rows = await answered(run, ["", "\n"], lambda row: images(row + 1))
     assert rows[""].error_message == "input: neither text nor image; image: 'x.png' does not exist"
     assert model.requests == []
 
@@ -393,17 +403,17 @@ def delayed(code: int, delay: str) -> ApiError:
 async def test_a_server_error_that_says_when_to_come_back_is_obeyed() -> None:
     """RetryInfo is not for 429s alone: without a wait, all attempts would be gone at once."""
     model = Model(lambda request, attempt: delayed(503, "7.5s") if attempt == 1 else "ok")
-    run, pauses = inference(model)
-    assert (await infer(run, ["x"]))["x"].status == "success"
+    run, pauses = online(model)
+    assert (await answered(run, ["x"]))["x"].status == "success"
     assert pauses == [7.5]
 
 
 async def test_a_retry_delay_of_nothing_is_no_leave_to_hammer() -> None:
     """`0s` is as good as no delay: exponential back-off."""
     model = Model(lambda request, attempt: delayed(429, "0s"))
-    run, pauses = inference(model, max_attempts=3)
+    run, pauses = online(model, max_attempts=3)
     with pytest.raises(RunStopped):
-        await infer(run, ["x"])
+        await answered(run, ["x"])
     assert pauses[0] == 2.0
     assert len(model.requests) < 100
 
@@ -420,11 +430,11 @@ async def test_a_row_is_given_up_after_the_longest_time_whatever_attempts_are_le
         return TOO_MANY
 
     model = Model(refuse)
-    run, _ = inference(model, max_concurrent=2, max_attempts=3)
+    run, _ = online(model, max_concurrent=2, max_attempts=3)
     run.clock = lambda: now
-    unlucky = asyncio.create_task(infer(run, ["unlucky"]))
+    unlucky = asyncio.create_task(answered(run, ["unlucky"]))
     while not unlucky.done():
-        await infer(run, [f"other {len(model.requests)}"])
+        await answered(run, [f"other {len(model.requests)}"])
     assert (await unlucky)["unlucky"].kind is Kind.RATE_LIMIT
     assert [request.text for request in model.requests].count("unlucky") == 12
 
@@ -440,9 +450,9 @@ async def test_the_wait_for_a_first_turn_is_no_try() -> None:
             return "ok"
         return UNAVAILABLE if attempt < 3 else "ok"
 
-    run, _ = inference(Model(answer), max_concurrent=1, max_attempts=3)
+    run, _ = online(Model(answer), max_concurrent=1, max_attempts=3)
     run.clock = lambda: now
-    first, second = await asyncio.gather(infer(run, ["first"]), infer(run, ["second"]))
+    first, second = await asyncio.gather(answered(run, ["first"]), answered(run, ["second"]))
     assert (first["first"].kind, second["second"].kind) == (Kind.ANSWERED, Kind.ANSWERED)
 
 
@@ -456,16 +466,16 @@ async def test_a_request_whose_image_is_read_when_the_run_stops_is_not_sent() ->
         return PNG
 
     model = Model()
-    run, _ = inference(model, max_concurrent=1)
-    results: list[RowAnswer] = []
-    chunk = asyncio.create_task(run.infer([Sample(0, "0", "q")], read, results))
+    run, _ = online(model, max_concurrent=1)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, ["q"], answers, read))
     await asyncio.to_thread(reading.wait, 10)
-    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", 30.0)
     go_on.set()
     with pytest.raises(RunStopped):
         await chunk
     assert model.requests == []
-    assert results == []
+    assert answers == []
     assert run.throttle.in_flight == 0
 
 
@@ -474,8 +484,8 @@ async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
     refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
     model = Model(lambda request, attempt: refusal if request.image else "ok")
     count = 2 * ALIKE_REFUSALS
-    run, _ = inference(model, max_concurrent=count, allow_missing_images=True)
-    rows = await infer(run, [f"q{n}" for n in range(count)], lambda row: PNG)
+    run, _ = online(model, max_concurrent=count, allow_missing_images=True)
+    rows = await answered(run, [f"q{n}" for n in range(count)], lambda row: PNG)
     assert {row.status for row in rows.values()} == {"success"}
 
 
@@ -484,14 +494,14 @@ async def test_a_model_that_takes_no_images_stops_the_run_before_all_texts_are_p
     """Ten alike and none ever accepted; one that is accepted, and all others go on as text."""
     refusal = ApiError(400, "INVALID_ARGUMENT", reason)
     model = Model(lambda request, attempt: refusal if request.image else "ok")
-    run, _ = inference(model)
+    run, _ = online(model)
     with pytest.raises(RunStopped, match=r"the first 10 images all fell away .* --allow-missing-images") as stopped:
-        await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+        await answered(run, [f"q{n}" for n in range(100)], lambda row: PNG)
     assert stopped.value.reason is StopReason.IMAGES
     assert len(model.requests) <= 2 * FIRST_IMAGES + 4
     model = Model(lambda request, attempt: refusal if request.image and request.text != "q3" else "ok")
-    run, _ = inference(model)
-    rows = await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+    run, _ = online(model)
+    rows = await answered(run, [f"q{n}" for n in range(100)], lambda row: PNG)
     assert {row.status for row in rows.values()} == {"success"}
     assert [text for text, row in rows.items() if row.has_image] == ["q3"]
     assert all(reason in row.error_message for text, row in rows.items() if text != "q3")
@@ -504,21 +514,21 @@ async def test_images_that_all_fall_away_for_one_reason_stop_the_run_before_it_p
         raise ImageError(f"'pictures/{row}.png' {'does not exist' if row else why}")
 
     why = "does not exist"
-    run, _ = inference(model := Model())
+    run, _ = online(model := Model())
     with pytest.raises(RunStopped, match="does not exist"):
-        await infer(run, [f"q{n}" for n in range(100)], missing)
+        await answered(run, [f"q{n}" for n in range(100)], missing)
     assert len(model.requests) < FIRST_IMAGES
     why = "is not a file"
-    run, _ = inference(Model())
-    assert len(await infer(run, [f"q{n}" for n in range(100)], missing)) == 100
+    run, _ = online(Model())
+    assert len(await answered(run, [f"q{n}" for n in range(100)], missing)) == 100
 
 
 async def test_a_plain_refusal_of_image_and_text_is_no_image_s_fault() -> None:
     """The setting that is wrong is told, not the images."""
     model = Model(lambda request, attempt: ApiError(400, "INVALID_ARGUMENT", "Request contains an invalid argument."))
-    run, _ = inference(model)
+    run, _ = online(model)
     with pytest.raises(RunStopped, match="the first 10 requests were all refused") as stopped:
-        await infer(run, [f"q{n}" for n in range(100)], lambda row: PNG)
+        await answered(run, [f"q{n}" for n in range(100)], lambda row: PNG)
     assert stopped.value.reason is StopReason.REFUSED
 
 
@@ -526,20 +536,20 @@ async def test_an_image_whose_refusal_asks_for_another_try_gets_one() -> None:
     """Before the text goes alone."""
     retry = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image. Please retry or report")
     model = Model(lambda request, attempt: retry if attempt == 1 else "ok")
-    run, pauses = inference(model)
-    assert (await infer(run, ["x"], lambda row: PNG))["x"].has_image
+    run, pauses = online(model)
+    assert (await answered(run, ["x"], lambda row: PNG))["x"].has_image
     assert pauses == [1.0]
     model = Model(lambda request, attempt: retry if request.image else "ok")
-    run, _ = inference(model)
-    assert (await infer(run, ["x"], lambda row: PNG))["x"].status == "success"
+    run, _ = online(model)
+    assert (await answered(run, ["x"], lambda row: PNG))["x"].status == "success"
     assert [bool(request.image) for request in model.requests] == [True, True, False]
 
 
 async def test_an_image_alone_that_the_api_cannot_read_is_an_error() -> None:
     """There is no text to ask instead."""
     model = Model(lambda request, attempt: ApiError(400, "INVALID_ARGUMENT", "Unable to process input image."))
-    run, _ = inference(model)
-    rows = await infer(run, [""], lambda row: PNG)
+    run, _ = online(model)
+    rows = await answered(run, [""], lambda row: PNG)
     assert (rows[""].kind, rows[""].has_image) == (Kind.INVALID_REQUEST, True)
     assert len(model.requests) == 1
 
@@ -547,8 +557,8 @@ async def test_an_image_alone_that_the_api_cannot_read_is_an_error() -> None:
 async def test_an_image_alone_is_asked_without_text() -> None:
     """A sample needs one of the two."""
     model = Model()
-    run, _ = inference(model)
-    assert (await infer(run, [""], lambda row: PNG))[""].status == "success"
+    run, _ = online(model)
+    assert (await answered(run, [""], lambda row: PNG))[""].status == "success"
     assert model.requests[0].text == ""
 
 
@@ -563,37 +573,46 @@ async def test_what_no_row_can_get_past_stops_the_run_and_is_no_rows_outcome(
 ) -> None:
     """The rows stay open, what was answered is kept, and nothing more is sent."""
     model = Model(lambda request, attempt: refusal if request.text == "q3" else "ok")
-    run, _ = inference(model, max_concurrent=1)
-    results: list[RowAnswer] = []
+    run, _ = online(model, max_concurrent=1)
+    answers: list[RowAnswer] = []
     with pytest.raises(RunStopped) as stopped:
-        await run.infer([Sample(n, str(n), f"q{n}") for n in range(9)], None, results)
+        await keep(run, [f"q{n}" for n in range(9)], answers)
     assert stopped.value.reason is reason
-    assert [result.id for result in results] == ["0", "1", "2"]
+    assert [answer.id for answer in answers] == ["0", "1", "2"]
     assert len(model.requests) == 4
 
 
 async def test_an_api_that_is_gone_leaves_rows_open_instead_of_failing_them() -> None:
     """When the run gives up, the rows that were being tried are not errors in the CSV."""
     model = Model(lambda request, attempt: UNAVAILABLE)
-    run, pauses = inference(model, max_concurrent=20, max_attempts=20)
-    results: list[RowAnswer] = []
+    run, pauses = online(model, max_concurrent=20, max_attempts=20)
+    answers: list[RowAnswer] = []
     with pytest.raises(RunStopped) as stopped:
-        await run.infer([Sample(n, str(n), f"q{n}") for n in range(100)], None, results)
+        await keep(run, [f"q{n}" for n in range(100)], answers)
     assert stopped.value.reason is StopReason.API_DOWN
-    assert results == []
+    assert answers == []
     assert 900 <= sum(pauses) <= 1200
     assert len(model.requests) <= 100
 
 
-async def test_every_result_is_told_as_it_arrives() -> None:
-    """Once per row: the progress bar counts by it."""
-    run, _ = inference(Model())
-    told: list[int] = []
-    results: list[RowAnswer] = []
-    samples = [Sample(n, str(n), f"q{n}") for n in range(20)]
-    await run.infer(samples, None, results, lambda result: told.append(result.row))
-    assert told == [result.row for result in results]
-    assert sorted(told) == list(range(20))
+async def test_every_answer_is_handed_over_as_it_comes() -> None:
+    """The first row's answer is here, and can be saved, while the others are on their way."""
+    release = asyncio.Event()
+
+    async def slow() -> str:
+        await release.wait()
+        return "ok"
+
+    model = Model(lambda request, attempt: "ok" if request.text == "q0" else slow())
+    run, _ = online(model)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, [f"q{n}" for n in range(20)], answers))
+    while not answers or model.in_flight < 4:
+        await asyncio.sleep(0)
+    assert [answer.row for answer in answers] == [0]
+    release.set()
+    await chunk
+    assert sorted(answer.row for answer in answers) == list(range(20))
 
 
 async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
@@ -606,8 +625,8 @@ async def test_whatever_goes_wrong_with_a_row_is_that_row_s() -> None:
 
     odd = ApiError(429, "RESOURCE_EXHAUSTED", "slow down", [{"violations": ["PerMinute", 7, None]}, {"violations": 7}])
     model = Model(lambda request, attempt: odd if request.text == "odd" and attempt < 4 else "ok")
-    run, _ = inference(model, max_attempts=2)
-    rows = await infer(run, ["fine", "unread", "odd", "fine too"], read)
+    run, _ = online(model, max_attempts=2)
+    rows = await answered(run, ["fine", "unread", "odd", "fine too"], read)
     assert {rows["fine"].kind, rows["fine too"].kind} == {Kind.ANSWERED}
     assert rows["unread"].error_message.startswith("server_error: the row could not be handled: ZeroDivisionError")
     assert rows["odd"].kind is Kind.ANSWERED
@@ -621,9 +640,9 @@ async def test_an_answer_is_not_lost_to_whoever_is_told_of_it() -> None:
         raise RuntimeError("out of order")
 
     model = Model(lambda request, attempt: TOO_MANY if attempt == 1 and request.text == "a" else "ok")
-    run, _ = inference(model, max_concurrent=8)
+    run, _ = online(model, max_concurrent=8)
     run.throttle.changed = fail
-    rows = await infer(run, [*"abcdefgh"])
+    rows = await answered(run, [*"abcdefgh"])
     assert {row.kind for row in rows.values()} == {Kind.ANSWERED}
     assert len(model.requests) == 9
 
@@ -632,8 +651,8 @@ async def test_an_image_that_takes_for_ever_to_read_ends_at_the_timeout_and_give
     """A share that hangs; its row is worth another try."""
     go_on = threading.Event()
     model = Model()
-    run, _ = inference(model, max_concurrent=1, max_attempts=1, timeout_seconds=0.05)
-    rows = await infer(run, ["hangs", "fine"], lambda row: go_on.wait(30) and PNG if row == 0 else None)
+    run, _ = online(model, max_concurrent=1, max_attempts=1, timeout_seconds=0.05)
+    rows = await answered(run, ["hangs", "fine"], lambda row: go_on.wait(30) and PNG if row == 0 else None)
     go_on.set()
     assert rows["hangs"].error_message == "timeout: the image was not read within 0.05 s"
     assert rows["fine"].kind is Kind.ANSWERED
@@ -650,8 +669,8 @@ async def test_an_image_that_cannot_be_read_for_now_is_tried_again_and_never_lef
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return PNG
 
-    run, _ = inference(model, max_concurrent=2, max_attempts=3)
-    rows = await infer(run, ["passes", "stays"], read)
+    run, _ = online(model, max_concurrent=2, max_attempts=3)
+    rows = await answered(run, ["passes", "stays"], read)
     assert (rows["passes"].kind, rows["passes"].has_image) == (Kind.ANSWERED, True)
     assert rows["stays"].error_message == "server_error: the image could not be read: Input/output error"
     assert (reads[0], reads[1]) == (3, 3)
@@ -661,9 +680,9 @@ async def test_an_image_that_cannot_be_read_for_now_is_tried_again_and_never_lef
 async def test_nothing_is_sent_while_answers_cannot_be_kept() -> None:
     """What has a slot waits as well; then all go on."""
     model = Model()
-    run, _ = inference(model)
+    run, _ = online(model)
     run.throttle.hold(True)
-    waiting = asyncio.create_task(infer(run, ["a", "b"]))
+    waiting = asyncio.create_task(answered(run, ["a", "b"]))
     await asyncio.sleep(0.02)
     assert model.requests == []
     run.throttle.hold(False)
@@ -673,11 +692,11 @@ async def test_nothing_is_sent_while_answers_cannot_be_kept() -> None:
 
 async def test_a_run_that_is_held_back_can_be_stopped() -> None:
     """Nobody waits for a storage that never comes back."""
-    run, _ = inference(Model())
+    run, _ = online(Model())
     run.throttle.hold(True)
-    waiting = asyncio.create_task(infer(run, ["a", "b"]))
+    waiting = asyncio.create_task(answered(run, ["a", "b"]))
     await asyncio.sleep(0)
-    run.stop(StopReason.STORAGE, "full")
+    run.stop(StopReason.STORAGE, "full", 30.0)
     with pytest.raises(RunStopped, match="full"):
         await waiting
 
@@ -685,13 +704,17 @@ async def test_a_run_that_is_held_back_can_be_stopped() -> None:
 async def test_who_stops_is_told_how_many_answers_are_on_their_way() -> None:
     """For the line on the terminal."""
     told: list[tuple[StopReason, int]] = []
+
+    class Listener(Watcher):
+        def stopping(self, reason: StopReason, on_their_way: int) -> None:
+            told.append((reason, on_their_way))
+
     model = Model(lambda request, attempt: asyncio.sleep(3600))
-    run, _ = inference(model, max_concurrent=3, grace_seconds=0.01)
-    run.on_stop = lambda reason, on_their_way: told.append((reason, on_their_way))
-    chunk = asyncio.create_task(infer(run, ["a", "b", "c", "d"]))
+    run, _ = online(model, Listener(), max_concurrent=3)
+    chunk = asyncio.create_task(answered(run, ["a", "b", "c", "d"]))
     while model.in_flight < 3:
         await asyncio.sleep(0)
-    run.stop(StopReason.INTERRUPTED, "Ctrl+C")
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", 0.01)
     with pytest.raises(RunStopped):
         await chunk
     assert told == [(StopReason.INTERRUPTED, 3)]

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from tasks import answer_chunk as inference
-from tasks.core.answering import request_loop as home
+from tasks.core.answering import process as module
+from tasks.core.answering.process import Process
+from tasks.core.answering.request_loop import RequestLoop
+from tasks.core.answering.run import Run
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import StopReason
-from tasks.core.planning.run import Run
+from tests.answerers import TableAnswerer
 from tests.memory import Memory
 
 
@@ -20,16 +22,20 @@ def run_named(attempt: str) -> Run:
     return Run("job", attempt, data, GenerateConfig(model="m"), LimitsConfig(max_concurrent=1, timeout_seconds=1))
 
 
-def test_callers_from_many_threads_get_the_same_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callers_from_many_threads_get_the_same_loop() -> None:
     """Else a process would hold twice as many requests in flight as it may."""
     for _ in range(20):
-        monkeypatch.setattr(home, "_home", None)
+        requests = RequestLoop()
         loops: set[asyncio.AbstractEventLoop] = set()
         start = threading.Barrier(16)
 
-        def ask(loops: set[asyncio.AbstractEventLoop] = loops, start: threading.Barrier = start) -> None:
+        def ask(
+            requests: RequestLoop = requests,
+            loops: set[asyncio.AbstractEventLoop] = loops,
+            start: threading.Barrier = start,
+        ) -> None:
             start.wait()
-            loops.add(home.home())
+            loops.add(requests.loop())
 
         threads = [threading.Thread(target=ask) for _ in range(16)]
         for thread in threads:
@@ -43,34 +49,41 @@ def test_callers_from_many_threads_get_the_same_loop(monkeypatch: pytest.MonkeyP
         loop.close()
 
 
-async def test_a_process_that_serves_run_after_run_keeps_no_client_of_those_that_are_over(
+async def test_a_process_that_serves_run_after_run_keeps_no_answerer_of_those_that_are_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A Dask worker lives for weeks; between the chunks of one run the client stays."""
-    monkeypatch.setenv("GOOGLE_API_KEY", "k")
-    monkeypatch.setattr(inference, "IDLE_SECONDS", 0.05)
+    """A Dask worker lives for weeks; between the chunks of one run the connections stay."""
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
+    made: list[TableAnswerer] = []
+
+    def make(run: Run, watcher: object) -> TableAnswerer:
+        made.append(TableAnswerer({}))
+        return made[-1]
+
+    process = Process(make)
     for number in range(3):
         run = run_named(f"run{number}-1")
-        async with inference._using(run, Memory()) as first:
+        async with process.using(run, Memory()) as first:
             pass
-        async with inference._using(run, Memory()) as second:
+        async with process.using(run, Memory()) as second:
             assert second is first
             await asyncio.sleep(0.1)
-            assert inference._shared[run.attempt] is first
+            assert not made[-1].closed
     async with asyncio.timeout(30):
-        while inference._shared or not first.client._session.closed:
+        while not all(answerer.closed for answerer in made):
             await asyncio.sleep(0.01)
+    assert len(made) == 3
 
 
-async def test_a_chunk_that_arrives_after_the_stop_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_chunk_that_arrives_after_the_stop_sends_nothing() -> None:
     """In a process that had none of the run's chunks when it was told."""
-    monkeypatch.setenv("GOOGLE_API_KEY", "k")
+    process = Process(lambda run, watcher: TableAnswerer({}))
     run = run_named("late-1")
-    home.adopt(asyncio.get_running_loop())
-    inference.stop_here(run)
+    process.requests.adopt(asyncio.get_running_loop())
+    process.stop(run)
     await asyncio.sleep(0)
-    async with inference._using(run, Memory()) as shared:
-        stopped = shared.inference.throttle.stopped
+    async with process.using(run, Memory()) as here:
+        stopped = here.answerer.stopped
     assert stopped
     assert stopped.reason is StopReason.INTERRUPTED
-    await inference.unshare(run)
+    await process.close(run)

@@ -206,7 +206,7 @@ def test_a_storage_that_keeps_failing_stops_the_sending_and_what_is_in_memory_re
 ) -> None:
     """One line, the way to go on, no traceback; the CSV's disk is fine."""
     monkeypatch.setattr(journal, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr("tasks.answer_chunk.LAST_SAVES_SECONDS", 0.5)
+    monkeypatch.setattr("tasks.core.answering.run_here.LAST_SAVES_SECONDS", 0.5)
     emulator.set_latency(LogNormal(0.1, 0.3))
     data = write_jsonl(tmp_path / "d.jsonl", numbered(200))
     broken = threading.Event()

@@ -14,7 +14,7 @@ from tasks.core.config.command_line import resume_command
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.environment.credentials import key_variable
 from tasks.core.environment.variables import set_in
-from tasks.core.errors import REFUSALS, InputError, RunStopped, StopReason
+from tasks.core.errors import REFUSALS, Deferred, InputError, RunStopped, StopReason
 from tasks.core.output.result import Written
 from tasks.core.reporting.tally import Tally
 
@@ -57,10 +57,10 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
     kept = _kept(config, sent, tally, rows, written)
     way_out = f"continue with: {resume_command(config)}"
     match sent.stopped:
+        case None if sent.deferred:
+            return _until_due(sent.deferred, sent.failures, kept, way_out)
         case None:
-            reason = sent.failures[0] if sent.failures else "chunks were lost"
-            message = f"{len(sent.failures)} chunks failed ({reason}); {kept}; {way_out}"
-            return Failed(name="Incomplete", message=message)
+            return Failed(name="Incomplete", message=f"{_failed(sent.failures)}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
         case RunStopped(reason=StopReason.IMAGES, message=message):
@@ -102,6 +102,10 @@ def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Writt
     return f"{kept}; all {tally.rows:,} with a result are in {written}" if written else kept
 
 
+def _failed(failures: list[str]) -> str:
+    return f"{len(failures)} chunks failed ({failures[0] if failures else 'chunks were lost'})"
+
+
 def _refusal(reason: StopReason, model: str, message: str, models: list[str]) -> str:
     """What was refused, in the API's words, and what to do about it."""
     match reason:
@@ -137,3 +141,13 @@ def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[An
     if config.resume and runtime.deployment.id:
         return AwaitingRetry(scheduled_time=at, message=f"{what}; {returns}, and the run goes on then")
     return Failed(name="Incomplete", message=f"{what}; {returns}; {way_out}")
+
+
+def _until_due(deferred: Deferred, failures: list[str], kept: str, way_out: str) -> State[Any]:
+    """A deployed run goes on by itself when the first answers are due; a re-run of it continues its own attempts."""
+    failed = f"{_failed(failures)}; " if failures else ""
+    what = f"answers are due later: {deferred.message}; {failed}{kept}"
+    at = f"{deferred.until.astimezone():%Y-%m-%d %H:%M %Z}"
+    if runtime.deployment.id:
+        return AwaitingRetry(scheduled_time=deferred.until, message=f"{what}; the run goes on at {at}")
+    return Failed(name="Deferred", message=f"{what}; from {at} on {way_out}")

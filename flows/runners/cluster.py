@@ -18,9 +18,9 @@ from prefect.task_runners import TaskRunner
 
 from flows.runners.signals import handled
 from tasks.answer_chunk import stop_here
+from tasks.core.answering.run import Run
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.errors import InputError
-from tasks.core.planning.run import Run
 
 
 def _not_there(address: str | None, error: Exception) -> InputError:

@@ -6,10 +6,12 @@ Exception
 ├── ApiError        one call was refused
 ├── MalformedAnswer one call was answered with something that is not an answer
 ├── RunIncomplete   rows are left that are worth sending again
-└── RunStopped      no further request may go out; answers that have arrived are kept
+├── RunStopped      no further request may go out; answers that have arrived are kept
+└── Deferred        no error: the answers are due later
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -90,3 +92,16 @@ class RunStopped(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+class Deferred(Exception):
+    """Not an error: the answers are due later. `until`: when to look again, with a time zone."""
+
+    def __init__(self, until: datetime, message: str) -> None:
+        super().__init__(message)
+        self.until = until
+        self.message = message
+
+    def or_sooner(self, other: "Deferred | None") -> "Deferred":
+        """Of the two, the one that is due first."""
+        return other if other and other.until <= self.until else self

@@ -20,14 +20,14 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, running: "set[Deadline]") -> None:
-        self._seconds, self._running = seconds, running
+        self.seconds, self._running = seconds, running
         self._looked = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout(None)
         await self._timeout.__aenter__()
-        self._when = self._loop.time() + self._seconds
+        self._when = self._loop.time() + self.seconds
         self._timer = self._loop.call_at(self._when, self._passed)
         self._running.add(self)
         return self

@@ -1,12 +1,26 @@
-"""Stops a run whose images all fall away before the texts alone are paid for. Pure bookkeeping."""
+"""Finds refusals that are an image's fault, and stops a run whose images all fall away before it pays for the texts.
+
+Pure bookkeeping.
+"""
 
 import re
 
 from tasks.core.answering.breaker import Stop
 from tasks.core.errors import StopReason
+from tasks.core.prompts.prepare import Prepared
+from tasks.core.records import Kind, Outcome
 
 FIRST_IMAGES = 10
+PLAIN_REFUSAL = "contains an invalid argument"  # which one, the API does not say
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[\d,.]*\d")  # names and numbers of one image
+
+
+def blames_image(prepared: Prepared, outcome: Outcome) -> bool:
+    """Whether the API could not read the image, or may not: then the text goes alone, as for any broken image."""
+    if outcome.kind is not Kind.INVALID_REQUEST or outcome.run_level or not prepared.request.image:
+        return False
+    detail = outcome.detail.lower()
+    return bool(prepared.request.text) and ("image" in detail or PLAIN_REFUSAL in detail)
 
 
 class ImageGuard:

@@ -9,36 +9,35 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
-_lock = threading.Lock()
-_home: asyncio.AbstractEventLoop | None = None
 
+class RequestLoop:
+    """Finds or starts its loop when it is first asked for. Thread-safe."""
 
-def adopt(loop: asyncio.AbstractEventLoop) -> None:
-    """Make a running loop the process's home, for as long as it runs."""
-    global _home
-    with _lock:
-        _home = loop
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
+    def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a running loop, for as long as it runs."""
+        with self._lock:
+            self._loop = loop
 
-def home() -> asyncio.AbstractEventLoop:
-    global _home
-    with _lock:
-        if _home is None or not _home.is_running():
-            _home = asyncio.new_event_loop()
-            runs = threading.Event()
-            _home.call_soon(runs.set)
-            threading.Thread(target=_home.run_forever, name="requests", daemon=True).start()
-            runs.wait()  # until it does, the next caller would take it for one that has ended
-        return _home
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or not self._loop.is_running():
+                self._loop = asyncio.new_event_loop()
+                runs = threading.Event()
+                self._loop.call_soon(runs.set)
+                threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
+                runs.wait()  # until it does, the next caller would take it for one that has ended
+            return self._loop
 
+    async def run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work` on the loop, from any loop."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop()))
 
-async def at_home[T](work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` on the home loop, from any loop."""
-    if asyncio.get_running_loop() is _home:
-        return await work
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, home()))
-
-
-def from_thread[T](work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` on the home loop from a thread that has no loop."""
-    return asyncio.run_coroutine_threadsafe(work, home()).result()
+    def run_from_thread[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the loop, from a thread that has none."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop()).result()

@@ -1,6 +1,6 @@
 """How often one row has been tried, and whether it is tried again. Pure bookkeeping; knows nothing of other rows."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tasks.core.records import Kind, Outcome, Usage
@@ -22,7 +22,7 @@ class Tries:
     tokens: int = 0
     made: int = 0
     counted: float = 0.0
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    kinds: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
     usage: Usage = field(default_factory=Usage)
     since: float | None = None  # of the first outcome: waiting for the first slot is no try
     without_image: str = ""

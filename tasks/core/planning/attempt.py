@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.core.answering.run import Run
 from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
 from tasks.core.checkpoint.compaction import adopt, compact
 from tasks.core.checkpoint.elsewhere import pools_with
@@ -16,7 +17,6 @@ from tasks.core.config.parameters import LimitsConfig, RunConfig
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume
-from tasks.core.planning.run import Run
 from tasks.core.planning.sample_keys import sample_keys
 
 MOVED_SHARE = 0.1  # of the rows unknown: then the data may have been moved, and other jobs are worth a look

@@ -7,20 +7,22 @@ from tasks.core.config.parameters import GenerateConfig
 from tasks.core.errors import ImageError
 from tasks.core.keys import sample_key
 from tasks.core.media.conversion import to_image
-from tasks.core.records import Image, Request, Sample
+from tasks.core.records import Image, Kind, Outcome, Request, Sample
 
 type ReadImage = Callable[[int], bytes | None]
 
 IMAGE_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
+NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sample made ready to send. `image_note`: why it goes without its image."""
+    """A sample made ready to send. `image_note`: why it goes without its image. `fault`: why it cannot go at all."""
 
     request: Request
     key: str
     image_note: str = ""
+    fault: Outcome | None = None
 
 
 def prepare(
@@ -34,7 +36,9 @@ def prepare(
         image = to_image(data) if data is not None and not without_image else None
     except ImageError as error:
         note = str(error)
-    return Prepared(Request(sample.text, image), _key(generation, sample, data, unreadable), without_image or note)
+    fault = None if image or sample.text.strip() else NOTHING_TO_SEND
+    key = _key(generation, sample, data, unreadable)
+    return Prepared(Request(sample.text, image), key, without_image or note, fault)
 
 
 def key_of(generation: GenerateConfig, sample: Sample, read_image: ReadImage | None) -> str:

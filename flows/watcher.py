@@ -1,0 +1,48 @@
+"""Hears how a run of this process is going, and says so: progress, log lines, and the end of starting chunks."""
+
+from collections import deque
+from collections.abc import Callable
+
+from prefect import get_run_logger
+
+from tasks.core.answering.base import Watcher
+from tasks.core.config.parameters import RunConfig
+from tasks.core.errors import StopReason
+from tasks.core.records import RowAnswer
+from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
+from tasks.core.reporting.summary import stopping_line
+
+
+class RunWatcher(Watcher):
+    """Made within the flow run that it logs for. `arrived`: answers that nobody has taken up yet."""
+
+    def __init__(self, config: RunConfig, progress: Progress, stop_starting: Callable[[], object]) -> None:
+        self.arrived: deque[RowAnswer] = deque()  # filled on the loop of the requests
+        self._progress, self._stop_starting = progress, stop_starting
+        self._grace_seconds = config.grace_seconds
+        self._logger = get_run_logger()
+        self._limits = LimitLog(config.max_concurrent, self._logger)
+        self._outages = OutageLog(config.give_up_seconds, self._logger)
+        self._saving_fails = False
+
+    def answered(self, answer: RowAnswer) -> None:
+        self.arrived.append(answer)
+        self._progress.add(answer)
+
+    def stopping(self, reason: StopReason, on_their_way: int) -> None:
+        self._stop_starting()
+        if reason is StopReason.INTERRUPTED:
+            self._logger.warning(stopping_line(on_their_way, self._grace_seconds, self._saving_fails))
+
+    def limit_changed(self, limit: int) -> None:
+        self._limits(limit)
+
+    def outage(self, why: str, seconds: float) -> None:
+        self._outages(why, seconds)
+
+    def saving_failed(self, why: str) -> None:
+        self._saving_fails = bool(why)
+        if why:
+            self._logger.warning("Answers cannot be saved (%s); nothing is sent until they can", why)
+        else:
+            self._logger.info("Answers can be saved again")

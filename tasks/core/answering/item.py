@@ -1,0 +1,79 @@
+"""A sample on its way to an answer: it becomes a request only when its turn comes. Sends nothing."""
+
+import asyncio
+import sys
+from dataclasses import dataclass, replace
+
+from tasks.core.answering.deadline import Deadline
+from tasks.core.config.parameters import GenerateConfig
+from tasks.core.prompts.prepare import Prepared, ReadImage, estimate_tokens, prepare
+from tasks.core.records import Kind, Outcome, RowAnswer, Sample, Usage
+
+AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A sample, and how it is made ready to send. `read_image`: None where the data has no images; it may block."""
+
+    sample: Sample
+    generation: GenerateConfig
+    read_image: ReadImage | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens, estimated."""
+        return estimate_tokens(self.sample, self.read_image is not None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to send, as far as can be told without reading."""
+        return self.read_image is None and not self.sample.text.strip()
+
+    async def prepare(self, deadline: Deadline, without_image: str = "") -> Prepared:
+        """Its request. Never raises: what goes wrong is an outcome, the `fault`. `without_image`: why it goes without.
+
+        Images are read in a thread, within `deadline`, and are not kept here: they take memory.
+        """
+        if self.read_image is None:
+            return prepare(self.generation, self.sample, None)
+        try:
+            async with deadline:
+                return await asyncio.to_thread(prepare, self.generation, self.sample, self.read_image, without_image)
+        except OSError as error:  # a TimeoutError among them
+            return self.failed(_unread(error, deadline.seconds))
+        except Exception as error:  # a reader's own
+            return self.failed(mishandled(error))
+
+    def failed(self, fault: Outcome) -> Prepared:
+        """What stands for it where it could not be made ready, or was not: its text alone."""
+        return replace(prepare(self.generation, self.sample, None), fault=fault)
+
+    def answer_of(self, prepared: Prepared, outcome: Outcome, usage: Usage, timeouts: int = 0) -> RowAnswer:
+        """What is kept of it. `usage`: of all its requests; `timeouts`: those that brought no answer in time."""
+        return RowAnswer(
+            row=self.sample.row,
+            id=self.sample.id,
+            key=prepared.key,
+            kind=outcome.kind,
+            has_image=prepared.request.image is not None,
+            response=outcome.text,
+            detail=outcome.detail,
+            image_note=prepared.image_note,
+            prompt_tokens=usage.prompt_tokens,
+            answer_tokens=usage.answer_tokens,
+            timeouts=timeouts,
+            answered_by=outcome.answered_by,
+        )
+
+
+def mishandled(error: Exception) -> Outcome:
+    """What a row ends as that met an error nobody thought of."""
+    return Outcome(Kind.SERVER_ERROR, detail=f"the row could not be handled: {type(error).__name__}: {error}", again=0)
+
+
+def _unread(error: OSError, seconds: float) -> Outcome:
+    if error.errno:
+        detail = f"the image could not be read: {error.strerror}"
+        return Outcome(Kind.SERVER_ERROR, detail=detail, again=AS_OFTEN_AS_ANY)
+    return Outcome(Kind.TIMEOUT, detail=f"the image was not read within {seconds:g} s", again=AS_OFTEN_AS_ANY)
