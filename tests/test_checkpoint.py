@@ -225,8 +225,8 @@ def test_after_a_year_of_nights_a_job_has_few_records_and_every_answer() -> None
     assert keys_of(storage)[:3] == every[-3:]
 
 
-def test_asked_anew_every_night_a_job_keeps_no_more_answers_than_it_needs() -> None:
-    """Runs without --resume, a hundred nights: the newest answer to a row counts, and is kept."""
+def test_asked_anew_every_night_a_job_keeps_a_few_answers_a_row_and_the_newest_counts() -> None:
+    """Runs without --resume, a hundred nights: what is old is dropped when records are put together."""
     storage = Memory()
     every = [f"k{n}" for n in range(20)]
     wanted = Counter((key, f"id-{key}") for key in every)

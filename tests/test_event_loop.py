@@ -229,10 +229,8 @@ def test_a_task_that_ignores_its_cancellation_is_left_behind() -> None:
         time.sleep(0.5)
         raise KeyboardInterrupt
 
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert time.monotonic() - start < 5
+        interrupted()  # else it would wait for ever
     futures[0].wait()
     assert futures[0].state.is_cancelled()
     released.set()

@@ -212,7 +212,7 @@ def test_a_refused_key_is_found_out_with_the_first_answer(run: RunFlow, emulator
     assert "the API refused the key: 400 INVALID_ARGUMENT API key not valid" in (state.message or "")
     assert "the key is GOOGLE_API_KEY, set in the environment" in (state.message or "")
     assert "models this key" not in (state.message or "")
-    assert emulator.stats.requests <= 8
+    assert emulator.stats.requests <= 4
     emulator.set_rules([])
     assert run(dataset=data, resume=True, limit=20).is_completed()
     assert emulator.stats.answers == 20
@@ -342,7 +342,7 @@ def test_a_spent_daily_quota_stops_the_run_and_keeps_everything(
     data = write_jsonl(tmp_path / "d.jsonl", numbered(100))
     state = run(dataset=data, max_concurrent=5)
     assert (state.name, state.is_failed()) == ("Incomplete", True)
-    assert emulator.stats.requests <= 10 + 10
+    assert emulator.stats.requests <= 10 + 5
     assert not (tmp_path / CSV).exists()
     emulator.set_rules([])
     assert run(dataset=data, resume=True).is_completed()

@@ -507,7 +507,7 @@ async def test_a_model_that_takes_no_images_stops_the_run_before_all_texts_are_p
     assert all(reason in row.error_message for text, row in rows.items() if text != "q3")
 
 
-async def test_images_that_all_fall_away_for_one_reason_stop_the_run_before_it_pays() -> None:
+async def test_images_that_all_fall_away_for_one_reason_stop_the_run_within_ten_rows() -> None:
     """A wrong folder; ten for different reasons are ten bad images."""
 
     def missing(row: int) -> bytes:

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from tasks.core.records import Kind, RowAnswer
-from tasks.core.reporting.progress import LimitLog, Progress
-from tasks.core.reporting.summary import summary_lines
+from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
+from tasks.core.reporting.summary import stopping_line, summary_lines
 
 
 def test_a_changed_limit_is_one_line_and_small_steps_are_none(caplog: pytest.LogCaptureFixture) -> None:
@@ -39,3 +39,29 @@ def test_another_model_than_asked_for_is_told_once_and_counted(
     assert summary_lines(progress.tally, 1, 0)[-1] == (
         "answered by gemini-3.5-flash-lite, not by the model asked for: 2 rows"
     )
+
+
+def test_an_outage_is_told_at_both_its_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """Why, and for how long the run puts up with it."""
+    caplog.set_level(logging.INFO)
+    say = OutageLog(900, logging.getLogger("outages"))
+    say("server_error: 503", 0)
+    say("", 61)
+    first, second = caplog.messages
+    assert first.startswith("no row is answered any more (server_error: 503): ")
+    assert "after 900 s without an answer the run stops (--give-up-seconds)" in first
+    assert second == "the API answers again, after 61 s"
+
+
+@pytest.mark.parametrize(
+    ("on_their_way", "failing", "line"),
+    [
+        (0, False, "stopping: no answer is on its way"),
+        (1, False, "stopping: 1 answer on its way, at most 10 s; Ctrl+C again leaves now"),
+        (1200, False, "stopping: 1,200 answers on their way, at most 10 s; Ctrl+C again leaves now"),
+        (3, True, "stopping: answers cannot be saved yet, one more try for some seconds; Ctrl+C again leaves now"),
+    ],
+)
+def test_who_presses_ctrl_c_is_told_what_is_waited_for(on_their_way: int, failing: bool, line: str) -> None:
+    """And that a second press waits for nothing."""
+    assert stopping_line(on_their_way, 10, failing) == line

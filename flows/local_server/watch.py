@@ -108,7 +108,7 @@ class Watch:
 
     def _tell_if_replaced(self) -> None:
         boot = read_boot(self._home)
-        if boot and boot.port == self._boot.port and boot.pid != self._boot.pid and boot.answers():
+        if boot and boot.port == self._boot.port and boot.pid != self._boot.pid and boot.answers(ASK_SECONDS):
             self._boot = boot
             print(REPLACED, file=sys.stderr, flush=True)
 
