@@ -12,7 +12,7 @@ import pytest
 from prefect import runtime
 
 from deployments.emulator import Emulator
-from flows import endings
+from flows.endings import states
 from tasks.answer_chunk import process
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.run import Run
@@ -99,7 +99,7 @@ def test_a_deployed_run_goes_on_by_itself_when_the_answers_are_due(
 
     answering(range(7), DUE)
     data = write_jsonl(tmp_path / "d.jsonl", numbered(10))
-    monkeypatch.setattr(endings, "runtime", Deployed)
+    monkeypatch.setattr(states, "runtime", Deployed)
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(infer, parameters={"dataset": data, "save_every": 5})
         with pytest.raises(Pause):
