@@ -330,7 +330,7 @@ async def test_a_stopped_run_does_not_wait_for_ever() -> None:
 
 
 async def test_a_cancelled_chunk_has_kept_what_arrived() -> None:
-    """`answers` is filled as answers come."""
+    """It was handed over as it came."""
     model = Model(lambda request, attempt: "ok" if request.text == "q0" else asyncio.sleep(3600))
     run, _ = online(model)
     answers: list[RowAnswer] = []
@@ -477,6 +477,26 @@ async def test_a_request_whose_image_is_read_when_the_run_stops_is_not_sent() ->
     assert model.requests == []
     assert answers == []
     assert run.throttle.in_flight == 0
+
+
+async def test_an_image_that_is_still_not_read_when_the_grace_time_is_over_leaves_its_row_unsent() -> None:
+    """It is the stop that cut the reading short: no fault of the row's."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read(row: int) -> bytes:
+        reading.set()
+        go_on.wait(10)
+        return PNG
+
+    run, _ = online(Model(), max_concurrent=1, max_attempts=1)
+    answers: list[RowAnswer] = []
+    chunk = asyncio.create_task(keep(run, ["q"], answers, read))
+    await asyncio.to_thread(reading.wait, 10)
+    run.stop(StopReason.INTERRUPTED, "Ctrl+C", 0.01)
+    with pytest.raises(RunStopped):
+        await chunk
+    go_on.set()
+    assert answers == []
 
 
 async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
@@ -718,3 +738,9 @@ async def test_who_stops_is_told_how_many_answers_are_on_their_way() -> None:
     with pytest.raises(RunStopped):
         await chunk
     assert told == [(StopReason.INTERRUPTED, 3)]
+
+
+async def test_models_are_a_hint_that_fails_nobody() -> None:
+    """Where the API does not say, none are named."""
+    run, _ = online(Model())
+    assert await run.models() == []

@@ -1,0 +1,44 @@
+"""A sample on its way: whatever goes wrong when it is made ready is its outcome, for any kind of answerer."""
+
+import errno
+import os
+from typing import Any
+
+import pytest
+
+from tasks.core.answering.deadline import Deadline
+from tasks.core.answering.item import Item
+from tasks.core.config.parameters import GenerateConfig
+from tasks.core.records import Kind, Sample
+
+SAMPLE, GENERATION = Sample(7, "id", "a question"), GenerateConfig(model="m")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "detail"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), Kind.SERVER_ERROR, "the image could not be read: Input/output"),
+        (TimeoutError(), Kind.TIMEOUT, "the image was not read within 60 s"),
+        (ZeroDivisionError("x"), Kind.SERVER_ERROR, "the row could not be handled: ZeroDivisionError: x"),
+    ],
+)
+async def test_what_goes_wrong_when_it_is_made_ready_is_its_outcome(error: Exception, kind: Kind, detail: str) -> None:
+    """Nothing is raised; its text stands for it."""
+
+    def read(row: int) -> Any:
+        raise error
+
+    prepared = await Item(SAMPLE, GENERATION, read).prepare(Deadline(60, set()))
+    assert prepared.fault
+    assert prepared.fault.kind is kind
+    assert prepared.fault.detail.startswith(detail)
+    assert (prepared.request.text, prepared.request.image) == ("a question", None)
+
+
+async def test_it_is_read_only_when_its_turn_comes() -> None:
+    """So memory follows the requests in flight, not the rows."""
+    reads: list[int] = []
+    item = Item(SAMPLE, GENERATION, reads.append)  # type: ignore[arg-type]  # None: no image in that row
+    assert (item.is_empty, reads) == (False, [])
+    assert (await item.prepare(Deadline(60, set()))).fault is None
+    assert reads == [7]
