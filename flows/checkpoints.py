@@ -40,7 +40,7 @@ from tasks.core.planning.attempt import origin_of
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import visible
+from tasks.core.text import counted, visible
 from tasks.result_storage import default_storage, storage_of
 
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -130,7 +130,7 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
-    return f"{tally.rows:,} rows: {tally}. CSV: {written}"
+    return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}"
 
 
 def _prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:
@@ -143,7 +143,7 @@ def _prune(storage: Storage, found: list[Job], least: timedelta, named: bool) ->
             print(f"kept {job.name}: {holder} is at work on it")
         elif job.age is None or job.age >= least:
             storage.delete(storage.keys(job.key))
-            print(f"removed {job.name}: {job.rows:,} rows, {_size(job.bytes)}")
+            print(f"removed {job.name}: {counted(job.rows, 'row')}, {_size(job.bytes)}")
 
 
 def _list(found: list[Job]) -> None:

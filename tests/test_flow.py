@@ -281,7 +281,7 @@ def test_rows_that_failed_for_a_passing_reason_are_sent_again_alone(
     data = write_jsonl(tmp_path / "d.jsonl", numbered(10))
     state = run(dataset=data, max_attempts=1)
     assert (state.name, state.is_failed()) == ("Incomplete", True)
-    assert "2 rows are worth a re-run" in (state.message or "")
+    assert "2 rows can be sent again" in (state.message or "")
     assert [line["id"] for line in read_csv() if line["error_message"].startswith("server_error: 503")] == ["r3", "r7"]
     before = emulator.stats.requests
     emulator.set_rules([])

@@ -38,7 +38,7 @@ async def test_what_goes_wrong_when_it_is_made_ready_is_its_outcome(error: Excep
 async def test_it_is_read_only_when_its_turn_comes() -> None:
     """So memory follows the requests in flight, not the rows."""
     reads: list[int] = []
-    item = Item(SAMPLE, GENERATION, reads.append)  # type: ignore[arg-type]  # None: no image in that row
+    item = Item(SAMPLE, GENERATION, reads.append)
     assert (item.is_empty, reads) == (False, [])
     assert (await item.prepare(Deadline(60, set()))).fault is None
     assert reads == [7]

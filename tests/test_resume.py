@@ -92,7 +92,7 @@ def test_a_rerun_asks_no_second_time_for_what_retry_errors_asked_for(
     asked = {"dataset": data, "resume": True, "retry_errors": ["truncated"]}
     state = retried(**asked, max_attempts=1, timeout_seconds=0.3, return_state=True)
     assert emulator.stats.requests == 8 + 2
-    assert "1 rows are worth a re-run" in (state.message or "")
+    assert "1 row can be sent again" in (state.message or "")
     assert "--retry-errors" not in (state.message or "")
 
 

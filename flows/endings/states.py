@@ -17,6 +17,7 @@ from tasks.core.environment.variables import set_in
 from tasks.core.errors import REFUSALS, Deferred, InputError, RunStopped, StopReason
 from tasks.core.output.result import Written
 from tasks.core.reporting.tally import Tally
+from tasks.core.text import counted
 
 _WAIT = "they wait beside the CSV, and the next run with this --output-dir takes them over"
 HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
@@ -31,13 +32,13 @@ def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
     if tally.retryable:
         again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
-        message = f"{tally.retryable:,} rows are worth a re-run: {again}. CSV: {written}"
+        message = f"{counted(tally.retryable, 'row')} can be sent again: {again}. CSV: {written}"
         return Failed(name="Incomplete", message=message)
     if tally.rows and not tally.successes:
         return Failed(
-            name="Unanswered", message=f"not one of {tally.rows:,} rows was answered: {tally}. CSV: {written}"
+            name="Unanswered", message=f"not one of {counted(tally.rows, 'row')} was answered: {tally}. CSV: {written}"
         )
-    return Completed(message=f"{tally.rows:,} rows: {tally}. CSV: {written}")
+    return Completed(message=f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}")
 
 
 def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
@@ -48,7 +49,7 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
 
 def unsaved(sent: Sent, written: Written) -> State[Any]:
     """Every row has a result and stands in the CSV, and the checkpoint lacks some."""
-    message = f"{len(sent.unsaved):,} results could not be saved in the checkpoint; {_WAIT}"
+    message = f"{counted(len(sent.unsaved), 'answer')} could not be saved in the checkpoint; {_WAIT}"
     return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
 
 
@@ -103,7 +104,7 @@ def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Writt
 
 
 def _failed(failures: list[str]) -> str:
-    return f"{len(failures)} chunks failed ({failures[0] if failures else 'chunks were lost'})"
+    return f"{counted(len(failures), 'chunk')} failed ({failures[0] if failures else 'chunks were lost'})"
 
 
 def _refusal(reason: StopReason, model: str, message: str, models: list[str]) -> str:

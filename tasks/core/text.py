@@ -29,6 +29,11 @@ def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
+def counted(number: int, singular: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{number:,} {singular}{'' if number == 1 else 's'}"
+
+
 def one_line(text: str, most: int = 500) -> str:
     """API messages span lines, HTML pages span screens, and neither has to be text."""
     line = visible(" ".join(text.split()))

@@ -120,7 +120,7 @@ class Throttle:
         self._moved.set()
 
     def answered(self, slot: Slot) -> None:
-        """The API gave an answer: grow, if the limit is what holds the run back."""
+        """The API gave an answer: grow, if requests wait for the limit alone."""
         now = self._clock()
         self._answered += 1
         self._pace.answered(now - slot.sent_at)

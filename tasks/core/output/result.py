@@ -15,6 +15,7 @@ from tasks.core.files.atomic import alone_in, drafted, make_folder, set_aside, s
 from tasks.core.files.own_results import Origin, Record, digest_of, records_of, write_note
 from tasks.core.output.lines import Line, answers, missing, write_lines
 from tasks.core.output.place import as_file_name, unfinished_path
+from tasks.core.text import counted
 
 _NAME_BYTES = 255 - len("..json")  # which makes the name of a note
 _WHOSE_BYTES = 40
@@ -114,7 +115,7 @@ def _why_kept(there: _There, origin: Origin, new: Path) -> str:
         lost = missing(answers(there.path), answers(new))
     except ValueError:
         return "cannot be compared"
-    return f"has {lost:,} answers that this run has not" if lost else ""
+    return f"has {counted(lost, 'answer')} that this run has not" if lost else ""
 
 
 def _note(path: Path, origin: Origin, new: Path, there: _There | None, moved: Path | None) -> None:

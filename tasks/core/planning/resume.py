@@ -11,6 +11,7 @@ from itertools import batched, pairwise
 
 from tasks.core.checkpoint.table import AnswerTable, Unmatched
 from tasks.core.records import Chunk, Kind
+from tasks.core.text import counted
 
 
 class Reason(StrEnum):
@@ -74,7 +75,7 @@ def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:
 
 def plan_line(plan: Plan, settings_changed: bool) -> str:
     """What a resumed run is about to do, before money is spent."""
-    line = f"{plan.reused:,} rows reused from the checkpoint, {plan.to_send:,} to send"
+    line = f"{counted(plan.reused, 'row')} reused from the checkpoint, {plan.to_send:,} to send"
     if plan.reasons:
         line += " (" + ", ".join(f"{n:,} {reason}" for reason, n in plan.reasons.most_common()) + ")"
     if settings_changed and not plan.reused:

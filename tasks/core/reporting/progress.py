@@ -10,6 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tasks.core.records import RowAnswer
 from tasks.core.reporting.tally import Tally
+from tasks.core.text import counted
 
 LOG_EVERY_SECONDS = 30.0
 
@@ -32,7 +33,7 @@ class Progress:
         self.tally.add(result)
         if self.tally.other_models.get(result.answered_by) == 1:
             self._say_model(result.answered_by)
-        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {self.tally.errors:,} errors", refresh=False)
+        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {counted(self.tally.errors, 'error')}", refresh=False)
         self._bar.update()
         now = time.monotonic()
         if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
@@ -51,7 +52,7 @@ class Progress:
     def line(self, now: float) -> str:
         done = self._reused + self.tally.rows
         rate = self.tally.rows / max(now - self._started, 1e-9)
-        return f"{done:,} of {self._total:,} rows, {self.tally.errors:,} errors, {rate:.1f} rows/s"
+        return f"{done:,} of {self._total:,} rows, {counted(self.tally.errors, 'error')}, {rate:.1f} rows/s"
 
     def __enter__(self) -> Self:
         if not self._bar.disable:

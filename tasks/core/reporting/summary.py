@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.core.records import RowAnswer
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import markdown
+from tasks.core.text import counted, markdown
 
 SAMPLE_OF_ERRORS = 10
 MOST_CELL_CHARS = 200
@@ -17,7 +17,7 @@ def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False
         return "stopping: answers cannot be saved yet, one more try for some seconds; Ctrl+C again leaves now"
     if not on_their_way:
         return "stopping: no answer is on its way"
-    answers = "1 answer on its way" if on_their_way == 1 else f"{on_their_way:,} answers on their way"
+    answers = f"{counted(on_their_way, 'answer')} on {'its' if on_their_way == 1 else 'their'} way"
     return f"stopping: {answers}, at most {grace_seconds:g} s; Ctrl+C again leaves now"
 
 
@@ -25,10 +25,10 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
     """The end of a run, for people."""
     sent = tally.rows - reused
     lines = [
-        f"{tally.rows:,} rows: {tally.successes:,} success, {tally.errors:,} error ({tally})",
-        f"{sent:,} rows in {seconds:.1f} s"
+        f"{counted(tally.rows, 'row')}: {tally.successes:,} success, {tally.errors:,} error ({tally})",
+        f"{counted(sent, 'row')} in {seconds:.1f} s"
         + (f", {reused:,} reused from the checkpoint" if reused else "")
-        + f"; {tally.images:,} images sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
+        + f"; {counted(tally.images, 'image')} sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
         f" {tally.usage.answer_tokens:,} answer",
     ]
     if tally.image_notes:
@@ -36,13 +36,13 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
     if tally.timeouts:
         lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
     for model, rows in tally.other_models.most_common():
-        lines.append(f"answered by {model}, not by the model asked for: {rows:,} rows")
+        lines.append(f"answered by {model}, not by the model asked for: {counted(rows, 'row')}")
     return lines
 
 
 def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, failed: Iterable[RowAnswer]) -> str:
     """The same as a Prefect artifact, with some rows that `failed`; of an unfinished run, without a CSV, as well."""
-    done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
+    done = counted(tally.rows, "row") if csv else f"{tally.rows:,} of {rows:,} rows"
     where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
     sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
