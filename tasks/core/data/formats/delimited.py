@@ -60,7 +60,7 @@ def _batches(path: Path, encoding: str, dialect: Dialect) -> Iterator[Batch]:
     _, header = next(records, (0, []))
     names = _names(path, header)
     empty = True
-    for rows in gathered((cells, sum(map(len, cells))) for cells in _whole(path, records, len(names), dialect)):
+    for rows in gathered(_whole(path, records, len(names), dialect)):
         yield Batch(dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows), text=True)
         empty = False
     if empty:
@@ -76,12 +76,12 @@ def _names(path: Path, header: list[str]) -> list[str]:
     return names
 
 
-def _whole(path: Path, records: Iterator[Record], width: int, dialect: Dialect) -> Iterator[list[str]]:
+def _whole(path: Path, records: Iterator[Record], width: int, dialect: Dialect) -> Iterator[tuple[list[str], int]]:
     for line, cells in records:
         if _is_blank(cells):
             continue
         if len(cells) == width:
-            yield cells
+            yield cells, sum(map(len, cells))
         else:
             raise InputError(
                 f"{path}, line {line}: {_counted(len(cells))}, but the header has {width}; "

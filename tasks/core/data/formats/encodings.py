@@ -70,10 +70,10 @@ def _checked(path: Path, name: str) -> str:
 
 def _by_zeros(start: bytes) -> str | None:
     """UTF-16 without its mark: every other byte of plain text is 0."""
-    half = len(start) // 2
-    if half < 2 or start.count(0) < half // 4:
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if (even and odd) or even + odd < max(2, len(start) // 8):
         return None
-    return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    return "utf-16-le" if odd else "utf-16-be"
 
 
 def _first_wrong(path: Path, encoding: str) -> int | None:

@@ -17,6 +17,7 @@ from tasks.core.data.formats.json_values import DECODER
 from tasks.core.data.formats.suffixes import inner_suffix
 
 _SPACE = " \t\r\n"
+_LINE_ENDS = ("\n", "\r\n", "")
 type Row = dict[str, Any]
 type Sized = tuple[Row, int]
 type Line = tuple[int, str]
@@ -35,7 +36,7 @@ def read_json(path: Path, encoding: str) -> Iterator[Batch]:
 
 
 def _rows(path: Path, text: TextIO) -> Iterator[Sized]:
-    lines = ((number, line) for number, line in enumerate(text, start=1) if line.strip(_SPACE))
+    lines = ((number, line) for number, line in enumerate(text, start=1) if not line.isspace())
     first = next(lines, None)
     if first is None:
         return iter(())
@@ -52,8 +53,19 @@ def _by_line(path: Path, first: Line, lines: Iterator[Line]) -> Iterator[Sized]:
     second = next(lines, None)
     if second is None:
         return _table_or_row(path, row, size, lines=inner_suffix(path) != ".json")
-    rest = ((Source(path, number).row(line), len(line)) for number, line in itertools.chain([second], lines))
-    return itertools.chain([(row, size)], rest)
+    return itertools.chain([(row, size)], _objects(path, itertools.chain([second], lines)))
+
+
+def _objects(path: Path, lines: Iterator[Line]) -> Iterator[Sized]:
+    decode = DECODER.raw_decode
+    for number, line in lines:
+        try:
+            row, end = decode(line)
+        except (ValueError, RecursionError):
+            row, end = None, 0
+        # The usual line, at once; any other as if it stood alone, with all that may be said of it.
+        usual = type(row) is dict and line[end:] in _LINE_ENDS and "\\u" not in line
+        yield row if usual else Source(path, number).row(line), len(line)
 
 
 def _table_or_row(path: Path, whole: Row, size: int, lines: bool) -> Iterator[Sized]:

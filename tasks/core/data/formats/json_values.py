@@ -29,10 +29,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_object)
 
 
-def is_structure(value: Any) -> bool:
-    return isinstance(value, dict | list)
-
-
 def as_text(value: Any) -> str | None:
     """A value as it goes out: text without its quotes, all else as JSON; None for null."""
     if value is None or type(value) is str:

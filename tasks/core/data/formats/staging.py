@@ -18,9 +18,11 @@ import pyarrow as pa
 from datasets import Dataset, Features, Json, Value
 
 from tasks.core.data.formats.batch import Batch
-from tasks.core.data.formats.json_values import as_json, as_text, is_structure
+from tasks.core.data.formats.json_values import Number, as_json, as_text
 
 _VERSION = 1  # of what is kept; another one is read anew
+_STRUCTURES = frozenset({dict, list})
+_TEXTS = frozenset({str, Number, type(None)})  # which Arrow takes as they are
 type Batches = Callable[[], Iterator[Batch]]
 
 
@@ -33,7 +35,7 @@ class _Columns:
     def learn(self, batch: Batch) -> None:
         for name, cells in batch.columns.items():
             known = self.structured.setdefault(name, False)
-            self.structured[name] = known or (not batch.text and any(map(is_structure, cells)))
+            self.structured[name] = known or (not batch.text and not _STRUCTURES.isdisjoint(map(type, cells)))
 
     @property
     def schema(self) -> pa.Schema:
@@ -124,4 +126,6 @@ def _array(batch: Batch, name: str, kind: pa.DataType) -> pa.Array:
     if isinstance(kind, pa.JsonType):
         storage = pa.array([None if cell is None else as_json(cell) for cell in cells], pa.string())
         return pa.ExtensionArray.from_storage(kind, storage)
-    return pa.array(cells if batch.text else [as_text(cell) for cell in cells], pa.string())
+    if not batch.text and not _TEXTS.issuperset(map(type, cells)):
+        cells = [as_text(cell) for cell in cells]
+    return pa.array(cells, pa.string())
