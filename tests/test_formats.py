@@ -3,6 +3,7 @@
 import bz2
 import codecs
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -21,11 +22,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
 
-from tasks.core.config.parameters import RunConfig
+from tasks.core.config.parameters import GenerateConfig, RunConfig
 from tasks.core.data.formats.staging import kept
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
+from tasks.core.planning.sample_keys import sample_keys
 
 HEADER = "id,input_query\n"
 TWO = [("1", "a"), ("2", "b")]
@@ -74,6 +76,7 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ("a.csv", HEADER + '1,"say \\"hi\\", C:\\new"\n2,b\n', [("1", 'say "hi", C:\\new'), ("2", "b")]),
         ("a.csv", HEADER + '1,"C:\\"\n2,b\n', [("1", "C:\\"), ("2", "b")]),
         ("a.csv", HEADER + "\n1,a\n  \n2,b\n\n", TWO),
+        ("a.csv", "\n\n" + TWO_CSV, TWO),
         ("a.csv", HEADER + f"1,{'x' * 300_000}\n", [("1", "x" * 300_000)]),
         ("a.csv", "input_query\nhello, world\nbye; all\n", [("0", "hello, world"), ("1", "bye; all")]),
         ("a.csv", codecs.BOM_UTF8 + TWO_CSV.encode(), TWO),
@@ -142,6 +145,7 @@ def test_a_bad_line_at_the_end_of_many_is_found_before_the_first_is_sent(tmp_pat
     [
         ("a.json", json.dumps([{"id": "1", "input_query": "a"}, {"id": "2", "input_query": "b"}], indent=1), TWO),
         ("a.json", TWO_JSONL, TWO),
+        ("a.jsonl", TWO_JSONL.replace("\n", ""), TWO),
         ("a.ndjson", TWO_JSONL, TWO),
         ("a.json", '{"id": "1",\n "input_query": "a"}\n{"id": "2",\n "input_query": "b"}\n', TWO),
         ("a.json", '{"id":{"0":"1","1":"2"},"input_query":{"0":"a","1":"b"}}', TWO),
@@ -434,3 +438,36 @@ def test_a_card_says_how_its_files_are_written(tmp_path: Path) -> None:
     file_of(tmp_path, "part.csv", "id^input_query\n007^a,b\n")
     file_of(tmp_path, "test.csv", "broken,\n1\n")
     assert opened(tmp_path) == [("007", "a,b")]
+
+
+def test_keys_of_samples_that_were_read_right_before_are_the_same(tmp_path: Path) -> None:
+    """So that a checkpoint of 0.2 resumes; the digests are what 0.2 made of these files."""
+    chat = [{"role": "user", "content": "안녕"}]
+    rows = [
+        {"id": "a", "input_query": 'plain, "quoted"\nline', "n": 12, "score": 1.5, "yes": True, "chat": chat},
+        {"id": "b", "input_query": "", "n": -3, "score": 1.5, "yes": True, "chat": [{"role": "model", "content": "q"}]},
+    ]
+    frame = pd.DataFrame(rows)
+    frame[["id", "input_query", "n", "score"]].to_csv(tmp_path / "d.csv", index=False)
+    frame.to_parquet(tmp_path / "d.parquet")
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "d.json").write_text(json.dumps(rows))
+    known = {
+        "input_query": "83ca76f5ba832a81",
+        "n": "d1bae221246c018b",
+        "score": "bef23b5e1ec949cb",
+        "yes": "59ce996d4d6a0053",
+        "chat": "786862e15cdf53c1",
+    }
+    for name in ("d.csv", "d.parquet", "d.jsonl", "d.json"):
+        for column in list(known)[: 3 if name == "d.csv" else None]:
+            ref = resolve(RunConfig(dataset=str(tmp_path / name), text_column=column))
+            keys = list(sample_keys(ref, GenerateConfig(model="m")))
+            assert hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16] == known[column], (name, column)
+
+
+@pytest.mark.parametrize("spec", ["test[:0]", "test[9:]", "test[:10%]"])
+def test_a_slice_beyond_the_rows_is_empty(tmp_path: Path, spec: str) -> None:
+    """Of a file and of a folder."""
+    path = file_of(tmp_path / "set", "test.csv", TWO_CSV)
+    assert opened(path, split=spec) == opened(path.parent, split=spec) == []

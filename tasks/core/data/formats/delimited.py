@@ -57,7 +57,7 @@ def _fits(path: Path, encoding: str, dialect: Dialect) -> bool:
 
 def _batches(path: Path, encoding: str, dialect: Dialect) -> Iterator[Batch]:
     records = _records(path, encoding, dialect)
-    _, header = next(records, (0, []))
+    header = next((cells for _, cells in records if not _is_blank(cells)), [])
     names = _names(path, header)
     empty = True
     for rows in gathered(_whole(path, records, len(names), dialect)):

@@ -49,11 +49,11 @@ def _rows(path: Path, text: TextIO) -> Iterator[Sized]:
 
 
 def _by_line(path: Path, first: Line, lines: Iterator[Line]) -> Iterator[Sized]:
-    row, size = Source(path, first[0]).row(first[1]), len(first[1])
+    rows = list(Source(path, first[0]).values(first[1]))
     second = next(lines, None)
-    if second is None:
-        return _table_or_row(path, row, size, lines=inner_suffix(path) != ".json")
-    return itertools.chain([(row, size)], _objects(path, itertools.chain([second], lines)))
+    if second is None and len(rows) == 1:
+        return _table_or_row(path, *rows[0], lines=inner_suffix(path) != ".json")
+    return itertools.chain(rows, _objects(path, itertools.chain([second] if second else [], lines)))
 
 
 def _objects(path: Path, lines: Iterator[Line]) -> Iterator[Sized]:
@@ -65,7 +65,10 @@ def _objects(path: Path, lines: Iterator[Line]) -> Iterator[Sized]:
             row, end = None, 0
         # The usual line, at once; any other as if it stood alone, with all that may be said of it.
         usual = type(row) is dict and line[end:] in _LINE_ENDS and "\\u" not in line
-        yield row if usual else Source(path, number).row(line), len(line)
+        if usual:
+            yield row, len(line)
+        else:
+            yield from Source(path, number).values(line)
 
 
 def _table_or_row(path: Path, whole: Row, size: int, lines: bool) -> Iterator[Sized]:

@@ -24,13 +24,6 @@ class Source:
     path: Path
     line: int
 
-    def row(self, text: str) -> Row:
-        """The object that `text` is, and nothing but it. Raises InputError."""
-        value, end = self.value(text, skipped(text, 0))
-        if skipped(text, end) < len(text):
-            raise self.error(f"something follows the object: {text[end : end + _SHOWN].strip()!r}")
-        return self.checked(value, text)
-
     def values(self, text: str) -> Iterator[tuple[Row, int]]:
         """The objects of `text`, one after another, with their lengths. Raises InputError."""
         end = self.passed(text, 0, skipped(text, 0))
@@ -39,6 +32,8 @@ class Source:
             value, end = self.value(text, start)
             yield self.checked(value, text[start:end]), end - start
             end = self.passed(text, start, skipped(text, end))
+            if end < len(text) and text[end] != "{":
+                raise self.error(f"something follows the object: {text[end : end + _SHOWN].strip()!r}")
 
     def value(self, text: str, start: int) -> tuple[Any, int]:
         """The value that begins at `start`, and where it ends. Raises InputError."""
@@ -49,7 +44,7 @@ class Source:
             rest = text[error.pos : error.pos + _SHOWN].strip()
             column = error.pos - text.rfind("\n", 0, error.pos)
             where = f" at character {column}: {rest!r}" if rest else ", where it ends"
-            raise self.error(f"not JSON: {error.msg}{where}") from None
+            raise self.error(f"not JSON: {error.msg.removesuffix(' at')}{where}") from None
         except RecursionError:
             raise self.error("nested too deeply") from None
         except ValueError as error:

@@ -33,4 +33,6 @@ def sliced(spec: str, open_split: Callable[[str], Dataset]) -> Dataset:
 
 def _part(table: Dataset, start: int | None, stop: int | None) -> Dataset:
     first, last = start or 0, len(table) if stop is None else stop
-    return table if (first, last) == (0, len(table)) else table.select(range(first, last))
+    if (first, last) == (0, len(table)):
+        return table
+    return table.select(range(first, last) or range(0))  # from the start: an end beyond the table is refused
