@@ -4,33 +4,45 @@ Works on the result storage that runs use: Prefect's local one, or the block tha
 PREFECT_DEFAULT_RESULT_STORAGE_BLOCK names.
 """
 
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    folder = Path(__file__).resolve().parent  # Python has put it first, where its modules would stand for libraries
+    sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != folder), str(folder.parent)]
+
+    from flows import checkpoints  # this file again, as a module
+
+    raise SystemExit(checkpoints.main(sys.argv[1:]))
+
 import argparse
 import re
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from flows.endings.exit_codes import ExitCode
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.layout import Manifest, Storage, StorageError, jobs, lock_key
 from tasks.core.checkpoint.lock import holder_of
 from tasks.core.checkpoint.pool import read_pool
+from tasks.core.config.command_line import Program, add_version, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.environment.variables import load_environment
 from tasks.core.errors import InputError
-from tasks.core.output.lines import frames
+from tasks.core.output.lines import csv_lines
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
 from tasks.core.planning.attempt import origin_of
-from tasks.core.planning.resume import plan_resume
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.records import RowAnswer, unsent
+from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
 from tasks.result_storage import default_storage, storage_of
 
-_RESUME = "python flows/infer.py with --resume writes it, and sends what is missing"
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
@@ -54,14 +66,14 @@ class Job:
         return datetime.now(UTC) - self.latest.created if self.latest else None
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         storage = storage_of(default_storage())
         if options.write_csv is not None:
             load_environment()
             print(visible(_write_csv(storage, options.write_csv, options.output_dir)))
-            return 0
+            return ExitCode.FINISHED
         found = [_look(storage, key) for key in jobs(storage)]
         if options.prune is None:
             _list(found)
@@ -69,20 +81,19 @@ def main(arguments: list[str] | None = None) -> int:
             _prune(storage, [job for job in found if options.job in job.key], options.prune, bool(options.job))
     except InputError as error:
         print(error.line, file=sys.stderr)
-        return 2
+        return ExitCode.BAD_INPUT
     except StorageError as error:
         print(f"the result storage cannot be used: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.FINISHED
 
 
 def _look(storage: Storage, key: str) -> Job:
     latest, size = latest_manifest(storage, key), storage.size(key)
     if latest and (summary := summary_of(storage, key, latest.attempt)):
         return Job(key, latest, summary.rows, summary.open, size)
-    results = list(read_pool(storage, key).results())
-    samples = {(result.key, result.id): result.retryable for result in reversed(results)}
-    return Job(key, latest, len(samples), sum(samples.values()), size)
+    rows, retryable = read_pool(storage, key).table.distinct()
+    return Job(key, latest, rows, retryable, size)
 
 
 def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
@@ -99,30 +110,27 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     [(key, manifest)] = found.items()
     if manifest is None or not manifest.config:
         raise InputError(
-            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); {_RESUME}"
+            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); "
+            f"{command(Program.RUN)} with --resume writes it, and sends what is missing"
         )
     config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
-    results = _results(list(sample_keys(data, config.generation)), list(read_pool(storage, key).results()))
-    tally = Tally.of(results.values())
+    answers = read_pool(storage, key).table
+    answers.ask(sample_keys(data, config.generation))
+    answers.match()
+    answers.match_failures()
+    tally = Tally.of_groups(answers.groups())
+    if missing := data.rows - tally.rows:
+        tally.kinds[Kind.UNSENT] += missing
+        tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    lines = frames(open_reader(data), results)
+    lines = csv_lines(open_reader(data), answers)
     try:
         written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{tally.rows:,} rows: {tally}. CSV: {written}"
-
-
-def _results(samples: list[tuple[str, str]], kept: list[RowAnswer]) -> dict[int, RowAnswer]:
-    """A result for every row: its answer, else why it failed last, else that it was not sent."""
-    answered = plan_resume(samples, kept, 1).reused
-    failed = {result.key: result for result in reversed(kept) if result.retryable}
-    return {
-        row: answered.get(row) or (replace(failed[key], row=row) if key in failed else unsent(row))
-        for row, (key, _) in enumerate(samples)
-    }
 
 
 def _prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:
@@ -168,7 +176,7 @@ def _duration(text: str) -> timedelta:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python flows/checkpoints.py", description="List checkpoints, prune them, or write their CSV."
+        prog=command(Program.CHECKPOINTS), description="List checkpoints, prune them, or write their CSV."
     )
     parser.add_argument("--prune", metavar="AGE", type=_duration, help="Delete checkpoints this old: 30d, 12h, 0m.")
     parser.add_argument("--job", metavar="TEXT", default="", help="With --prune: only jobs whose key contains TEXT.")
@@ -178,8 +186,5 @@ def _parser() -> argparse.ArgumentParser:
         help="Write the CSV of a checkpoint, finished or not, and send nothing. JOB: a part of its name or key.",
     )
     parser.add_argument("--output-dir", metavar="DIR", help="With --write-csv: another folder than the run's.")
+    add_version(parser)
     return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,6 +1,9 @@
-"""`python flows/infer.py`: reads the command line, checks what can be checked, runs the flow, says how it ended.
+"""A run from the command line: reads it, checks what can be checked, runs the flow, says how it ended.
 
 What takes long is imported only once the local server boots beside it; a mistake that `preflight` sees costs neither.
+
+Must not import flows.infer, whose file is also the program that imports this module. Whoever starts a run passes the
+flow, as a function that imports it: `python flows/infer.py` in that file, `gemini-infer` in console.py.
 """
 
 import atexit
@@ -8,25 +11,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from flows.endings.exit_codes import ExitCode, exit_code
 from flows.local_server import LocalServer, LocalServerError
-from flows.preflight import check, check_prefect_client, check_services, with_environment
+from flows.preflight import check, with_environment
 from flows.runners.signals import ONE_SECONDS, handled, raising
+from flows.services import check_prefect_client, check_services
 from tasks.core.config.command_line import parse
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.text import visible
 
-FINISHED, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_CODES = {"Refused": BAD_INPUT, "Interrupted": INTERRUPTED, "Cancelled": INTERRUPTED}
+type LoadFlow = Callable[[], Any]
 
 
-def program() -> int:
+def program(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
     """`main` as a program: what it has said is not taken back by a signal that comes while Python ends."""
     atexit.register(_on_signals, signal.SIG_IGN)  # the first to be registered is the last to be called
-    code = main()
+    code = main(load_flow, arguments)
     _on_signals(lambda *_: os._exit(code))
     return code
 
@@ -36,27 +40,27 @@ def _on_signals(handler: Any) -> None:
         signal.signal(number, handler)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the flow as `arguments` say; returns the exit code."""
+def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
+    """Run the flow as `arguments` say; returns the exit code. `load_flow` imports what takes long."""
     for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
         os.environ.setdefault(name, value)
     os.umask(0o077)  # prompts and answers are nobody else's
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:
-            return _run(parse(sys.argv[1:] if arguments is None else arguments))
+            return _run(load_flow, parse(arguments))
         except InputError as error:
             print(error.line, file=sys.stderr)
-            return BAD_INPUT
+            return ExitCode.BAD_INPUT
         except LocalServerError as error:
             print(error, file=sys.stderr)
-            return FAILED
+            return ExitCode.FAILED
         except KeyboardInterrupt:
             print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
             time.sleep(ONE_SECONDS)  # the signal's second half may still come
-            return INTERRUPTED
+            return ExitCode.INTERRUPTED
 
 
-def _run(config: RunConfig) -> int:
+def _run(load_flow: LoadFlow, config: RunConfig) -> int:
     config = with_environment(config)  # with the environment: before the server and the libraries read their settings
     lines = check(config)
     check_services(config)
@@ -66,13 +70,14 @@ def _run(config: RunConfig) -> int:
     try:
         from prefect.exceptions import TerminationSignal
 
-        import flows.infer as module
+        from flows.checked import Checked, handing_on
         from flows.logs import quiet_console
         from tasks.core.data.sources import resolve
         from tasks.result_storage import default_storage
 
+        flow = load_flow()
         check_prefect_client()
-        resolve(config)
+        found = Checked(config, resolve(config))
     except BaseException:
         server.abandon()
         raise
@@ -81,11 +86,12 @@ def _run(config: RunConfig) -> int:
         quiet_console()
         default_storage()  # a block that is not there would be a traceback of the engine's
         try:
-            state = module.infer(**config.model_dump(), return_state=True)
+            with handing_on(found):
+                state = flow(**config.model_dump(), return_state=True)
         except TerminationSignal:  # SIGTERM outside the time when it is awaited
             raise KeyboardInterrupt from None
         print(visible(str(state.message)), file=sys.stdout if state.is_completed() else sys.stderr)
-    code = FINISHED if state.is_completed() else _CODES.get(state.name or "", FAILED)
+    code = exit_code(state.name, state.is_completed())
     if not server.is_all_sent:
         _leave_at_once(code)
     return code

@@ -3,15 +3,14 @@
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from prefect import State, Task, get_run_logger, unmapped
-from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
-from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in __all__
 
 from flows.local_server import is_local
 from flows.progress import progress_artifact
@@ -20,24 +19,27 @@ from flows.runners.event_loop import EventLoopTaskRunner
 from flows.runners.interrupt import interruptible
 from tasks.answer_chunk import Shared, answer_chunk, models_of, share, stop_here, stopped_in, unshare
 from tasks.core.answering.request_loop import adopt, from_thread
-from tasks.core.checkpoint.layout import unpack
+from tasks.core.checkpoint.layout import StorageError, unpack
 from tasks.core.checkpoint.lock import Holder, JobLock
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.records import RowAnswer
+from tasks.core.planning.run import Run
+from tasks.core.records import Chunk, RowAnswer
 from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
 from tasks.core.reporting.summary import stopping_line
+from tasks.prefect_internals import ResultRecord, forget_task_run_states
+
+CHUNKS_AHEAD = 1000  # that a cluster is given at once
 
 
 @dataclass(slots=True)
 class Sent:
-    """What came of sending: results as they arrived, why the run was stopped, and chunks that failed.
+    """What came of sending: why the run was stopped, and chunks that failed. The answers are in the attempt's table.
 
     `unsaved`: those results that could not be saved yet.
     """
 
-    results: list[RowAnswer] = field(default_factory=list)
     stopped: RunStopped | None = None
     failures: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
@@ -50,7 +52,7 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     sent = Sent()
     if not attempt.plan.chunks:
         return sent
-    progress = Progress(attempt.plan.rows, len(attempt.plan.reused), config.model, get_run_logger())
+    progress = Progress(attempt.plan.rows, attempt.plan.reused, config.model, get_run_logger())
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
         progress_artifact(lambda: progress.percent),
@@ -85,8 +87,10 @@ def _send_from_here(
         runner.max_workers = chunks_at_once(config)
         adopt(runner.loop)
 
+    arrived: deque[RowAnswer] = deque()  # filled on the loop of the requests
+
     def done(result: RowAnswer) -> None:
-        sent.results.append(result)
+        arrived.append(result)
         progress.add(result)
 
     shared = from_thread(share(attempt.run, attempt.storage, done))
@@ -94,14 +98,16 @@ def _send_from_here(
     lock.lost = lambda holder: stop_here(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
         with interruptible(lambda: stop_here(attempt.run)):
-            futures = deque(_chunk_task().map(attempt.plan.chunks, run=unmapped(attempt.run)))
-            while futures:
-                _ended(futures.popleft(), sent)
+            throttle, ahead = shared.inference.throttle, 2 * chunks_at_once(config)
+            for future in _mapped(attempt.plan.chunks, attempt.run, deque(), ahead, lambda: throttle.stopped):
+                _ended(future, sent)
+                _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)
         sent.stopped = shared.inference.throttle.stopped
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
             sent.models = from_thread(models_of(attempt.run))
     finally:
         sent.unsaved = from_thread(unshare(attempt.run))
+        _take(attempt, list(arrived), sent)
 
 
 def _watch(shared: Shared, config: RunConfig, stop_starting: Callable[[], object]) -> None:
@@ -151,15 +157,44 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
     lock.lost = lost
     with interruptible(interrupt):
         run = replace(attempt.run, owner=lock.owner)
-        futures.extend(_chunk_task().map(attempt.plan.chunks, run=unmapped(run)))
-        if sent.stopped:  # before there was anything to stop
-            stop()
-        while futures:
-            if futures[0].task_run_id not in never_started:
-                for result in _collect(futures[0], sent):
-                    sent.results.append(result)
-                    progress.add(result)
-            futures.popleft()
+        for future in _mapped(attempt.plan.chunks, run, futures, CHUNKS_AHEAD, lambda: sent.stopped, stop):
+            if future.task_run_id not in never_started:
+                answers = _collect(future, sent)
+                _take(attempt, answers, sent)
+                for answer in answers:
+                    progress.add(answer)
+
+
+def _mapped(
+    chunks: Iterable[Chunk],
+    run: Run,
+    futures: deque[Any],
+    ahead: int,
+    stopped: Callable[[], object],
+    stop: Callable[[], object] = lambda: None,
+) -> Iterator[PrefectFuture[Any]]:
+    """The chunks' futures in order. `futures`: those under way, about `ahead` of them: there may be very many chunks.
+
+    `stop` is called where the run was `stopped` while chunks were on their way to the runner.
+    """
+    waiting = iter(chunks)
+    while True:
+        if not stopped() and len(futures) < ahead and (more := list(islice(waiting, ahead))):
+            futures.extend(_chunk_task().map(more, run=unmapped(run)))
+            if stopped():
+                stop()
+        if not futures:
+            return
+        yield futures[0]
+        futures.popleft()
+
+
+def _take(attempt: Attempt, answers: Iterable[RowAnswer], sent: Sent) -> None:
+    """Where there is no room for them, they are in the checkpoint all the same."""
+    try:
+        attempt.answers.answer(attempt.run.attempt, answers)
+    except StorageError as error:
+        sent.failures.append(str(error))
 
 
 def _chunk_task() -> Task[..., Any]:
@@ -174,7 +209,7 @@ def _chunk_task() -> Task[..., Any]:
 def _ended(future: PrefectFuture[Any], sent: Sent) -> State[Any]:
     """How a chunk ended, as soon as it has."""
     future.wait()
-    _drop_task_run_states()
+    forget_task_run_states()
     state = future.state
     if isinstance(state.data, ResultRecord):
         sent.not_persisted += not state.data.is_persisted
@@ -194,9 +229,3 @@ def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowAnswer]:
     if stop := stopped_in(value):
         sent.stopped = sent.stopped or stop
     return results
-
-
-def _drop_task_run_states() -> None:
-    """Prefect keeps the state of every task run, to draw what its result went into: 10 KB a chunk, and here nothing."""
-    if context := FlowRunContext.get():
-        context.run_results.clear()

@@ -4,46 +4,51 @@ parameters ─ resolve_dataset ─ plan ─ answer_chunk.map ─ assemble_csv �
 """
 
 if __name__ == "__main__":  # the command line first: it starts what takes long before it imports what takes long
+    import sys
+    from pathlib import Path
+    from typing import Any
+
+    folder = Path(__file__).resolve().parent  # Python has put it first, where its modules would stand for libraries
+    sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != folder), str(folder.parent)]
+
     from flows.cli import program
 
-    raise SystemExit(program())
+    def load_flow() -> Any:
+        """This file again, as the module that Prefect and its workers know. The command line itself knows no flow."""
+        from flows.infer import infer
+
+        return infer
+
+    raise SystemExit(program(load_flow, sys.argv[1:]))
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from prefect import State, flow, get_run_logger, runtime
-from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
-from prefect.exceptions import Pause
-from prefect.states import Failed
-from prefect.utilities.annotations import quote
 
-from flows import endings
+from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import Sent, send
+from flows.endings import states
+from flows.endings.hand_over import hand_over
 from flows.logs import without_expected_tracebacks
-from flows.preflight import check, with_environment
+from flows.notices import tell_where_requests_go
+from flows.preflight import api_of
 from flows.runners.event_loop import EventLoopTaskRunner
 from tasks.answer_chunk import answer_chunk
-from tasks.core.checkpoint.layout import StorageError
+from tasks.core.checkpoint.layout import Storage, StorageError
 from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder, JobHeld, JobLock
 from tasks.core.config.command_line import checked
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind, with_parameters_of
-from tasks.core.environment.endpoint import base_url, why_unreachable
-from tasks.core.environment.open_files import make_room
-from tasks.core.environment.proxies import without_password
-from tasks.core.environment.variables import set_in
-from tasks.core.errors import InputError, RunIncomplete
+from tasks.core.data.sources import DatasetRef
+from tasks.core.errors import InputError
 from tasks.core.files.own_results import Origin
-from tasks.core.gemini.client import other_endpoint
 from tasks.core.output.late import Late, put_beside, save_late, take_over
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
-from tasks.core.records import unsent
 from tasks.core.reporting.summary import summary_lines
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
@@ -51,8 +56,6 @@ from tasks.report import report
 from tasks.resolve import resolve_dataset
 from tasks.result_storage import storage_of_results
 from tasks.write_results import assemble_csv
-
-without_expected_tracebacks()
 
 
 def _run_name() -> str:
@@ -72,109 +75,54 @@ def _run_name() -> str:
 @with_parameters_of(RunConfig)
 def infer(**parameters: Any) -> State[Any]:
     """Send every row of a data set through Gemini and write one CSV with every row in it."""
+    without_expected_tracebacks()
     try:
-        config = with_environment(checked(parameters))
-        with _api_of(config):
-            return _rescheduled(_retried(_legible(_infer(config))))
+        run = checked_run(checked(parameters))
+        with api_of(run.config):
+            return hand_over(_infer(run))
     except InputError as error:
-        return Failed(name="Refused", message=error.line)
+        return states.refused(error)
 
 
-def _legible(state: State[Any]) -> State[Any]:
-    """`state`, whose message may repeat what data or the API say."""
-    return state.model_copy(update={"message": visible(state.message or "")})
+def _infer(run: Checked) -> State[Any]:
+    config = within_open_files(run.config)
+    tell_where_requests_go(config)
+    data = resolve_dataset(config, run.data)
+    origin, storage = origin_of(config, data), storage_of_results(answer_chunk)
+    try:
+        with _lock(config, origin.job, storage) as lock:
+            attempt = _plan(config, data, origin, storage, lock)
+            answer = _answer(config, attempt, lock, origin)
+    except JobHeld as held:
+        return states.held(held.holder)
+    except StorageError as error:
+        return states.storage_unusable(error)
+    return answer
 
 
-def _retried(state: State[Any]) -> State[Any]:
-    """`state`, raised where Prefect is to retry the flow: it retries exceptions only."""
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run and state.name == "Incomplete" and run.run_count <= (run.empirical_policy.retries or 0):
-        raise RunIncomplete(state.message)
-    return state
+def _lock(config: RunConfig, job: str, storage: Storage) -> JobLock:
+    """One run a job: another one's lock is waited for only as long as it takes to see whether it is alive."""
+
+    def waiting(holder: Holder) -> None:
+        get_run_logger().warning("%s holds this job; waiting up to %d s for a sign of life", holder, DEAD_SECONDS)
+
+    shared = config.task_runner is not TaskRunnerKind.LOCAL
+    return JobLock(storage, job, str(runtime.flow_run.id), waiting, shared=shared)
 
 
-def _rescheduled(state: State[Any]) -> State[Any]:
-    """`state`, or where the run is to go on later, the end of this process: Prefect knows no returned state like it."""
-    if state.is_scheduled():
-        with get_client(sync_client=True) as client:
-            set_state = client.set_flow_run_state(UUID(runtime.flow_run.id), state).state
-        get_run_logger().warning(state.message)
-        raise Pause(state.message, state=set_state)
-    return state
-
-
-def _api_of(config: RunConfig) -> AbstractContextManager[None]:
-    """The API of the environment, or the demo's emulator in its place."""
-    if not config.demo:
-        return nullcontext()
-    from deployments.demo import demo
-
-    return demo()
+def _plan(config: RunConfig, data: DatasetRef, origin: Origin, storage: Storage, lock: JobLock) -> Attempt:
+    """What is to be sent, on record in the checkpoint."""
+    logger = get_run_logger()
+    if late := take_over(_csv_path(config), origin.job, storage):
+        logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
+    attempt = plan_attempt(config, data, origin.job, storage, str(runtime.flow_run.id), logger)
+    lock.confirm()
+    attempt.open(origin.name, config)
+    return attempt
 
 
 def _csv_path(config: RunConfig) -> Path:
     return csv_path(config.output_dir, config.model, config.split, config.demo)
-
-
-def _infer(config: RunConfig) -> State[Any]:
-    logger = get_run_logger()
-    lines = check(config)
-    if runtime.deployment.id:  # else whoever started it here has read them
-        for line in lines:
-            logger.warning(line)
-    if not config.demo:
-        _say_other_endpoint()
-        if why := why_unreachable(base_url()):
-            logger.warning("%s cannot be reached at the moment: %s", without_password(base_url()), why)
-    config = _within_open_files(config)
-    data = resolve_dataset(config)
-    storage = storage_of_results(answer_chunk)
-    origin = origin_of(config, data)
-    run_id = str(runtime.flow_run.id)
-
-    def waiting(holder: Holder) -> None:
-        logger.warning("%s holds this job; waiting up to %d s for a sign of life", holder, DEAD_SECONDS)
-
-    shared = config.task_runner is not TaskRunnerKind.LOCAL
-    try:
-        with JobLock(storage, origin.job, run_id, waiting, shared=shared) as lock:
-            if late := take_over(_csv_path(config), origin.job, storage):
-                logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
-            attempt = plan_attempt(config, data, origin.job, storage, run_id, logger)
-            lock.confirm()
-            attempt.open(origin.name, config)
-            answer = _answer(config, attempt, lock, origin)
-    except JobHeld as held:
-        return endings.held(held.holder)
-    except StorageError as error:
-        return endings.storage_unusable(error)
-    return answer
-
-
-def _within_open_files(config: RunConfig) -> RunConfig:
-    """`config` with no more requests in flight than this process, or one of its children, may have connections."""
-    if config.task_runner_address:  # somebody else's processes
-        return config
-    wanted = config.max_concurrent
-    fit = make_room(wanted, per_request=2 if config.demo else 1)  # in a demo the API's end is here as well
-    if fit < wanted:
-        get_run_logger().warning(
-            "--max-concurrent %d: the limit on open files (ulimit -n) has room for %d requests in flight; %d it is",
-            *(wanted, fit, fit),
-        )
-    return config.model_copy(update={"max_concurrent": fit})
-
-
-def _say_other_endpoint() -> None:
-    """One line before anything is sent where the key and the prompts do not go to Google."""
-    if other := other_endpoint():
-        get_run_logger().warning(
-            "The key and the prompts go to %s and not to Google: %s is set in %s",
-            other.url,
-            other.variable,
-            set_in(other.variable),
-        )
 
 
 def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) -> State[Any]:
@@ -182,37 +130,35 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     started = time.monotonic()
     data, plan = attempt.run.data, attempt.plan
     sent = send(attempt, config, lock)
-    results = plan.reused | {result.row: result for result in sent.results}
-    tally = Tally.of(results.values())
-    if sent.unsaved:  # the CSV has them at least
-        results = {row: results.get(row) or unsent(row) for row in range(data.rows)}
-    whole: Any = quote(results)  # else Prefect searches every row for futures
-    written, problem = _write_csv(config, attempt, whole, origin) if len(results) == data.rows else (None, "")
+    tally = Tally.of_groups(attempt.answers.groups())
+    written, problem = None, ""
+    if tally.rows == data.rows or sent.unsaved:  # the CSV has the unsaved ones at least
+        written, problem = _write_csv(config, attempt, tally, origin)
     if sent.unsaved:
         _save_late(config, attempt, sent)
     with _told("the report"):
         if tally.rows or written:
-            report(data.dataset, config.model, whole, data.rows, written.path if written else None)
+            report(data.dataset, config.model, attempt.answers, tally, data.rows, written.path if written else None)
     with _told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.retryable)
     with _told("the checkpoint, put together,"), suppress(JobHeld):
         attempt.put_together(lock, finished=tally.rows == data.rows and not tally.retryable)
     if tally.rows < data.rows:
-        return endings.unfinished(config, sent, tally, data.rows, written)
+        return states.unfinished(config, sent, tally, data.rows, written)
     if written is None:
-        return endings.unwritten(config, problem, tally.rows)
+        return states.unwritten(config, problem, tally.rows)
     if sent.unsaved:
-        return endings.unsaved(sent, written)
-    for line in summary_lines(tally, time.monotonic() - started, len(plan.reused)):
+        return states.unsaved(sent, written)
+    for line in summary_lines(tally, time.monotonic() - started, plan.reused):
         get_run_logger().info(line)
-    return endings.finished(config, tally, written)
+    return states.finished(config, tally, written)
 
 
-def _write_csv(config: RunConfig, attempt: Attempt, results: Any, origin: Origin) -> tuple[Written | None, str]:
+def _write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> tuple[Written | None, str]:
     """Where the CSV is, or why there is none."""
     path = _csv_path(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    state: State[Any] = assemble_csv(attempt.run.data, results, path, named, return_state=True)
+    state: State[Any] = assemble_csv(attempt.run.data, attempt.answers, tally, path, named, return_state=True)
     return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
 
 

@@ -7,11 +7,9 @@ from contextlib import suppress
 
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.text import visible
+from tasks.prefect_internals import INTERRUPTED_LINE, NOT_PERSISTED, STATE_LINES
 
 _EXPECTED = (InputError, RunIncomplete)
-_NOT_PERSISTED = "An error was encountered while committing transaction"
-_STATES = ("Finished in state", "Task run failed with state")
-_INTERRUPTED = "Crash detected! Execution was "  # Prefect's words for Ctrl+C; main says it in a person's
 _PLAIN = logging.Formatter()
 
 
@@ -31,7 +29,7 @@ def quiet_console() -> None:
 
 
 def _one_line(record: logging.LogRecord) -> bool:
-    if record.getMessage().startswith(_NOT_PERSISTED):  # sending.py says it once, for all chunks
+    if record.getMessage().startswith(NOT_PERSISTED):  # dispatch.py says it once, for all chunks
         return False
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, _EXPECTED):
@@ -52,4 +50,4 @@ def _legible(record: logging.LogRecord) -> bool:
 def _worth_a_terminal(record: logging.LogRecord) -> bool:
     if record.name == "prefect.task_runs" and record.levelno < logging.WARNING:
         return False
-    return not record.getMessage().startswith((*_STATES, _INTERRUPTED))  # main prints it, in a person's words
+    return not record.getMessage().startswith((*STATE_LINES, INTERRUPTED_LINE))  # main prints it, in a person's words

@@ -1,6 +1,5 @@
 """The task that tells Prefect's UI what became of the rows. Wiring only; the words are in core/reporting."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import task
@@ -8,16 +7,15 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.core import text as escaping
-from tasks.core.records import RowAnswer
-from tasks.core.reporting.summary import summary_markdown
+from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.reporting.summary import SAMPLE_OF_ERRORS, summary_markdown
 from tasks.core.reporting.tally import Tally
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(name: str, model: str, results: Mapping[int, RowAnswer], rows: int, path: Path | None) -> None:
+def report(name: str, model: str, answers: AnswerTable, tally: Tally, rows: int, path: Path | None) -> None:
     """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
-    tally = Tally.of(results.values())
-    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, results.values())
+    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, answers.failed(SAMPLE_OF_ERRORS))
     title = escaping.markdown(f"{name}, {model}")
     create_markdown_artifact(markdown, key="infer-summary", description=f"{title}: {tally}")
     if path:

@@ -11,9 +11,9 @@ from tasks.core.data.sources import DatasetRef, resolve
 
 
 @task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
-def resolve_dataset(config: RunConfig) -> DatasetRef:
-    """Find the data set and check its columns; see sources.resolve for what can be wrong with it."""
-    ref = resolve(config)
+def resolve_dataset(config: RunConfig, found: DatasetRef | None = None) -> DatasetRef:
+    """The data set with its columns checked, unless it is `found` already. See sources.resolve for mistakes."""
+    ref = found or resolve(config)
     if Path(ref.dataset).is_dir() and (results := results_among(ref.dataset)):
         get_run_logger().warning("Not read as data: %d results of earlier runs (%s)", len(results), named(results))
     return ref

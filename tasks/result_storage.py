@@ -17,6 +17,7 @@ from prefect.settings import get_current_settings
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.storage import LocalStorage, as_storage_error, bounded, decoded
 from tasks.core.errors import InputError
+from tasks.prefect_internals import base_path, full_path, read_file, write_file
 
 REMOTE_GATHER_SECONDS, REMOTE_SETTLE_SECONDS = 1.5, 1.5  # a request a record
 
@@ -77,7 +78,7 @@ class RemoteStorage:
         """See Storage.read."""
         with as_storage_error("read", key):
             try:
-                content: Any = self._block.read_path(key, _sync=True)  # type: ignore[call-arg]  # Prefect's decorator
+                content = read_file(self._block, key)
             except FileNotFoundError:
                 return None
         return decoded(key, content)
@@ -85,14 +86,14 @@ class RemoteStorage:
     def write(self, key: str, value: Any) -> None:
         with as_storage_error("write", key):
             content = json.dumps(value).encode()
-            bounded(lambda: self._block.write_path(key, content, _sync=True))  # type: ignore[call-arg]
+            bounded(lambda: write_file(self._block, key, content))
 
     def keys(self, prefix: str) -> list[str]:
         """See Storage.keys."""
         with as_storage_error("list", prefix):
             files = self._block.filesystem
             files.invalidate_cache()
-            base = files._strip_protocol(self._block.basepath).rstrip("/") + "/"
+            base = base_path(self._block)
             try:
                 found = files.find(self._path(prefix))
             except FileNotFoundError:
@@ -116,4 +117,4 @@ class RemoteStorage:
             return int(self._block.filesystem.du(self._path(prefix)))
 
     def _path(self, key: str) -> str:
-        return self._block._resolve_path(key)
+        return full_path(self._block, key)

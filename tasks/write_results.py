@@ -1,6 +1,5 @@
 """The tasks that write the CSV and tell Prefect's UI what is in it. Wiring only; the work is in core."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +7,27 @@ from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
-from tasks.core.output.lines import frames
+from tasks.core.output.lines import csv_lines
 from tasks.core.output.result import Written, write_result
-from tasks.core.records import RowAnswer
 from tasks.core.reporting.tally import Tally
 
 
 @task(name="assemble_csv", cache_policy=NO_CACHE, persist_result=False)
 def assemble_csv(
-    data: DatasetRef, results: Mapping[int, RowAnswer], path: Path, origin: Origin
+    data: DatasetRef, answers: AnswerTable, tally: Tally, path: Path, origin: Origin
 ) -> Written | State[Any]:
-    """Write one line per sample, in the order of the data set; `results` holds every row. See write_result.
+    """Write one line per sample, in the order of the data set. `tally`: what `answers` come to. See write_result.
 
     A folder that cannot be written is no exception but a Failed state, whose message says why.
     """
-    tally = Tally.of(results.values())
-    lines = frames(open_reader(data), results)
+    lines = csv_lines(open_reader(data), answers)
+    retryable = tally.retryable + data.rows - tally.rows
     try:
-        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
+        written = write_result(path, origin, lines, successes=tally.successes, retryable=retryable)
     except OSError as error:
         return Failed(message=f"{path} cannot be written: {error.strerror or error}")
     if written.moved:

@@ -93,7 +93,8 @@ class Warm:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> Process:
         process = Process(output)
@@ -108,8 +109,11 @@ class Warm:
 
     def close(self) -> None:
         assert self._server.stdin
+        assert self._server.stdout
         self._server.stdin.close()
         self._server.wait(30)
+        self._listener.join()
+        self._server.stdout.close()
 
     def __enter__(self) -> Self:
         return self

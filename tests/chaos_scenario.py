@@ -11,7 +11,7 @@ from random import Random
 IMAGES = ("sales.png", "tiles.png", "marks.webp", "visitors.webp", "shapes.jpg", "sky.jpg")
 PROMPTS = ("question {n}", '질문 {n}, "{n}"?', "line one of {n}\nline two; = {n}", "{n} + 1 = ?")
 BROKEN_IMAGE = "broken.png"
-FIRST_STEP_SECONDS = 0.2  # before, it is Python that hears a signal and not the program
+FIRST_STEP_SECONDS = 0.2  # after the first line that a run prints
 
 
 @dataclass(frozen=True, slots=True)

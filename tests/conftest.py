@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from prefect import State
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from deployments.emulator import Emulator
 from flows.local_server import LocalServer
 from tests.support import RunFlow
 
-SLOW = ("test_chaos", "test_processes", "test_flow", "test_local_server", "test_event_loop", "test_benchmark")
+SLOW = ("test_local_server", "test_processes", "test_flow", "test_resume", "test_benchmark", "test_event_loop")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then the slow files, the slowest first; beside both, in a process of its own, test_server."""
-    order = ["test_server", None, *SLOW]
+    """The slowest files first, each in a process of its own; what is quick fills the gaps at the end."""
+    order = ["test_server", "test_chaos", "test_cluster_runs", *SLOW, None]
     items.sort(key=lambda item: order.index(item.path.stem if item.path.stem in order else None))
 
 
@@ -27,6 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_keys_of_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the `.env` of whoever runs it."""
     monkeypatch.setattr("tasks.core.environment.variables.PROJECT", tmp_path_factory.getbasetemp() / "no-project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Of the authorities that clients trust, one: to load them all a dozen times is half of what a small run costs."""
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.getbasetemp() / "authority.pem"
+    file.write_text(first + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +65,21 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def run(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFlow]:
+def no_heartbeats() -> Iterator[None]:
+    """The end of a flow waits for the thread of its heartbeats, which sleeps for whole seconds."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+@pytest.fixture
+def run(prefect: None, no_heartbeats: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFlow]:
     """Runs the flow in this process; results and CSV under `tmp_path`."""
     from flows.infer import infer
 
     monkeypatch.chdir(tmp_path)
 
     def run_flow(**parameters: Any) -> State[Any]:
-        state: State[Any] = infer(**parameters, return_state=True)  # type: ignore[call-overload]
+        state: State[Any] = infer(**parameters, return_state=True)
         return state
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):

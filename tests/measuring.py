@@ -1,6 +1,7 @@
 """What the benchmark measures with: data sets, the emulator, the command and the plain ways in processes of their own.
 
-python tests/measuring.py URL ROWS SLOTS BATCH [ATTEMPTS]    the plain way: the SDK as it comes, without this project
+python tests/measuring.py URL ROWS SLOTS BATCH ATTEMPTS [IMAGES]    the plain way: the SDK as it comes, without this
+                                                                    project; IMAGES: a folder of JPEGs
 """
 
 import asyncio
@@ -96,9 +97,13 @@ def infer(folder: Path, url: str, data: str, **flags: Any) -> Cost:
     return measured(command, folder, GOOGLE_API_KEY="k", GOOGLE_GEMINI_BASE_URL=url)
 
 
-def plain(url: str, rows: int, slots: int, batch: int = 0, attempts: int = 1) -> Cost:
-    """The SDK as it comes: a pool of `slots` workers, or `gather` for `batch` after `batch`; rows may be lost."""
-    return measured([sys.executable, __file__, url, *map(str, (rows, slots, batch, attempts))], ROOT)
+def plain(url: str, rows: int, slots: int, batch: int = 0, attempts: int = 1, images: Path | None = None) -> Cost:
+    """The SDK as it comes: a pool of `slots` workers, or `gather` for `batch` after `batch`; rows may be lost.
+
+    With `images`, a folder, each row reads one of its JPEGs from disk, as a row of `write_rows` does.
+    """
+    numbers = map(str, (rows, slots, batch, attempts))
+    return measured([sys.executable, __file__, url, *numbers, *([str(images)] if images else [])], ROOT)
 
 
 class Storm:
@@ -159,10 +164,12 @@ def prompt(number: int) -> str:
     return f"What is number {number}? " + "Please explain. " * 6
 
 
-def write_rows(folder: Path, rows: int, *, images: int = 0, image_bytes: int = 20_000, every: int = 1) -> str:
+def write_rows(
+    folder: Path, rows: int, *, images: int = 0, image_bytes: int = 20_000, every: int = 1, suffix: str = ".png"
+) -> str:
     """A JSONL data set; every `every`-th row with one of `images` pictures. Returns its path."""
     folder.mkdir(exist_ok=True)
-    names = [_write_image(folder / f"{n}.png", n, image_bytes) for n in range(images)]
+    names = [_write_image(folder / f"{n}{suffix}", n, image_bytes) for n in range(images)]
     with (folder / "data.jsonl").open("w") as file:
         for n in range(rows):
             picture = {"image_path": names[n // every % images] if n % every == 0 else ""} if images else {}
@@ -171,15 +178,21 @@ def write_rows(folder: Path, rows: int, *, images: int = 0, image_bytes: int = 2
 
 
 def _write_image(path: Path, seed: int, size: int) -> str:
+    """Noise, which does not compress: its bytes grow with its pixels, in a JPEG as in a PNG."""
     import numpy as np
     from PIL import Image
 
-    side = int((size / 3) ** 0.5)  # noise does not compress
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)).save(path)
+    def write(side: int) -> None:
+        pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+
+    side = int((size / 3) ** 0.5)
+    write(side)
+    write(round(side * (size / path.stat().st_size) ** 0.5))
     return path.name
 
 
-async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int) -> None:
+async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int, pictures: list[Path]) -> None:
     from google import genai
     from google.genai import errors, types
 
@@ -188,23 +201,29 @@ async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int) -> 
     config = types.GenerateContentConfig(
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True), automatic_continuation=False
     )
-    prompts = map(prompt, range(rows))
+    numbers = iter(range(rows))
     gate = asyncio.Semaphore(slots)
 
-    async def ask(text: str) -> None:
+    def contents(number: int) -> list[types.PartUnion]:
+        if not pictures:
+            return [prompt(number)]
+        data = pictures[number % len(pictures)].read_bytes()
+        return [types.Part.from_bytes(data=data, mime_type="image/jpeg"), prompt(number)]
+
+    async def ask(number: int) -> None:
         async with gate:
             try:
-                await client.models.generate_content(model="gemini-2.5-flash", contents=text, config=config)
+                await client.models.generate_content(model="gemini-2.5-flash", contents=contents(number), config=config)
             except errors.APIError:
                 if attempts == 1:
                     raise
 
     async def work() -> None:
-        for text in prompts:
-            await ask(text)
+        for number in numbers:
+            await ask(number)
 
     if batch:
-        while part := [text for _, text in zip(range(batch), prompts, strict=False)]:
+        while part := [number for _, number in zip(range(batch), numbers, strict=False)]:
             await asyncio.gather(*map(ask, part))
     else:
         await asyncio.gather(*(work() for _ in range(slots)))
@@ -212,4 +231,7 @@ async def _plain(url: str, rows: int, slots: int, batch: int, attempts: int) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(_plain(sys.argv[1], *map(int, sys.argv[2:])))
+    url, *numbers = sys.argv[1:6]
+    jpegs = sorted(Path(sys.argv[6]).glob("*.jpg")) if sys.argv[6:] else []
+    rows, slots, batch, attempts = map(int, numbers)
+    asyncio.run(_plain(url, rows, slots, batch, attempts, jpegs))

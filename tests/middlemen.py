@@ -7,7 +7,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -31,19 +31,26 @@ class Middleman:
         return server
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        try:
             first = await self.handshake(self, reader, writer)
             there, back = await asyncio.open_connection(*self.target)
             back.write(first)
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # who asked has gone
+        finally:
+            writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
+    try:
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-    writer.close()
+    except OSError:
+        pass
+    finally:
+        writer.close()
 
 
 async def http(proxy: Middleman, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -92,11 +99,20 @@ def serving(*middlemen: Middleman) -> Iterator[None]:
         servers = [asyncio.run_coroutine_threadsafe(middleman.serve(), loop).result() for middleman in middlemen]
         yield
     finally:
-        for server in servers:
-            loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(servers), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end(servers: list[asyncio.Server]) -> None:
+    """Nobody is served any more, and no connection is left open."""
+    for server in servers:
+        server.close()
+    serving = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in serving:
+        task.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
 def place_of(url: str) -> tuple[str, int]:

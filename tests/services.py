@@ -185,5 +185,5 @@ def start_ray(services: Services, env: dict[str, str]) -> str:
     head = ["--head", "--block", "--port", str(port), "--node-ip-address", "127.0.0.1", "--num-cpus", "2"]
     rest = ["--include-dashboard", "false", "--disable-usage-stats", "--temp-dir", folder]
     patience = {"RAY_raylet_start_wait_time_s": "120"}
-    services.start("ray", [BIN / "ray", "start", *head, *rest], env | patience)
+    services.start("ray", [BIN / "ray", "start", *head, *map(str, rest)], env | patience)
     return f"127.0.0.1:{port}"

@@ -1,6 +1,7 @@
 """The bootstrap says what it does, does it once, and nothing in a dry run. See also test_server.py."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -33,7 +34,7 @@ async def test_twice_is_once(prefect: None, tmp_path: Path) -> None:
     assert dead_runs.startswith(("created: ", "there: "))
     again = await bootstrap(wanted)
     assert [line.split(":")[0] for line in again] == ["there", "not asked for", "set", "there"]
-    block = await LocalFileSystem.aload(BLOCK)
+    block: Any = await LocalFileSystem.aload(BLOCK)
     assert block.basepath == f"{tmp_path}/shared"
 
 

@@ -106,8 +106,12 @@ def interrupted_and_resumed(launcher: Launcher, folder: Path, on: Stage) -> tupl
 
 def test_a_warm_process_behaves_like_the_command_line(on: Stage, tmp_path: Path) -> None:
     """Exit codes and every line that is printed, a wrong flag and Ctrl+C included."""
-    warm = interrupted_and_resumed(on.launcher, tmp_path / "warm", on)
-    cold = interrupted_and_resumed(Cold(), tmp_path / "cold", on)
+    launchers: dict[str, Launcher] = {"warm": on.launcher, "cold": Cold()}
+    with ThreadPoolExecutor() as threads:
+        futures = [
+            threads.submit(interrupted_and_resumed, each, tmp_path / name, on) for name, each in launchers.items()
+        ]
+        warm, cold = (future.result() for future in futures)
     assert warm == cold
     assert warm[0] == [2, 130, 0]
 

@@ -29,7 +29,8 @@ from tasks.core.checkpoint.layout import (
     pool_key,
     unpack,
 )
-from tasks.core.checkpoint.pool import read_pool
+from tasks.core.checkpoint.pool import Pool, read_pool
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.parameters import GenerateConfig
 from tasks.core.keys import sample_key
 from tasks.core.records import Kind, RowAnswer
@@ -111,7 +112,9 @@ def test_no_number_in_a_record_makes_a_reader_loop() -> None:
     storage[manifest_key(JOB, "a-1")] = manifest("a-1").model_dump(mode="json") | {"chunks": 10**9, "rows": 10**12}
     storage[answers_key(JOB, "a-1", "w", 999_999_999_999)] = answers("x", done=[10**15])
     storage[chunk_key(JOB, "a-1", 10**11)] = pack(results("y", first=10**30))
-    assert sorted(keys_of(storage)) == ["x", "y"]
+    pool = read_pool(storage, JOB)
+    assert [answer.key for answer in pool.results()] == ["x"]
+    assert pool.damaged == [chunk_key(JOB, "a-1", 10**11)]
 
 
 def test_chunks_whose_answers_were_all_read_are_not_read_again() -> None:
@@ -188,6 +191,13 @@ def test_a_flow_run_s_next_attempt_takes_no_number_twice() -> None:
     assert [result.key for result in pool.results(pool.attempts_of("run"))] == ["x"]
 
 
+def asked(storage: Memory, wanted: Counter[tuple[str, str]]) -> Pool:
+    """The pool of a run over data that has each sample as often as `wanted` says."""
+    pool = read_pool(storage, JOB)
+    pool.table.ask(wanted.elements())
+    return pool
+
+
 def nightly(storage: Memory, night: int, wanted: Counter[tuple[str, str]], *keys: str) -> None:
     """One run that is answered `keys`, a record each, and puts together what is there when it ends."""
     pool = read_pool(storage, JOB)
@@ -197,7 +207,8 @@ def nightly(storage: Memory, night: int, wanted: Counter[tuple[str, str]], *keys
         storage.write(answers_key(JOB, attempt, "w", number), answers(key, first=number, done=[number]))
         storage.write(chunk_key(JOB, attempt, number), pack(results(key, first=number)))
     close_attempt_record(storage, JOB, attempt, len(keys), 0)
-    compact(storage, pool, wanted)
+    pool.table.ask(wanted.elements())
+    compact(storage, pool, whole=True)
 
 
 def test_after_a_year_of_nights_a_job_has_few_records_and_every_answer() -> None:
@@ -223,7 +234,7 @@ def test_asked_anew_every_night_a_job_keeps_no_more_answers_than_it_needs() -> N
         nightly(storage, night, wanted, *every)
     pool = read_pool(storage, JOB)
     assert pool.size <= 4 * len(every)
-    newest = {result.key: kept.attempt for kept in reversed(pool.newest_first()) for result in kept.rows.values()}
+    newest = {result.key: attempt for attempt, result in reversed(list(pool.table.by_attempt()))}
     assert set(newest.values()) == {"night99-1"}
 
 
@@ -237,7 +248,7 @@ def test_putting_together_keeps_an_error_that_a_newer_failure_does_not_replace()
         storage[answers_key(JOB, attempt, "w", 0)] = pack(results(key, kind=kind))
     for n in range(MOST_LOOSE_RECORDS):
         storage[answers_key(JOB, "z-1", "v", n)] = answers(f"k{n}", first=n)
-    compact(storage, read_pool(storage, JOB), wanted)
+    compact(storage, asked(storage, wanted), whole=True)
     kept = Counter((result.key, result.kind) for result in read_pool(storage, JOB).results() if result.key in "xy")
     assert kept == {("x", Kind.BLOCKED): 1, ("x", Kind.TIMEOUT): 1, ("y", Kind.ANSWERED): 1, ("y", Kind.BLOCKED): 1}
 
@@ -251,7 +262,7 @@ def test_putting_together_keeps_what_the_data_at_hand_does_not_ask() -> None:
         storage[answers_key(JOB, attempt, "w", 0)] = answers("twice", "once", "unknown")
     for n in range(MOST_LOOSE_RECORDS):
         storage[answers_key(JOB, "c-1", "v", n)] = answers(f"k{n}", first=10 + n)
-    assert compact(storage, read_pool(storage, JOB), pairs) > MOST_LOOSE_RECORDS
+    assert compact(storage, asked(storage, pairs), whole=True) > MOST_LOOSE_RECORDS
     kept = Counter(keys_of(storage))
     assert (kept["twice"], kept["once"], kept["unknown"]) == (2, 1, 3)
     assert all(kept[f"k{n}"] == 1 for n in range(MOST_LOOSE_RECORDS))
@@ -294,7 +305,7 @@ def test_putting_together_may_end_anywhere(anew: bool, monkeypatch: pytest.Monke
         storage.update(whole)
         storage.left = steps
         try:
-            compact(storage, read_pool(storage, JOB), Counter())
+            compact(storage, read_pool(storage, JOB), whole=False)
             ended = True
         except KeyboardInterrupt:
             steps += 1
@@ -313,7 +324,7 @@ def test_nothing_is_removed_before_what_replaces_it_can_be_read() -> None:
     for n in range(MOST_LOOSE_RECORDS + 1):
         storage[answers_key(JOB, "a-1", "w", n)] = answers(f"k{n}", first=n)
     with pytest.raises(OSError, match="something else than was written"):
-        compact(storage, read_pool(storage, JOB), Counter())
+        compact(storage, read_pool(storage, JOB), whole=False)
     assert len(keys_of(storage)) == MOST_LOOSE_RECORDS + 1
 
 
@@ -327,13 +338,15 @@ def test_answers_of_moved_data_are_found_by_what_its_rows_ask(monkeypatch: pytes
     wanted = {"k49", "k7"}
     for n in range(9):
         storage[answers_key(OTHER, f"b{n}-1", "w", 0)] = pack(results(f"b{n}"))
-    assert [pool.job for pool in pools_with(storage, JOB, "m", {"b4"})] == [OTHER]
-    [pool] = pools_with(storage, JOB, "m", wanted)
+    assert [pool.job for pool in pools_with(storage, JOB, "m", {"b4"}.__contains__)] == [OTHER]
+    [pool] = pools_with(storage, JOB, "m", wanted.__contains__)
     assert pool.job == OTHER
-    assert {result.key for result in adopt(storage, JOB, pool, wanted)} == wanted
+    table = AnswerTable()
+    assert adopt(storage, JOB, table, pool, wanted.__contains__) == 2
+    assert {answer.key for answer in table.newest_first()} == wanted
     storage.delete(storage.keys(OTHER))
     assert set(keys_of(storage)) == wanted
-    assert list(pools_with(storage, JOB, "m", {"unknown"})) == []
+    assert list(pools_with(storage, JOB, "m", {"unknown"}.__contains__)) == []
 
 
 def test_jobs_are_what_is_there() -> None:
@@ -399,6 +412,17 @@ def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else(
     ]
     assert len({sample_key(*question) for question in asked}) == len(asked)
     assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m").fingerprint, "a", b"x")
+
+
+def test_a_sample_key_is_the_same_in_every_version() -> None:
+    """Another one would pay for all answers of an older checkpoint again."""
+    keys = {
+        None: "39f46442bf38a08bd527630bde984b02",
+        b"": "b780c9d8205e692bd884169e74456073",
+        b"\xff\xd8image": "6495af2308b6cd5f4a2ed754626fe514",
+        "does not exist": "4e943599ff64a2db8ae1979bb40e49e0",
+    }
+    assert {image: sample_key("settings", "text 예 \ud800", image) for image in keys} == keys
 
 
 RESULTS = st.builds(

@@ -1,4 +1,4 @@
-"""Mistakes with a Dask or Ray cluster are told in one line before anything starts. See also test_server.py."""
+"""Mistakes with a Dask or Ray cluster are told in one line before anything starts. See also test_cluster_runs.py."""
 
 import socket
 from collections.abc import Iterator

@@ -165,7 +165,7 @@ def test_an_unknown_parameter_is_refused() -> None:
 def test_a_config_does_not_change() -> None:
     """It travels between machines and names a checkpoint."""
     with pytest.raises(ValidationError):
-        config().limit = 3
+        config().limit = 3  # type: ignore[misc]
 
 
 def test_what_changes_answers_changes_the_fingerprint_and_nothing_else_does() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pandas as pd
@@ -33,7 +34,7 @@ def write_results(output: Path, split: str = "test") -> None:
     for number, answers in enumerate(["abc", "ab", "x"]):
         origin = Origin(job=str(number // 2), name="n", dataset="/data/train.csv", attempt="a")
         lines = [(i, f"our own {i}", False, "answer", "success", "") for i in answers]
-        write_result(path, origin, [pd.DataFrame(lines, columns=COLUMNS)], successes=1, retryable=0)
+        write_result(path, origin, lines, successes=1, retryable=0)
     unfinished = path.with_name(f"{path.stem}_unfinished.csv")
     unfinished.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))  # as Excel saves it
     path.write_text("id;input_query;note\nx;our own x;wrong\n")
@@ -81,7 +82,10 @@ def test_a_card_that_takes_in_everything_takes_in_no_result(folder: Path) -> Non
     (folder / "some").mkdir()
     pd.DataFrame(ROWS).to_csv(folder / "some" / "a.csv", index=False)
     pd.DataFrame(ROWS[:1]).to_csv(folder / "b.csv", index=False)
-    card = {"one": {"test": "some/**"}, "two": {"test": "**/*.csv", "dev": ["b.csv", "some/.*"]}}
+    card: dict[str, dict[str, Any]] = {
+        "one": {"test": "some/**"},
+        "two": {"test": "**/*.csv", "dev": ["b.csv", "some/.*"]},
+    }
     lines = ["---", "configs:"]
     for name, splits in card.items():
         files = [{"split": split, "path": path} for split, path in splits.items()]

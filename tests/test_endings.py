@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.dispatch import Sent
-from flows.endings import unfinished
+from flows.endings.states import unfinished
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import Kind

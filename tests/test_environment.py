@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deployments.demo import demo
-from flows.cli import BAD_INPUT, main
+from flows.cli import main
+from flows.endings.exit_codes import ExitCode
 from tasks.core.environment.credentials import check_credentials
 from tasks.core.environment.variables import load_environment, set_in, unused
 from tasks.core.errors import InputError
@@ -100,7 +101,7 @@ def test_somebody_elses_env_is_refused_before_anything_starts(
     else:
         path.write_text("GOOGLE_API_KEY=k\nGOOGLE_GEMINI_BASE_URL=http://elsewhere.example")
     os.chown(path, 4711, -1, follow_symlinks=False)
-    assert main(["--dataset", "d.jsonl"]) == BAD_INPUT
+    assert main(lambda: None, ["--dataset", "d.jsonl"]) == ExitCode.BAD_INPUT
     said = capsys.readouterr().err
     assert said.startswith(f"PermissionError: {path} belongs to another user (uid 4711)")
     assert said.count("\n") == 1

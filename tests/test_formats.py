@@ -197,7 +197,13 @@ def compressed(suffix: str) -> Callable[[bytes], bytes]:
         half = len(data) // 2
         return b"".join(bytes(pa.Codec("zstd").compress(part)) for part in (data[:half], data[half:]))
 
-    return {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}[suffix]
+    forms: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+        ".zst": zstd,
+    }
+    return forms[suffix]
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
@@ -248,7 +254,7 @@ def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
 def test_a_workbook_is_read_as_excel_shows_it(tmp_path: Path) -> None:
     """Dates as ISO 8601, whole numbers without a point; the sheet that is called like the split, never any sheet."""
     head = ["id", "input_query"]
-    rows = [head, ["007", "NA"], [5.0, True], [pd.Timestamp("2024-01-01"), 1.5], [None, None]]
+    rows: list[list[Any]] = [head, ["007", "NA"], [5.0, True], [pd.Timestamp("2024-01-01"), 1.5], [None, None]]
     path = workbook(tmp_path / "one" / "test.xlsx", Sheet=rows, Empty=[])
     expected = [("007", "NA"), ("5", "TRUE"), ("2024-01-01", "1.5")]
     assert opened(path) == opened(path.parent) == expected
@@ -296,6 +302,9 @@ def as_tar(path: Path) -> Path:
     return path / "test.tar.gz"
 
 
+@pytest.mark.filterwarnings(  # of datasets, which leaves metadata.csv open
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 @pytest.mark.parametrize("make", [as_folder, as_zip, as_tar])
 def test_pictures_come_with_their_metadata_as_it_is_written(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     """In a folder, and in a zip or tar, alone or in a folder."""

@@ -138,8 +138,8 @@ def run(home: Path) -> Iterator[Callable[..., Program]]:
 
     yield start
     for program in programs:
-        if program.process.poll() is None:
-            program.process.kill()
+        program.process.kill()
+        program.process.communicate()
 
 
 def is_served(home: Path) -> bool:

@@ -363,7 +363,7 @@ BODY = {
     "createTime": "2026-11-27T10:00:00Z",
     "responseId": "abc",
 }
-ODDITIES = (
+ODDITIES: tuple[Any, ...] = (
     None, True, 11.5, -3, 1e300, float("nan"), "", "x", "\ud83d", "not base64!", "9" * 400, [], {}, [None],
     [[]], ["x", {"y": 1}], {"z": None}, [[[[]]]],
 )  # fmt: skip
@@ -411,7 +411,7 @@ async def test_an_answer_is_kept_whatever_stands_beside_it(monkeypatch: pytest.M
         json.dumps(BODY).replace('"AwQF"', '"\\ud83d"').encode(),
         json.dumps(BODY).replace("11,", "1" * 5000 + ",").encode(),
         json.dumps([BODY]).encode(),
-        json.dumps(BODY | {"candidates": [None, *BODY["candidates"]]}).encode(),  # type: ignore[misc]
+        json.dumps(BODY | {"candidates": [None, *BODY["candidates"]]}).encode(),
         json.dumps(BODY | {"candidates": BODY["candidates"][0]}).encode(),  # type: ignore[index]
         json.dumps(BODY | {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}).encode(),
         json.dumps(BODY | {"error": {"code": 500}}).encode(),

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import COLUMNS, Origin
-from tasks.core.output.lines import _line, _quoting, frames
+from tasks.core.output.lines import Line, _line, csv_lines
 from tasks.core.output.place import check_no_input, check_writable, csv_path
 from tasks.core.output.result import Written, write_result
 from tasks.core.records import Kind, RowAnswer, Sample
@@ -42,22 +44,21 @@ NASTY = [
 OURS = Origin(job="job", name="data test, m", dataset="data", attempt="a")
 
 
-def write_csv(path: Path, lines: Iterable[pd.DataFrame]) -> Written:
+def write_csv(path: Path, lines: Iterable[Line]) -> Written:
     return write_result(path, OURS, lines, successes=0, retryable=0)
 
 
-def frame_of(texts: list[str]) -> pd.DataFrame:
-    lines = [
+def lines_of(texts: list[str]) -> list[Line]:
+    return [
         _line(Sample(n, f"id{n}", text), RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
         for n, text in enumerate(texts)
     ]
-    return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
     """By Python's csv and by pandas; a lone carriage return ends no line."""
     path = tmp_path / "out.csv"
-    write_csv(path, [frame_of(NASTY), frame_of(["calm"])])
+    write_csv(path, lines_of([*NASTY, "calm"]))
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["input_query"] for line in lines] == [*NASTY, "calm"]
@@ -73,8 +74,8 @@ def test_a_csv_is_whole_or_not_written(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("earlier")
 
-    def lines() -> Iterator[pd.DataFrame]:
-        yield frame_of(["a"])
+    def lines() -> Iterator[Line]:
+        yield from lines_of(["a"])
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
@@ -83,9 +84,13 @@ def test_a_csv_is_whole_or_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_calm_slice_is_not_quoted() -> None:
-    """Quotes where they are needed, as people expect of a CSV."""
-    assert _quoting(frame_of(["a, b", "c\nd"])) == csv.QUOTE_MINIMAL
+def test_quotes_stand_where_they_are_needed(tmp_path: Path) -> None:
+    """As people expect of a CSV."""
+    write_csv(tmp_path / "out.csv", lines_of(["calm", "a, b"]))
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == [
+        "id0,calm,False,calm,success,",
+        'id1,"a, b",False,"a, b",success,',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,12 +146,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str]], slice_size: int) -> None:
     """Ids, prompts and answers of every kind, written in slices of any size."""
     path = folder / "out.csv"
-    rows = [
+    written = [
         _line(Sample(n, i, text), RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
         for n, (i, text, answer) in enumerate(lines)
     ]
-    frames = [pd.DataFrame(rows[n : n + slice_size], columns=COLUMNS) for n in range(0, len(rows), slice_size)]
-    write_csv(path, frames)
+    with mock.patch("tasks.core.output.lines.AT_ONCE", slice_size):
+        write_csv(path, written)
     with path.open(encoding="utf-8", newline="") as file:
         read = [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
     assert read == lines
@@ -154,7 +159,7 @@ def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str
     assert list(zip(again["id"], again["input_query"], again["response"], strict=True)) == lines
 
 
-def test_no_frames_are_a_header(tmp_path: Path) -> None:
+def test_no_lines_are_a_header(tmp_path: Path) -> None:
     """A run without rows has a CSV like any other."""
     path = tmp_path / "out.csv"
     write_csv(path, [])
@@ -165,10 +170,10 @@ def test_an_unfinished_draft_is_never_under_the_name_of_the_csv(tmp_path: Path) 
     """Who looks while it is written sees the earlier one, or none."""
     path = tmp_path / "out.csv"
 
-    def lines() -> Iterator[pd.DataFrame]:
-        yield frame_of(["a"])
+    def lines() -> Iterator[Line]:
+        yield from lines_of(["a"])
         assert not path.exists()
-        yield frame_of(["b"])
+        yield from lines_of(["b"])
 
     write_csv(path, lines())
     assert len(path.read_text().splitlines()) == 3
@@ -206,7 +211,9 @@ def ids_and_answers(path: Path) -> list[tuple[str, str, str]]:
 
 def assembled(data: DatasetRef, found: dict[int, RowAnswer], path: Path) -> Path:
     tally = Tally.of(found.values())
-    lines = frames(open_reader(data), found)
+    answers = AnswerTable()
+    answers.answer("run-1", found.values())
+    lines = csv_lines(open_reader(data), answers)
     return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.retryable).path
 
 
@@ -261,7 +268,7 @@ def test_a_run_may_not_write_over_its_own_data(tmp_path: Path) -> None:
     path = csv_path(str(tmp_path), "m", "test")
     unfinished = path.with_name("m_test_result_unfinished.csv")
     for name in (path, unfinished):
-        write_csv(name, [frame_of(["a"])])
+        write_csv(name, lines_of(["a"]))
         (tmp_path / "link.csv").unlink(missing_ok=True)
         (tmp_path / "link.csv").symlink_to(name)
         for dataset in (str(name), str(tmp_path / "link.csv")):

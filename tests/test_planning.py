@@ -1,12 +1,15 @@
 """Planning: any finished set, any chunk size, any edit."""
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.planning.resume import Plan, Reason, cut, plan_fresh, plan_resume
+from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.planning import resume
+from tasks.core.planning.resume import Plan, Reason, cut, plan_fresh
 from tasks.core.records import Chunk, Kind, RowAnswer
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
@@ -18,7 +21,29 @@ SAMPLES = st.lists(st.tuples(KEYS, st.sampled_from(["1", "2", "3", "4"])), max_s
 RESULTS = st.lists(st.builds(RowAnswer, row=st.integers(0, 30), id=KEYS, key=KEYS, kind=KINDS), max_size=40)
 
 
-def rows_of(plan: Plan) -> list[int]:
+@dataclass
+class Planned:
+    chunks: list[Chunk]
+    reused: dict[int, RowAnswer]
+    reasons: Counter[Reason]
+    to_send: int
+
+
+def plan_resume(
+    samples: Sequence[tuple[str, str]], kept: Sequence[RowAnswer], save_every: int, retry: Collection[Kind] = ()
+) -> Planned:
+    """`kept` come newest first."""
+    table = AnswerTable()
+    table.keep("earlier-1", [replace(answer, row=place) for place, answer in enumerate(kept)])
+    table.ask(samples)
+    plan = resume.plan_resume(table, save_every, retry_kinds=retry)
+    assert plan.rows == len(samples)
+    reused = table.of_rows(range(len(samples)))
+    assert len(reused) == plan.reused
+    return Planned(plan.chunks, reused, plan.reasons, plan.to_send)
+
+
+def rows_of(plan: Plan | Planned) -> list[int]:
     return [row for chunk in plan.chunks for span in chunk.spans for row in span]
 
 

@@ -16,7 +16,8 @@ import trustme
 
 from deployments.emulator import Emulator
 from flows.local_server.boot import SERVER, open_locked
-from flows.preflight import check, check_prefect_client, check_services, with_environment
+from flows.preflight import check, with_environment
+from flows.services import check_prefect_client, check_services
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment import credentials
 from tasks.core.errors import InputError
@@ -36,7 +37,7 @@ told = []
 for flags, variables in json.load(sys.stdin):
     os.environ.clear(); os.environ.update(clean | variables)
     with contextlib.redirect_stderr(io.StringIO()) as err:
-        code = command.main(flags)
+        code = command.main(lambda: None, flags)
     told.append([code, err.getvalue()])
 heavy = {"prefect", "datasets", "google.genai", "pandas", "aiohttp", "PIL"} & set(sys.modules)
 json.dump([told, sorted(heavy)], sys.stdout)

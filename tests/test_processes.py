@@ -1,6 +1,6 @@
 """Real runs in real processes, killed and interrupted at random moments, then resumed.
 
-The emulator counts every answer it gives, so paying twice shows. More seeds: `KILL_SEEDS=20 uv run pytest …`.
+The emulator counts every answer it gives, so paying twice shows. More seeds: `KILL_SEEDS=20`.
 """
 
 import os
@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_API_URL
 
 from deployments.emulator import Emulator, LogNormal, answer_to
 from tasks.core.environment.open_files import RESERVED
+from tests.chaos_processes import Launcher, Process, Warm
 from tests.middlemen import Middleman, http, place_of, serving
 from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
 
@@ -29,35 +30,46 @@ ROWS, SAVE_EVERY, MAX_CONCURRENT = 120, 5, 8
 
 @dataclass
 class Command:
-    """`python flows/infer.py` in a folder of its own, against `emulator`."""
+    """`python flows/infer.py` in a folder of its own, against `emulator`; see chaos_warm.py for how it starts."""
 
     folder: Path
     emulator: Emulator
+    launcher: Launcher
     environment: dict[str, str] = field(default_factory=dict)
+    started: int = 0
 
-    def start(self, *flags: str) -> subprocess.Popen[str]:
-        command = [sys.executable, str(INFER), "--max-concurrent", str(MAX_CONCURRENT), *flags]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=os.environ | {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": self.emulator.url} | self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # a terminal's process group
+    def start(self, *flags: str) -> Process:
+        self.started += 1
+        process = self.launcher.start(
+            ["--max-concurrent", str(MAX_CONCURRENT), *flags],
+            self.folder,
+            os.environ | {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": self.emulator.url} | self.environment,
+            self.folder / f"output-{self.started}.txt",
         )
+        process.wait_until_started()
+        return process
 
     def run(self, *flags: str) -> tuple[int, str]:
-        process = self.start(*flags)
-        output, _ = process.communicate(timeout=120)
-        return process.returncode, output
+        return end_of(self.start(*flags))
+
+
+def end_of(process: Process) -> tuple[int, str]:
+    """Exit code and output."""
+    return process.ended.result(120), process.text()
+
+
+@pytest.fixture(scope="module")
+def launcher(prefect: None) -> Iterator[Launcher]:
+    with Warm(os.environ) as warm:
+        yield warm
 
 
 @pytest.fixture
-def command(prefect: None, tmp_path: Path) -> Iterator[Command]:
+def command(prefect: None, launcher: Launcher, tmp_path: Path) -> Iterator[Command]:
     with Emulator(latency=LogNormal(0.15, 0.6)).in_thread() as emulator:
         home = str(tmp_path / "prefect")
-        yield Command(tmp_path, emulator, {"PREFECT_HOME": home, "PREFECT_API_URL": PREFECT_API_URL.value() or ""})
+        environment = {"PREFECT_HOME": home, "PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+        yield Command(tmp_path, emulator, launcher, environment)
 
 
 def wait_for_answers(emulator: Emulator, count: int) -> None:
@@ -88,10 +100,10 @@ def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> N
     data = write_jsonl(command.folder / "d.jsonl", rows)
     process = command.start("--dataset", data, "--save-every", str(SAVE_EVERY))
     wait_for_answers(command.emulator, chance.randint(1, ROWS // 2))
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    process.send_to_group(signal.SIGINT)
+    code, output = end_of(process)
 
-    assert process.returncode == 130, output
+    assert code == 130, output
     assert "Traceback" not in output
     assert "rows are saved; continue with: python flows/infer.py" in output.splitlines()[-1]
     code, output = command.run("--dataset", data, "--save-every", str(1 + chance.randrange(30)), "--resume")
@@ -108,9 +120,9 @@ def test_sigterm_is_an_interruption_too(command: Command) -> None:
     result.write_text("an earlier result")
     process = command.start("--dataset", data)
     wait_for_answers(command.emulator, 10)
-    process.terminate()
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
+    process.send(signal.SIGTERM)
+    code, output = end_of(process)
+    assert code == 130, output
     assert result.read_text() == "an earlier result"
 
 
@@ -122,15 +134,15 @@ def test_a_signal_that_comes_twice_within_a_second_is_one_and_a_later_one_leaves
     deadline = time.monotonic() + 150
     while command.emulator.stats.in_flight < MAX_CONCURRENT and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
+    process.send(signal.SIGINT)
+    process.send(signal.SIGTERM)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send(signal.SIGINT)
     time.sleep(1.5)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
+    assert process.alive
+    process.send(signal.SIGINT)
+    code, output = end_of(process)
+    assert code == 130, output
     assert "stopping: 8 answers on their way, at most 600 s; Ctrl+C again leaves now" in output
     assert "Traceback" not in output
 
@@ -158,8 +170,8 @@ def test_a_second_run_of_a_job_is_told_who_is_at_work_and_pays_for_nothing(comma
         timeout=120,
     )
     assert f"{data} test, {MODEL}" in looked.stdout, looked.stderr
-    first.kill()
-    first.communicate()
+    first.send(signal.SIGKILL)
+    first.ended.result(60)
 
 
 def test_a_run_goes_through_the_proxy_and_what_stays_on_this_machine_does_not(command: Command) -> None:
@@ -184,8 +196,8 @@ def test_more_requests_than_files_may_be_open_are_not_in_flight_at_once(command:
     command.emulator.set_latency(LogNormal(0.5, 0.1))
     process = command.start("--dataset", data, "--max-concurrent", "200")
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, RESERVED + 20))
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    code, output = end_of(process)
+    assert code == 0, output
     assert "--max-concurrent 200: the limit on open files (ulimit -n) has room for 20 requests in flight" in output
     assert command.emulator.stats.peak_in_flight == 20
     assert_undisturbed(command, rows)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ def test_callers_from_many_threads_get_the_same_loop(monkeypatch: pytest.MonkeyP
             thread.join()
         [loop] = loops
         loop.call_soon_threadsafe(loop.stop)
+        while loop.is_running():
+            time.sleep(0.001)
+        loop.close()
 
 
 async def test_a_process_that_serves_run_after_run_keeps_no_client_of_those_that_are_over(

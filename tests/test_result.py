@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tasks.core.files.own_results import COLUMNS, Origin, note_path, records_of
-from tasks.core.output.lines import answers, missing
+from tasks.core.output.lines import Line, answers, missing
 from tasks.core.output.result import Written, write_result
 
 NAME = "m_test_result.csv"
@@ -23,13 +23,12 @@ def origin(job: str, attempt: str = "1") -> Origin:
     return Origin(job=job, name=f"{job} test, m", dataset=f"/data/{job}.jsonl", attempt=attempt)
 
 
-def lines_of(rows: Iterable[tuple[str, str]]) -> list[pd.DataFrame]:
+def lines_of(rows: Iterable[tuple[str, str]]) -> list[Line]:
     """A line for each id and status."""
-    lines = [(i, f"q{i}", False, f"answer to {i}", status, "") for i, status in rows]
-    return [pd.DataFrame(lines, columns=COLUMNS)]
+    return [(i, f"q{i}", False, f"answer to {i}", status, "") for i, status in rows]
 
 
-def all_answered(ids: str) -> list[pd.DataFrame]:
+def all_answered(ids: str) -> list[Line]:
     return lines_of((i, "success") for i in ids)
 
 

@@ -1,9 +1,8 @@
-"""On a real Prefect server: PostgreSQL, process workers, results on S3, clusters. What a person does in the UI is done
-through the same calls of the API.
+"""On a real Prefect server: PostgreSQL, process workers, results on S3. What a person does in the UI is done through
+the same calls of the API. Clusters: test_cluster_runs.py.
 """
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,10 +27,8 @@ from tests.services import (
     Services,
     answers,
     clean_environment,
-    start_dask,
     start_postgres,
     start_prefect,
-    start_ray,
     start_s3,
     wait_until,
 )
@@ -66,11 +63,10 @@ class Production:
             "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": BLOCK,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "GOOGLE_API_KEY": "k",
-            "RAY_AUTH_MODE": "disabled",
         }
 
     def start_worker(self, name: str) -> None:
-        command = [BIN / "prefect", "worker", "start", "--pool", "gemini-infer", "--name", name]
+        command: list[str | Path] = [BIN / "prefect", "worker", "start", "--pool", "gemini-infer", "--name", name]
         self.workers.append(self.services.start(f"worker-{name}", command, self.environment(name)))
 
     def kill_the_machine_at_work(self) -> None:
@@ -79,12 +75,11 @@ class Production:
         for process in max(machines, key=len):
             process.kill()
 
-    def command(self, *arguments: str, gemini: Emulator | None = None) -> str:
-        env = self.environment("shell") | ({"GOOGLE_GEMINI_BASE_URL": gemini.url} if gemini else {})
+    def command(self, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=clean_environment() | env,
+            env=clean_environment() | self.environment("shell"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -92,20 +87,6 @@ class Production:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-    def interrupted_run(self, *arguments: str, gemini: Emulator, answers: int, in_flight: int) -> None:
-        """Ctrl+C once so many more answers have come, and so many requests have been in flight at once."""
-        env = self.environment("shell") | {"GOOGLE_GEMINI_BASE_URL": gemini.url}
-        process = self.services.start("interrupted", [sys.executable, ROOT / "flows" / "infer.py", *arguments], env)
-        enough = gemini.stats.answers + answers
-
-        def come() -> bool:
-            stats = gemini.stats
-            return stats.answers >= enough and stats.peak_in_flight >= in_flight
-
-        wait_until(lambda: come() or process.poll() is not None, "answers")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 130, self.services.log("interrupted")
 
     def run(self, emulator: Emulator, deployment: str = "on-demand", **parameters: Any) -> UUID:
         """Fill in the form and press Run."""
@@ -130,7 +111,9 @@ class Production:
         return found
 
     def slots_taken(self) -> int:
-        answer = self.client.request("GET", "/v2/concurrency_limits/{name}", path_params={"name": "tag:gemini"})
+        answer = self.client.request(
+            "GET", "/v2/concurrency_limits/{id_or_name}", path_params={"id_or_name": "tag:gemini"}
+        )
         taken: int = answer.json()["active_slots"]
         return taken
 
@@ -188,23 +171,6 @@ class Killed:
     emulator: Emulator
     answered: int
     slots_taken: int
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """Addresses of a Dask and a Ray cluster whose two processes each know `emulator`."""
-
-    emulator: Emulator
-    dask: str
-    ray: str
-
-
-@pytest.fixture(scope="module")
-def clusters(production: Production) -> Iterator[Clusters]:
-    with Emulator(latency=LogNormal(0.5, 0.3)).in_thread() as emulator:
-        env = production.environment("cluster") | {"GOOGLE_GEMINI_BASE_URL": emulator.url}
-        ray = start_ray(production.services, env)
-        yield Clusters(emulator, start_dask(production.services, env), ray)
 
 
 def own_rows(folder: Path, rows: int) -> list[dict[str, Any]]:
@@ -375,12 +341,14 @@ def test_a_second_run_of_a_job_is_put_off_while_the_first_is_at_work(
     production: Production, gemini: Emulator, tmp_path: Path
 ) -> None:
     """One writer a job, by a lock on S3; on another worker, the second says whom it waits for and pays for nothing."""
-    rows = 150
+    rows = 100
     given = data_of(tmp_path, rows)
+    gemini.set_latency(Constant(2.0))  # the first is at work for as long as the second needs to start
     first = production.run(gemini, "on-demand", **given, max_concurrent=2)
-    wait_until(lambda: gemini.stats.answers > 2, "answers")
+    wait_until(lambda: gemini.stats.answers > 0, "answers")
     second = production.run(gemini, "nightly", **given)
     wait_until(lambda: production.client.read_flow_run(second).state_name == "AwaitingRetry", "the second is put off")
+    gemini.set_latency(Constant(0.05))
     found = production.client.read_flow_run(second)
     assert found.state
     assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
@@ -389,26 +357,6 @@ def test_a_second_run_of_a_job_is_put_off_while_the_first_is_at_work(
     assert production.end_of(second).state_name == "Completed"
     assert_whole(tmp_path, rows)
     assert gemini.stats.answers == rows
-
-
-def test_dask_ray_and_a_shell_share_one_checkpoint(production: Production, clusters: Clusters, tmp_path: Path) -> None:
-    """Begun on Dask, interrupted, continued on Ray, interrupted, ended here: one CSV as ever, nothing paid for twice.
-
-    `max_concurrent` holds in each of the cluster's two processes.
-    """
-    rows, emulator = 60, clusters.emulator
-    given = data_of(tmp_path, rows)
-    flags = ["--dataset", given["dataset"], "--output-dir", given["output_dir"]]
-    flags += ["--save-every", "4", "--max-concurrent", "2"]
-    dask = ["--task-runner", "dask", "--task-runner-address", clusters.dask]
-    ray = ["--task-runner", "ray", "--task-runner-address", clusters.ray, "--resume"]
-    for cluster in (dask, ray):
-        production.interrupted_run(*flags, *cluster, gemini=emulator, answers=12, in_flight=3)
-        assert emulator.stats.peak_in_flight <= 2 * 2
-    assert emulator.stats.answers < rows
-    production.command("flows/infer.py", *flags, "--resume", gemini=emulator)
-    assert_whole(tmp_path, rows)
-    assert paid_twice(emulator) == 0
 
 
 def test_a_killed_machine_s_slots_come_free(production: Production, killed: Killed) -> None:

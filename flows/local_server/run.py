@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 from urllib.request import getproxies
 
 from flows.local_server.boot import (
@@ -198,8 +198,7 @@ def _past_proxies() -> dict[str, str | None]:
 
 
 def _send_what_is_left() -> bool:
-    """Task run states and logs travel in background services; all of them, not this class alone."""
-    from prefect.events.worker import EventsWorker
+    """False where the server does not take it."""
+    from tasks.prefect_internals import send_what_waits
 
-    sent: Any = EventsWorker.drain_all(timeout=HISTORY_SECONDS, at_exit=False)
-    return not sent.not_done
+    return send_what_waits(HISTORY_SECONDS)

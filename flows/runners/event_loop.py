@@ -33,6 +33,8 @@ from prefect.task_runners import TaskRunner
 from prefect.tasks import Task
 from prefect.utilities.collections import visit_collection
 
+from tasks.prefect_internals import CANCELLED_LINE, use_client
+
 logger = get_logger("task_runner.eventloop")
 
 
@@ -146,9 +148,7 @@ class _Submission:
     future: Future[State[Any]] = field(default_factory=Future)
 
     async def run(self, client: AsyncClientContext) -> State[Any]:
-        # The public `async with` sets no variable on a context that is already open, and without
-        # it every task run opens a client, with an SSL context, of its own.
-        AsyncClientContext.__var__.set(client)
+        use_client(client)
         call: dict[str, Any] = {
             "task": self.task,
             "task_run_id": self.task_run_id,
@@ -295,7 +295,7 @@ class _CancelledIsNoError(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "Execution was cancelled by the runtime environment" not in record.getMessage()
+        return CANCELLED_LINE not in record.getMessage()
 
 
 _cancelled_is_no_error = _CancelledIsNoError()

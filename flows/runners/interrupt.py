@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from prefect._internal.control_listener import get_intent
 from prefect.exceptions import TerminationSignal
 
+from flows.endings.exit_codes import ExitCode
 from flows.runners.signals import ONE_SECONDS, handled
-
-INTERRUPTED = 130
+from tasks.prefect_internals import is_to_be_moved
 
 
 @contextmanager
@@ -31,11 +30,11 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             heard = time.monotonic()
             stop()
         elif time.monotonic() - heard > ONE_SECONDS:
-            os._exit(INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
 
     with handled(handle, signal.SIGINT, signal.SIGTERM):
         yield
         if heard is not None:
             time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come
-    if heard is not None and get_intent() in ("reschedule", "relinquish"):
+    if heard is not None and is_to_be_moved():
         raise TerminationSignal(signal=signal.SIGTERM)

@@ -10,16 +10,18 @@ def sample_key(settings: str, text: str, image: bytes | str | None) -> str:
     `settings`: their fingerprint. `image`: its bytes, or why there are none although a cell names one.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for part in (settings.encode(), text.encode("utf-8", "surrogatepass"), _image_bytes(image)):
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
+    for parts in ((settings.encode(),), (text.encode("utf-8", "surrogatepass"),), _image_parts(image)):
+        digest.update(sum(map(len, parts)).to_bytes(8))
+        for part in parts:
+            digest.update(part)
     return digest.hexdigest()
 
 
-def _image_bytes(image: bytes | str | None) -> bytes:
+def _image_parts(image: bytes | str | None) -> tuple[bytes, ...]:
+    """Apart, so that an image is not copied."""
     if image is None:
-        return b""
-    return b"bytes:" + image if isinstance(image, bytes) else b"note:" + image.encode()
+        return ()
+    return (b"bytes:", image) if isinstance(image, bytes) else (b"note:", image.encode())
 
 
 def job_name(dataset: str, dataset_config: str | None, split: str, model: str) -> str:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from tasks.core.errors import StopReason
+
+type Count = Annotated[int, Field(ge=0, lt=2**63)]  # as any database holds it; a larger one is damage
 
 
 class Kind(StrEnum):
@@ -34,6 +38,7 @@ class Kind(StrEnum):
         return self in ANSWERS
 
 
+SUCCESSES = (Kind.ANSWERED, Kind.TRUNCATED)
 ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY})
 RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
@@ -126,7 +131,7 @@ class RowAnswer:
     asked.
     """
 
-    row: int
+    row: Count
     id: str
     key: str
     kind: Kind
@@ -134,9 +139,9 @@ class RowAnswer:
     response: str = ""
     detail: str = ""
     image_note: str = ""
-    prompt_tokens: int = 0
-    answer_tokens: int = 0
-    timeouts: int = 0
+    prompt_tokens: Count = 0
+    answer_tokens: Count = 0
+    timeouts: Count = 0
     answered_by: str = ""
 
     @property
@@ -146,7 +151,7 @@ class RowAnswer:
 
     @property
     def status(self) -> str:
-        return "success" if self.kind in (Kind.ANSWERED, Kind.TRUNCATED) else "error"
+        return "success" if self.kind in SUCCESSES else "error"
 
     @property
     def error_message(self) -> str:

@@ -1,24 +1,19 @@
 """Finds the answers of data that was moved or renamed: other jobs that were asked the same."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from tasks.core.checkpoint.layout import Damaged, JobRecords, PoolPart, RecordKind, Storage, jobs, parsed, unpack
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.keys import slug
 
 
-def pools_with(storage: Storage, job: str, model: str, keys: Collection[str]) -> Iterator[Pool]:
-    """Pools of other jobs of `model` that hold an answer to one of `keys`, by a look at some records of each.
-
-    Whoever takes an answer takes its key out of `keys`.
-    """
+def pools_with(storage: Storage, job: str, model: str, wants: Callable[[str], bool]) -> Iterator[Pool]:
+    """Pools of other jobs of `model` that hold an answer that `wants` its key, by a look at some records of each."""
     for other in jobs(storage):
-        if not keys:
-            return
         if other == job or f"-{slug(model)}-" not in other:
             continue
         records = JobRecords.listed(storage, other)
-        if any(key in keys for probe in _probes(records) for key in _keys_in(storage, probe)):
+        if any(wants(key) for probe in _probes(records) for key in _keys_in(storage, probe)):
             yield read_pool(storage, other)
 
 

@@ -4,10 +4,10 @@ Whatever cannot be read is named and costs nothing else. Must not know which row
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import batched
 from typing import Any
 
 from tasks.core.checkpoint.layout import (
@@ -24,24 +24,14 @@ from tasks.core.checkpoint.layout import (
     summary_key,
     unpack,
 )
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.records import RowAnswer
 
 READERS = 16
+READ_AHEAD = READERS  # records in memory at once
 MOST_LOOKS = 5
 PART_ROWS = 2000  # answers in a record of the pool
 PART_CHARS = 4_000_000  # of their texts
-OLDEST = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class KeptAttempt:
-    """What one attempt has kept: an answer for each row number of its own. `packed`: those in full records."""
-
-    attempt: str
-    created: datetime = OLDEST
-    settings: str = ""
-    rows: dict[int, RowAnswer] = field(default_factory=dict)
-    packed: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -49,7 +39,7 @@ class Pool:
     """All answers of a job; `damaged`: the keys of records that could not be read."""
 
     job: str
-    attempts: dict[str, KeptAttempt] = field(default_factory=dict)
+    table: AnswerTable = field(default_factory=AnswerTable)
     damaged: list[str] = field(default_factory=list)
     latest: Manifest | None = None
     full: list[str] = field(default_factory=list)  # keys of records as large as `compact` makes them
@@ -57,32 +47,24 @@ class Pool:
 
     @property
     def size(self) -> int:
-        return sum(len(kept.rows) for kept in self.attempts.values())
-
-    def newest_first(self) -> list[KeptAttempt]:
-        return sorted(self.attempts.values(), key=lambda kept: kept.created, reverse=True)
+        return len(self.table)
 
     def results(self, attempts: Collection[str] | None = None) -> Iterator[RowAnswer]:
         """The answers of all attempts, or of these; those of the newest attempt first."""
-        for kept in self.newest_first():
-            if attempts is None or kept.attempt in attempts:
-                yield from kept.rows.values()
+        return self.table.newest_first(attempts)
+
+    @property
+    def newest_settings(self) -> str | None:
+        """Those of the latest attempt; None where there is none."""
+        return next((settings for _, settings in self.table.attempts().values()), None)
 
     def attempts_of(self, run_id: str) -> list[str]:
         """The attempts of a flow run, whatever is left of them."""
-        return [attempt for attempt in self.attempts if attempt.rpartition("-")[0] == run_id]
+        return [attempt for attempt in self.table.attempts() if attempt.rpartition("-")[0] == run_id]
 
     def next_attempt(self, run_id: str) -> str:
         numbers = [int(number) for a in self.attempts_of(run_id) if (number := a.rpartition("-")[2]).isdecimal()]
         return f"{run_id}-{max(numbers, default=0) + 1}"
-
-    def _add(self, attempt: str, rows: Iterable[RowAnswer]) -> None:
-        kept = self.attempts.setdefault(attempt, KeptAttempt(attempt))
-        for result in rows:
-            known = kept.rows.get(result.row)
-            # A chunk may have been sent twice, by two machines.
-            if known is None or known.retryable or not result.retryable:
-                kept.rows[result.row] = result
 
 
 def read_pool(storage: Storage, job: str) -> Pool:
@@ -104,13 +86,14 @@ class _PoolReader:
         self._storage = storage
         self._records = JobRecords.listed(storage, job)
         self._pool = Pool(job)
+        self._dated: set[str] = set()  # attempts whose manifest was read
         self.gone = False  # a record that was listed: somebody has just put it into another one
 
     def read(self) -> Pool:
         pool, places = self._pool, self._records.keys
         for place in places.values():
             if place.attempt:
-                pool.attempts.setdefault(place.attempt, KeptAttempt(place.attempt))
+                pool.table.know(place.attempt)
         with ThreadPoolExecutor(READERS) as readers:
             self._read_manifests(readers)
             self._read_parts(readers)
@@ -125,20 +108,18 @@ class _PoolReader:
     def _read_manifests(self, readers: ThreadPoolExecutor) -> None:
         keys = self._records.of(RecordKind.MANIFEST)
         manifests = [m for _, m in self._each(readers, keys, lambda value: parsed(Manifest, value))]
+        self._dated = {manifest.attempt for manifest in manifests}
         for manifest in manifests:
-            kept = self._pool.attempts.setdefault(manifest.attempt, KeptAttempt(manifest.attempt))
-            kept.created, kept.settings = manifest.created, manifest.settings
+            self._pool.table.know(manifest.attempt, manifest.created, manifest.settings)
         self._pool.latest = max(manifests, key=lambda manifest: manifest.created, default=None)
 
     def _read_parts(self, readers: ThreadPoolExecutor) -> None:
         for key, part in self._each(readers, self._records.of(RecordKind.POOL), lambda v: parsed(PoolPart, v)):
             full = _is_full(part)
             for kept in part.attempts:
-                self._pool._add(kept.attempt, kept.rows)
-                known = self._pool.attempts[kept.attempt]
-                known.packed.update(result.row for result in kept.rows if full)
-                if kept.created and known.created is OLDEST:
-                    known.created, known.settings = kept.created, kept.settings
+                self._pool.table.keep(kept.attempt, kept.rows, packed=full)
+                if kept.created and kept.attempt not in self._dated:
+                    self._pool.table.know(kept.attempt, kept.created, kept.settings)
             (self._pool.full if full else self._pool.loose).append(key)
 
     def _read_answers(self, readers: ThreadPoolExecutor) -> set[tuple[str, int]]:
@@ -153,7 +134,7 @@ class _PoolReader:
             expected[writer] = max(expected[writer], place.number + 1)
         for key, answers in self._each(readers, keys, lambda value: parsed(Answers, value)):
             place = self._records.keys[key]
-            self._pool._add(place.attempt, answers.rows)
+            self._pool.table.keep(place.attempt, answers.rows)
             read[place.attempt, place.writer].append(place.number)
             done[place.attempt, place.writer].update(answers.done)
         self._pool.loose += keys
@@ -166,7 +147,7 @@ class _PoolReader:
         keys = self._records.of(RecordKind.CHUNK)
         unread = [key for key in keys if (places[key].attempt, places[key].number) not in whole]
         for key, rows in self._each(readers, unread, unpack):
-            self._pool._add(places[key].attempt, rows)
+            self._pool.table.keep(places[key].attempt, rows)
         self._pool.loose += keys
 
     def _each[T](
@@ -181,13 +162,14 @@ class _PoolReader:
             except Damaged:
                 return key, None, True
 
-        for key, record, damaged in readers.map(read, keys):
-            if damaged:
-                self._pool.damaged.append(key)
-            elif record is None:
-                self.gone = True
-            else:
-                yield key, record
+        for some in batched(keys, READ_AHEAD):
+            for key, record, damaged in readers.map(read, some):
+                if damaged:
+                    self._pool.damaged.append(key)
+                elif record is None:
+                    self.gone = True
+                else:
+                    yield key, record
 
 
 def _is_full(part: PoolPart) -> bool:

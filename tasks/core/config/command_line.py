@@ -3,7 +3,10 @@
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -13,12 +16,41 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 
 _METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON"}
+CONSOLE = "gemini-infer"
 EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
 
 Keys come from the environment or from .env: GOOGLE_API_KEY or GEMINI_API_KEY; for private data sets, HUGGINGFACE_TOKEN.
 GOOGLE_GEMINI_BASE_URL points the run at any Gemini-compatible endpoint.
 """
+
+
+class Program(StrEnum):
+    """What can be started, by its name behind `gemini-infer`."""
+
+    RUN = "run"
+    CHECKPOINTS = "checkpoints"
+
+
+_FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}
+
+
+def command(program: Program) -> str:
+    """How the user calls `program`: the way this process was started."""
+    return f"{CONSOLE} {program}" if Path(sys.argv[0]).stem == CONSOLE else f"python {_FILES[program]}"
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Make `--version` show the version of the package that is installed."""
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, dest=argparse.SUPPRESS, help="Show the version.")
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # nobody else waits for it
+
+        print(f"{CONSOLE} {version(CONSOLE)}")
+        parser.exit()
 
 
 def parse(arguments: Sequence[str]) -> RunConfig:
@@ -46,7 +78,7 @@ def checked(parameters: dict[str, Any]) -> RunConfig:
 def resume_command(config: RunConfig) -> str:
     """The command that continues this run's checkpoint."""
     given = config.model_dump(exclude_defaults=True) | {"resume": True}
-    return " ".join(["python flows/infer.py", *(_as_flag(name, value) for name, value in given.items())])
+    return " ".join([command(Program.RUN), *(_as_flag(name, value) for name, value in given.items())])
 
 
 def _as_flag(name: str, value: Any) -> str:
@@ -76,7 +108,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python flows/infer.py",
+        prog=command(Program.RUN),
         description="Send every row of a data set through Gemini and write one CSV with every row in it.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -85,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, field in RunConfig.model_fields.items():
         _add_flag(parser, name, field)
+    add_version(parser)
     return parser
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import load_dataset_builder
-from datasets.data_files import _get_data_files_patterns
 
+from tasks.core.data.datasets_internals import patterns_by_name
 from tasks.core.data.formats.listing import files_in, matching
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import is_result
@@ -63,7 +63,7 @@ def named(files: Iterable[str]) -> str:
 def _chosen_by_name(folder: str, results: frozenset[str]) -> dict[str, list[str]]:
     files = [name for name in files_in(folder) if str(Path(folder, name)) not in results]
     try:
-        patterns = _get_data_files_patterns(lambda pattern: matching(pattern, files))
+        patterns = patterns_by_name(lambda pattern: matching(pattern, files))
     except FileNotFoundError:
         return {}
     return {

@@ -3,15 +3,16 @@
 Everything a user can get wrong here (a path, a name, a split, a column) is an InputError of one line.
 """
 
-import logging
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, Json, LargeList, List
+from datasets import Dataset, DatasetDict, Features, LargeList, List
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -21,6 +22,15 @@ from huggingface_hub.errors import (
 )
 
 from tasks.core.config.parameters import RunConfig
+from tasks.core.data.datasets_internals import (
+    NO_CONFIG,
+    NO_ROWS,
+    NO_SPLIT,
+    fingerprint_of,
+    is_read_from_a_file,
+    without_bars,
+    without_logs,
+)
 from tasks.core.data.formats.folders import open_file, open_folder, unpacked_roots
 from tasks.core.data.formats.foreign import identity
 from tasks.core.data.formats.rows import Reading
@@ -31,8 +41,6 @@ from tasks.core.data.locate import NOT_FOUND, locate
 from tasks.core.errors import InputError
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
-for _name in ("datasets.packaged_modules", "huggingface_hub.repocard"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is said once, by an InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +109,38 @@ def load(
     Raises:
         InputError: as for `resolve`.
     """
-    path, reading = Path(dataset), Reading(encoding, delimiter)
-    if path.exists():  # the bar is for downloads
-        datasets.disable_progress_bars()
+    is_here, reading = Path(dataset).exists(), Reading(encoding, delimiter)
     try:
-        if path.is_file():
-            return open_file(path, split, reading)
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
-            return _load_saved(path, split)
-        if path.is_dir():
-            return open_folder(path, config_name, split, reading)
-        token = os.environ.get("HUGGINGFACE_TOKEN") or None
-        return open_hub(dataset, config_name, revision, split, reading, token)
+        with without_logs(), without_bars() if is_here else nullcontext():  # the bar is for downloads
+            return (
+                _load_here(Path(dataset), config_name, split, reading)
+                if is_here
+                else _load_from_hub(dataset, config_name, revision, split, reading)
+            )
     except InputError:
         raise
     except ValueError as error:
-        if "corresponds to no data" in str(error):  # a split, or a slice of one, without rows
+        if NO_ROWS in str(error):
             return Dataset.from_dict({})
         raise InputError(_explain_split(error, dataset, config_name, revision, split)) from None
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
     except Exception as error:  # a reader may raise anything on data that is not what it expects
         raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
-    finally:
-        datasets.enable_progress_bars()
+
+
+def _load_here(path: Path, config_name: str | None, split: str, reading: Reading) -> Dataset:
+    if path.is_file():
+        return open_file(path, split, reading)
+    if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+        return _load_saved(path, split)
+    return open_folder(path, config_name, split, reading)
+
+
+@lru_cache(maxsize=4)  # a commit does not change, and each look costs several requests
+def _load_from_hub(name: str, config_name: str | None, revision: str | None, split: str, reading: Reading) -> Dataset:
+    token = os.environ.get("HUGGINGFACE_TOKEN") or None
+    return open_hub(name, config_name, revision, split, reading, token)
 
 
 def _load_saved(path: Path, split: str) -> Dataset:
@@ -159,9 +175,9 @@ def _commit(name: str, revision: str | None) -> str | None:
 
 
 def _explain_split(error: ValueError, dataset: str, config: str | None, revision: str | None, split: str) -> str:
-    if "BuilderConfig" in str(error) or "Config name is missing" in str(error):
+    if any(text in str(error) for text in NO_CONFIG):
         return f"--dataset-config {config!r}: {error}"
-    if "Unknown split" not in str(error):
+    if NO_SPLIT not in str(error):
         return f"{dataset} cannot be opened with split {split!r}: {error}"
     return f"split {split!r} is not in {dataset}: {error}"
 
@@ -169,7 +185,7 @@ def _explain_split(error: ValueError, dataset: str, config: str | None, revision
 def _fingerprint(table: Dataset) -> str:
     """Another one when a file that the rows are read from is written or replaced, whatever its time and size."""
     files = sorted({file["filename"] for file in table.cache_files})
-    return "-".join([table._fingerprint, *map(identity, files)])
+    return "-".join([fingerprint_of(table), *map(identity, files)])
 
 
 def _text_column(name: str, columns: list[str], where: str) -> str:
@@ -215,8 +231,7 @@ def _media(feature: Any) -> str | None:
     elif isinstance(feature, List | LargeList):
         inner = [feature.feature]
     else:
-        decoded = hasattr(feature, "decode_example") and not isinstance(feature, Json)
-        return type(feature).__name__ if decoded else None
+        return type(feature).__name__ if is_read_from_a_file(feature) else None
     return next(filter(None, map(_media, inner)), None)
 
 

@@ -14,7 +14,7 @@ from dotenv import dotenv_values, load_dotenv
 
 from tasks.core.errors import InputError
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 _OURS = re.compile("(GOOGLE|GEMINI|HUGGINGFACE|INFER)_")  # what a run reads, beside Prefect's and the libraries' own
 
 

@@ -25,11 +25,6 @@ SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", 
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
 MOST_PIXELS = 180_000_000  # that are decoded of one image: 0.7 GB of RGB
 PIXELS_AT_ONCE = 100_000_000
-Pillow.init()  # loading formats on demand is not thread-safe
-# Pillow refuses twice as many, even where a WebP (16,383 x 16,383 at most) is only looked at.
-Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS
-# Blocks this large go back to the system at once; glibc keeps Pillow's usual 16 MB for the thread that had them.
-Pillow.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]  # its stubs leave `core` out
 ICON = bytes([0, 0, 1, 0])
 _HEIC_BRANDS = {
     b"heic": "heic",
@@ -39,6 +34,22 @@ _HEIC_BRANDS = {
     b"mif1": "heif",
     b"msf1": "heif",
 }
+
+
+def set_up_pillow() -> None:
+    """Pillow's settings are the process's, and there are none for a single image. As often as you like.
+
+    At import, for nothing earlier is in one thread only: images are opened in many, from the first one on, and Pillow
+    loads formats on demand in a way that is not thread-safe.
+    """
+    Pillow.init()
+    # Pillow refuses twice as many, even where a WebP (16,383 x 16,383 at most) is only looked at.
+    Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS
+    # Blocks this large go back to the system at once; glibc keeps Pillow's usual 16 MB for the thread that had them.
+    Pillow.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]  # its stubs leave `core` out
+
+
+set_up_pillow()
 
 
 class PixelBudget:

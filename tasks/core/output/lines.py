@@ -2,16 +2,23 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import batched
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 import pandas as pd
 from pandas.util import hash_pandas_object
 
 from tasks.core.files.own_results import COLUMNS
-from tasks.core.records import RowAnswer, Sample
+from tasks.core.records import RowAnswer, Sample, unsent
 
 AT_ONCE = 2000  # lines in memory where a CSV is read
+
+
+class Answers(Protocol):
+    """The answers to the rows of a data set, a span at a time."""
+
+    def of_rows(self, span: range) -> Mapping[int, RowAnswer]: ...
 
 
 class Reader(Protocol):
@@ -21,18 +28,25 @@ class Reader(Protocol):
     def samples(self, span: range) -> Sequence[Sample]: ...
 
 
-def frames(reader: Reader, results: Mapping[int, RowAnswer]) -> Iterator[pd.DataFrame]:
-    """One line per sample, in the order of the data; `results` holds every row."""
+type Line = tuple[str, str, bool, str, str, str]  # COLUMNS
+
+
+def csv_lines(reader: Reader, answers: Answers) -> Iterator[Line]:
+    """One line per sample, in the order of the data; a row without an answer says so."""
     for span in reader.spans():
-        lines = [_line(sample, results[sample.row]) for sample in reader.samples(span)]
-        yield pd.DataFrame(lines, columns=COLUMNS)
+        found = answers.of_rows(span)
+        for sample in reader.samples(span):
+            yield _line(sample, found.get(sample.row) or unsent(sample.row))
 
 
-def write_lines(file: TextIO, lines: Iterable[pd.DataFrame]) -> None:
+def write_lines(file: TextIO, lines: Iterable[Line]) -> None:
     """A header, then `lines`."""
-    pd.DataFrame(columns=COLUMNS).to_csv(file, index=False)
-    for frame in lines:
-        frame.to_csv(file, index=False, header=False, quoting=_quoting(frame))
+    minimal, whole = (
+        csv.writer(file, quoting=how, lineterminator="\n") for how in (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC)
+    )
+    minimal.writerow(COLUMNS)
+    for some in batched(lines, AT_ONCE):
+        (whole if _has_lone_return(some) else minimal).writerows(some)
 
 
 def answers(path: Path) -> "pd.Series[int]":
@@ -62,12 +76,10 @@ def missing(there: "pd.Series[int]", here: "pd.Series[int]") -> int:
     return int((there - here.reindex(there.index, fill_value=0)).clip(lower=0).sum())
 
 
-def _line(sample: Sample, result: RowAnswer) -> tuple[Any, ...]:
-    return sample.id, sample.text, result.has_image, result.response, result.status, result.error_message
+def _line(sample: Sample, answer: RowAnswer) -> Line:
+    return sample.id, sample.text, answer.has_image, answer.response, answer.status, answer.error_message
 
 
-def _quoting(frame: pd.DataFrame) -> Any:
-    """Python 3.12's csv does not quote a lone carriage return, which readers take for the end of a line."""
-    texts = frame[["id", "input_query", "response", "error_message"]]
-    lone = any("\r" in str(cell) for column in texts for cell in texts[column])
-    return csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
+def _has_lone_return(lines: Iterable[Line]) -> bool:
+    """Python 3.12's csv does not quote a carriage return, which readers take for the end of a line."""
+    return any("\r" in cell for line in lines for cell in line if cell.__class__ is str)

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
-
 from tasks.core.files.atomic import alone_in, drafted, make_folder, set_aside, sweep
 from tasks.core.files.own_results import Origin, Record, digest_of, records_of, write_note
-from tasks.core.output.lines import answers, missing, write_lines
+from tasks.core.output.lines import Line, answers, missing, write_lines
 from tasks.core.output.place import as_file_name, unfinished_path
 
 _NAME_BYTES = 255 - len("..json")  # which makes the name of a note
@@ -54,9 +52,7 @@ class _There:
         return written or datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
 
 
-def write_result(
-    path: Path, origin: Origin, lines: Iterable[pd.DataFrame], *, successes: int, retryable: int
-) -> Written:
+def write_result(path: Path, origin: Origin, lines: Iterable[Line], *, successes: int, retryable: int) -> Written:
     """Write `lines` as the CSV of the job that `origin` names. Files are for their owner only.
 
     A CSV of the same job that has more answers than a run with `retryable` rows is left alone: the run's own goes

@@ -1,8 +1,6 @@
 """Opens an attempt: finds the answers that the job has already, and plans which rows must be sent."""
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,18 +11,17 @@ from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import Manifest, Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.parameters import LimitsConfig, RunConfig
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.run import Run
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.records import RowAnswer
 
 MOVED_SHARE = 0.1  # of the rows unknown: then the data may have been moved, and other jobs are worth a look
 MANY_ROWS = 1000
 type Logger = logging.Logger | logging.LoggerAdapter[Any]
-type Samples = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +32,12 @@ class Attempt:
     plan: Plan
     storage: Storage
     pool: Pool
-    samples: Samples
-    whole: bool  # `samples` are all of the data's
+    whole: bool  # it is about all rows of the data
+
+    @property
+    def answers(self) -> AnswerTable:
+        """Those that the run's rows have."""
+        return self.pool.table
 
     def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
@@ -67,7 +68,7 @@ class Attempt:
             JobHeld: another run has the job now.
         """
         lock.confirm()
-        compact(self.storage, self.pool, Counter(self.samples if self.whole else ()))
+        compact(self.storage, self.pool, self.whole)
         if finished and self.whole:  # then nothing is missing that they may have held
             self.storage.delete(self.pool.damaged)
 
@@ -91,60 +92,48 @@ def plan_attempt(
     """
     pool = read_pool(storage, job)
     _tell_damage(pool, logger)
-    own = list(pool.results(pool.attempts_of(run_id)))
-    samples: Samples = []
+    own = pool.attempts_of(run_id)
     if config.resume or pool.size:
         if data.image_column and data.rows > MANY_ROWS:
             logger.info("Reading the images of %s rows to see what is answered already", f"{data.rows:,}")
-        samples = list(sample_keys(data, config.generation))
+        pool.table.ask(sample_keys(data, config.generation))
     if config.resume:
-        plan = _plan_resume(config, samples, pool, run_id, storage, logger)
+        plan = _plan_resume(config, pool, own, storage, logger)
     elif own:
-        plan = plan_resume(samples, (), config.save_every, asked_already=own)
+        plan = plan_resume(pool.table, config.save_every, own, others=False)
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
-        _tell_what_is_paid_again(samples, pool, logger)
+        _tell_what_is_paid_again(pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, plan))
-    return Attempt(run, plan, storage, pool, samples, whole=config.limit is None)
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table))
+    return Attempt(run, plan, storage, pool, whole=config.limit is None)
 
 
-def _limits(config: RunConfig, plan: Plan) -> LimitsConfig:
+def _limits(config: RunConfig, answers: AnswerTable) -> LimitsConfig:
     """Where the model has taken images before, some that are missing now are no reason to stop."""
-    accepted = any(result.has_image for result in plan.reused.values())
+    accepted = any(group.images for group in answers.groups())
     return config.limits.model_copy(update={"allow_missing_images": config.allow_missing_images or accepted})
 
 
-def _plan_resume(
-    config: RunConfig, samples: Samples, pool: Pool, run_id: str, storage: Storage, logger: Logger
-) -> Plan:
-    def planned(results: list[RowAnswer]) -> Plan:
-        return plan_resume(samples, results, config.save_every, config.retry_errors, asked_already=own)
+def _plan_resume(config: RunConfig, pool: Pool, own: list[str], storage: Storage, logger: Logger) -> Plan:
+    def planned() -> Plan:
+        return plan_resume(pool.table, config.save_every, own, retry_kinds=config.retry_errors)
 
-    mine = set(pool.attempts_of(run_id))
-    own = list(pool.results(mine))
-    results = list(pool.results(pool.attempts.keys() - mine))
-    plan = planned(results)
+    has_any = bool(pool.size)
+    plan = planned()
     if plan.reasons[Reason.NEW] + plan.reasons[Reason.CHANGED] > MOVED_SHARE * plan.rows:
-        wanted = {key for row, (key, _) in enumerate(samples) if row not in plan.reused}
-        for name, found in _found_elsewhere(config.model, wanted, pool.job, storage):
-            results += found
-            before, plan = len(plan.reused), planned(results)
-            if gained := len(plan.reused) - before:
+        for other in pools_with(storage, pool.job, config.model, pool.table.wants):
+            if not adopt(storage, pool.job, pool.table, other, pool.table.wants):
+                continue
+            before, plan, has_any = plan.reused, planned(), True
+            if gained := plan.reused - before:
+                name = other.latest.name if other.latest else other.job
                 logger.info("%s rows have their answers in the checkpoint of %s", f"{gained:,}", name)
-    if results or own:
+    if has_any:
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
     return plan
-
-
-def _found_elsewhere(model: str, wanted: set[str], job: str, storage: Storage) -> Iterator[tuple[str, list[RowAnswer]]]:
-    """Answers to `wanted` that other jobs hold: the data was moved or renamed. (name of the job, answers)."""
-    for other in pools_with(storage, job, model, wanted):
-        if found := adopt(storage, job, other, wanted):
-            wanted -= {result.key for result in found}
-            yield other.latest.name if other.latest else other.job, found
 
 
 def _tell_damage(pool: Pool, logger: Logger) -> None:
@@ -156,16 +145,16 @@ def _tell_damage(pool: Pool, logger: Logger) -> None:
         )
 
 
-def _tell_what_is_paid_again(samples: Samples, pool: Pool, logger: Logger) -> None:
-    answered = len(plan_resume(samples, pool.results(), 1).reused) if pool.size else 0
+def _tell_what_is_paid_again(pool: Pool, logger: Logger) -> None:
+    answered = pool.table.match() if pool.size else 0
+    pool.table.unmatch()
     if answered:
         logger.warning(
             "%s of %s rows are answered already; --resume reuses them, this run pays for them again",
             f"{answered:,}",
-            f"{len(samples):,}",
+            f"{pool.table.asked:,}",
         )
 
 
 def _settings_changed(config: RunConfig, pool: Pool) -> bool:
-    newest = next(iter(pool.newest_first()), None)
-    return newest is not None and newest.settings != config.generation.fingerprint
+    return pool.newest_settings not in (None, config.generation.fingerprint)

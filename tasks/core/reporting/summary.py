@@ -8,7 +8,6 @@ from tasks.core.reporting.tally import Tally
 from tasks.core.text import markdown
 
 SAMPLE_OF_ERRORS = 10
-
 MOST_CELL_CHARS = 200
 
 
@@ -41,12 +40,11 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
     return lines
 
 
-def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, results: Iterable[RowAnswer]) -> str:
-    """The same as a Prefect artifact, with a sample of errors; of an unfinished run, which has no CSV, as well."""
+def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, failed: Iterable[RowAnswer]) -> str:
+    """The same as a Prefect artifact, with some rows that `failed`; of an unfinished run, without a CSV, as well."""
     done = f"{tally.rows:,} rows" if csv else f"{tally.rows:,} of {rows:,} rows"
     where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
-    failed = [r for r in results if r.status == "error"][:SAMPLE_OF_ERRORS]
     sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
     lines = [
         f"# {markdown(title)}",

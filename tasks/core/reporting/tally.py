@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tasks.core.checkpoint.table import Group
 from tasks.core.records import Kind, RowAnswer, Usage
 
 
@@ -24,6 +25,21 @@ class Tally:
         tally = cls()
         for result in results:
             tally.add(result)
+        return tally
+
+    @classmethod
+    def of_groups(cls, groups: Iterable[Group]) -> "Tally":
+        """The same of answers that were counted where they lie."""
+        tally = cls()
+        for group in groups:
+            tally.kinds[group.kind] += group.rows
+            tally.images += group.images
+            tally.image_notes += group.image_notes
+            tally.retryable += group.rows if group.kind.retryable else 0
+            tally.timeouts += group.timeouts
+            tally.usage += Usage(group.prompt_tokens, group.answer_tokens)
+            if group.answered_by:
+                tally.other_models[group.answered_by] += group.rows
         return tally
 
     def add(self, result: RowAnswer) -> None:

@@ -1,4 +1,4 @@
-"""How a run ends: its state, and a message that says what is kept and how to go on. Decides nothing else."""
+"""The state of each end of a run, with a message that says what is kept and how to go on. Decides nothing else."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,17 @@ from tasks.core.config.command_line import resume_command
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.environment.credentials import key_variable
 from tasks.core.environment.variables import set_in
-from tasks.core.errors import REFUSALS, RunStopped, StopReason
+from tasks.core.errors import REFUSALS, InputError, RunStopped, StopReason
 from tasks.core.output.result import Written
 from tasks.core.reporting.tally import Tally
 
 _WAIT = "they wait beside the CSV, and the next run with this --output-dir takes them over"
 HELD_AGAIN = timedelta(minutes=5)  # until a deployed run looks again whether its job is free
+
+
+def refused(error: InputError) -> State[Any]:
+    """Bad input, found before anything was sent."""
+    return Failed(name="Refused", message=error.line)
 
 
 def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:

@@ -1,0 +1,6 @@
+"""How a run ends.
+
+exit_codes   what a shell is told; imports nothing that takes long
+states       the state of each end, and a message that says what is kept and how to go on
+hand_over    gives the state to Prefect: as it is, to be retried, or to be gone on with later
+"""

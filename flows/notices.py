@@ -1,0 +1,25 @@
+"""What a run's log says of the place that its requests go to, before the first one goes."""
+
+from prefect import get_run_logger
+
+from tasks.core.config.parameters import RunConfig
+from tasks.core.environment.endpoint import base_url, why_unreachable
+from tasks.core.environment.proxies import without_password
+from tasks.core.environment.variables import set_in
+from tasks.core.gemini.client import other_endpoint
+
+
+def tell_where_requests_go(config: RunConfig) -> None:
+    """A line where the key and the prompts do not go to Google, and one where nobody answers there at the moment.
+
+    Raises:
+        InputError: its certificate is not trusted, or it speaks no TLS: waiting would not help.
+    """
+    if config.demo:
+        return
+    logger = get_run_logger()
+    if other := other_endpoint():
+        line = "The key and the prompts go to %s and not to Google: %s is set in %s"
+        logger.warning(line, other.url, other.variable, set_in(other.variable))
+    if why := why_unreachable(base_url()):
+        logger.warning("%s cannot be reached at the moment: %s", without_password(base_url()), why)

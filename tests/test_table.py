@@ -1,0 +1,97 @@
+"""The table of answers: what it keeps, whom it gives what, and that it may be larger than memory."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tasks.core.checkpoint.layout import StorageError
+from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.records import Kind, RowAnswer
+
+ROOT = Path(__file__).parent.parent
+
+
+def answer(row: int, kind: Kind = Kind.ANSWERED, **fields: object) -> RowAnswer:
+    return RowAnswer(row=row, id=f"i{row}", key=f"k{row}", kind=kind, **fields)  # type: ignore[arg-type]
+
+
+def test_an_answer_comes_back_field_by_field() -> None:
+    """Every field, of any kind, whatever stands in its texts."""
+    given = RowAnswer(3, "id\0", "k", Kind.TRUNCATED, True, "텍스트\r\n", "d", "note", 5, 2**62, 2, "other-model")
+    table = AnswerTable()
+    table.answer("run-1", [given])
+    assert table.of_rows(range(10)) == {3: given}
+    assert list(table.newest_first()) == [given]
+
+
+def test_an_answer_under_way_belongs_to_its_row_and_a_later_one_replaces_a_failure_only() -> None:
+    """A chunk may be sent twice, by two machines."""
+    table = AnswerTable()
+    table.answer("run-1", [answer(0, Kind.TIMEOUT), answer(1, response="first")])
+    table.answer("run-1", [answer(0, response="now"), answer(1, Kind.TIMEOUT)])
+    assert [(a.kind, a.response) for a in table.of_rows(range(2)).values()] == [
+        (Kind.ANSWERED, "now"),
+        (Kind.ANSWERED, "first"),
+    ]
+
+
+def test_attempts_come_newest_first_and_those_without_a_date_last() -> None:
+    """Dates may become known after the answers."""
+    table = AnswerTable()
+    for name in ("old-1", "unknown-1", "new-1"):
+        table.keep(name, [answer(0, response=name)])
+    table.know("new-1", datetime(2026, 11, 2, tzinfo=UTC), "s")
+    table.know("old-1", datetime(2026, 11, 1, tzinfo=UTC), "s")
+    assert [a.response for a in table.newest_first()] == ["new-1", "old-1", "unknown-1"]
+
+
+def test_the_groups_count_what_the_rows_of_the_run_came_to_and_nothing_else() -> None:
+    """Answers of the job that no row asks for are not the run's."""
+    table = AnswerTable()
+    table.keep("earlier-1", [answer(0, prompt_tokens=2), answer(9, prompt_tokens=100)])
+    table.ask([("k0", "i0"), ("k1", "i1")])
+    assert table.match() == 1
+    table.answer("run-1", [answer(1, Kind.BLOCKED, prompt_tokens=3, image_note="broken")])
+    groups = {group.kind: group for group in table.groups()}
+    assert groups.keys() == {Kind.ANSWERED, Kind.BLOCKED}
+    assert (groups[Kind.ANSWERED].rows, groups[Kind.ANSWERED].prompt_tokens) == (1, 2)
+    assert (groups[Kind.BLOCKED].image_notes, groups[Kind.BLOCKED].prompt_tokens) == (1, 3)
+    assert [a.row for a in table.failed(10)] == [1]
+
+
+def test_answers_larger_than_the_memory_they_may_take_come_back_whole() -> None:
+    """300 MB of answers in a process that must stay below 200 MB, in the order of the data, not of their arrival."""
+    code = """if True:
+        from tasks.core.checkpoint.table import AnswerTable
+        from tasks.core.records import Kind, RowAnswer
+        rows = range(30_000)
+        text = lambda row: f"{row} " + "x" * 10_000
+        table = AnswerTable()
+        own = lambda: int(next(l.split()[1] for l in open("/proc/self/status") if l.startswith("RssAnon"))) // 1024
+        before = peak = own()
+        for first in range(0, len(rows), 1000):
+            some = reversed(rows[first:first + 1000])
+            table.answer("run-1", [RowAnswer(r, str(r), str(r), Kind.ANSWERED, response=text(r)) for r in some])
+            peak = max(peak, own())
+        assert table.matched == len(rows)
+        for first in range(0, len(rows), 1000):
+            found = table.of_rows(rows[first:first + 1000])
+            assert list(found) == list(rows[first:first + 1000])
+            assert all(answer.response == text(row) for row, answer in found.items())
+            peak = max(peak, own())
+        print(peak - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200
+
+
+def test_a_disk_without_room_is_one_line_with_a_way_out(tmp_path: Path) -> None:
+    """The folder of temporary files is named by a variable."""
+    table = AnswerTable()
+    table._run("PRAGMA max_page_count = 10")
+    with pytest.raises(StorageError, match="is full; SQLITE_TMPDIR names a folder with more room"):
+        table.answer("run-1", [answer(row, response="x" * 1000) for row in range(1000)])
