@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from tasks.core.config.parameters import RunConfig
-from tasks.core.data.data_files import data_files, results_among
+from tasks.core.data.data_files import results_among
 from tasks.core.data.sources import load, resolve
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import COLUMNS, Origin
@@ -59,7 +59,6 @@ def test_a_folder_with_results_reads_as_the_one_without(folder: Path, suffix: st
         case ".parquet":
             frame.to_parquet(folder / f"{name}.parquet")
     split = "test" if name == "test" else "train"
-    assert data_files(str(folder), None) is None
     without = texts(folder, split)
     write_results(folder / output)
     assert len(results_among(str(folder))) == 4

@@ -10,6 +10,8 @@ from typing import Any
 import datasets
 import pytest
 
+from tasks.core.data.formats.listing import files_in, matching
+
 NAMES = [
     ("datasets.data_files", "_get_data_files_patterns", "data_files.py: the splits of a folder that holds results"),
     ("datasets.data_files", "resolve_pattern", "data_files.py: which files of a folder are seen"),
@@ -63,7 +65,7 @@ def test_the_fingerprint_of_a_table_follows_its_file(internals: Any, tmp_path: P
 
 def test_splits_come_from_the_names_of_the_files_that_the_caller_shows(internals: Any, folder: Path) -> None:
     def shown(pattern: str) -> list[str]:
-        return [file for file in internals.files_matching(pattern, str(folder)) if not file.endswith(".jsonl")]
+        return [file for file in matching(pattern, files_in(folder)) if not file.endswith(".jsonl")]
 
     patterns = internals.patterns_by_name(shown)
     found = {str(split): [Path(f).name for each in of for f in shown(each)] for split, of in patterns.items()}
@@ -72,33 +74,6 @@ def test_splits_come_from_the_names_of_the_files_that_the_caller_shows(internals
     )
     with pytest.raises(FileNotFoundError):
         internals.patterns_by_name(lambda pattern: [])
-
-
-def test_hidden_files_are_left_out_and_nothing_is_no_error(internals: Any, folder: Path) -> None:
-    names = {Path(file).name for file in internals.files_matching("**", str(folder))}
-    assert names == {"test.csv", "train.jsonl"}, "resolve_pattern chooses other files; data_files.results_among uses it"
-    assert internals.files_matching("*.parquet", str(folder)) == []
-
-
-def test_files_of_another_format_are_left_out(internals: Any, folder: Path) -> None:
-    (folder / "test-2.csv").write_text("a\n1\n")
-    files = [str(folder / name) for name in ("test.csv", "test-2.csv", "train.jsonl")]
-    listed = datasets.data_files.DataFilesList(files, [("",)] * len(files))
-    kept = internals.of_one_format(datasets.data_files.DataFilesDict({"test": listed}), str(folder))
-    assert {Path(file).name for file in kept["test"]} == {"test.csv", "test-2.csv"}, (
-        "datasets chooses a folder's format in another way; data_files.py chooses as it does"
-    )
-
-
-@pytest.mark.parametrize(("file", "name"), [("d.csv", "csv"), ("d.jsonl", "json"), ("d.txt", "")])
-def test_the_builder_of_a_folder_says_its_format(internals: Any, folder: Path, file: str, name: str) -> None:
-    (folder / file).write_text('{"a": 1}')
-    for other in ("test.csv", "train.jsonl"):
-        (folder / other).unlink()
-    builder = datasets.load_dataset_builder(str(folder))
-    assert internals.format_of(builder) == name, (
-        f"the builder of {file} is a {type(builder).__name__}; sources.py gives CSV and JSON options of ours by it"
-    )
 
 
 def test_errors_say_what_they_said(internals: Any, tmp_path: Path) -> None:

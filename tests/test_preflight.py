@@ -70,7 +70,7 @@ MISTAKES = [
     Case("ValueError: no data set: pass --dataset", KEY, ()),
     Case("DatasetNotFoundError: 'no.csv' does not exist", KEY, ("--dataset", "no.csv")),
     Case("DatasetNotFoundError: 'two words' does not exist", KEY, ("--dataset", "two words")),
-    Case("ValueError: {folder}/notes.txt is not one of .csv", KEY, ("--dataset", "notes.txt")),
+    Case("ValueError: {folder}/notes.docx is none of .csv", KEY, ("--dataset", "notes.docx")),
     Case("NotADirectoryError: --output-dir d.jsonl", KEY, ("--dataset", "d.jsonl", "--output-dir", "d.jsonl")),
     Case("ValueError: --limit '-1'", KEY, ("--limit", "-1")),
     Case("ValueError: unrecognized arguments: --nonsense; see --help", {}, ("--nonsense",)),
@@ -131,7 +131,7 @@ def test_a_mistake_is_one_line_and_a_run_starts_with_one_before_anything_heavy_i
 ) -> None:
     """Neither Prefect, nor what reads data, nor the SDK; no server boots, and nothing is sent."""
     write_jsonl(tmp_path / "d.jsonl", numbered(1))
-    (tmp_path / "notes.txt").touch()
+    (tmp_path / "notes.docx").touch()
     (tmp_path / "locked").mkdir()
     database = sqlite3.connect(tmp_path / "locked" / "prefect.db", isolation_level=None)
     database.execute("CREATE TABLE t (x)")

@@ -71,6 +71,15 @@ def _one_candidate(generation_config: dict[str, Any]) -> dict[str, Any]:
     return generation_config
 
 
+def _one_character(value: str | None) -> str | None:
+    found = {"tab": "\t", "\\t": "\t"}.get(value or "", value or None)
+    if found is not None and (len(found) != 1 or found in '\r\n"'):
+        raise ValueError("it must be one character, and no quote or line end")
+    return found
+
+
+_Text = Annotated[str | None, AfterValidator(_blank_is_none)]
+_Delimiter = Annotated[str | None, AfterValidator(_one_character)]
 _Column = Annotated[str | None, AfterValidator(_blank_is_none)]
 
 
@@ -82,6 +91,10 @@ class RunConfig(BaseModel):
     dataset: str | None = Field(None, description="Hub id, or a local file or folder. Default: INFER_DATASET in .env.")
     dataset_config: str | None = Field(None, description="Configuration name of a Hub data set.")
     revision: str | None = Field(None, description="Commit, tag or branch of a Hub data set.")
+    encoding: _Text = Field(None, description="Encoding of CSV, JSON and text files, where it is not recognised.")
+    delimiter: _Delimiter = Field(
+        None, description="What stands between the cells of CSV files, where it is not recognised; tab for a tab."
+    )
     split: str = Field("test", min_length=1, description="Split; slices such as test[:100] work too.")
     text_column: str = Field("input_query", min_length=1, description="Column with the text of the prompt.")
     image_column: _Column = Field("image_path", description="Column with the image of the prompt.")

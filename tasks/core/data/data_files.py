@@ -1,7 +1,7 @@
-"""Which files of a folder are data: those that datasets chooses, but never our own results.
+"""Which files of a folder are which split's, by its card or by their names; never our own results.
 
-A result would be read as data, sent, paid for and written as a result again. Where a folder holds none, datasets
-chooses alone. Its choice of splits goes by the names of files, so it has to choose without having seen ours.
+A result would be read as data, sent, paid for and written as a result again. The choice of splits goes by the names of
+files, so it is made without having seen ours.
 """
 
 import re
@@ -9,39 +9,48 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import load_dataset_builder
-from datasets.data_files import DataFilesDict, DataFilesList
 
-from tasks.core.data.datasets_internals import files_matching, of_one_format, patterns_by_name
+from tasks.core.data.datasets_internals import patterns_by_name
+from tasks.core.data.formats.listing import files_in, matching
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import is_result
 
-_CARDS = ("README.md", ".huggingface.yaml")  # which may say what the data files are
+_CARDS = ("README.md", ".huggingface.yaml")
 _NAMED = 5
 
 
-def results_among(folder: str) -> list[str]:
-    """Results of ours that datasets would see in `folder`, in sub folders too."""
-    return sorted(file for file in files_matching("**", folder) if is_result(Path(file)))
-
-
-def data_files(folder: str, config_name: str | None) -> DataFilesDict | None:
-    """The data files of each split, or None where datasets may choose alone.
+def files_by_split(folder: str, config_name: str | None) -> dict[str, list[str]]:
+    """The files of each split, absolute, whatever they hold.
 
     Raises:
-        InputError: there is nothing but results.
+        InputError: there is nothing but results, or nothing at all.
     """
     results = frozenset(results_among(folder))
+    if card_says(folder, "configs"):
+        splits = _chosen_by_card(folder, config_name, results)
+    else:
+        splits = _chosen_by_name(folder, results)
+    if found := {split: list(dict.fromkeys(files)) for split, files in splits.items() if files}:
+        return found
     if not results:
-        return None
-    choose = _chosen_by_card if _has_card(folder) else _chosen_by_name
-    splits = choose(folder, config_name, results)
-    chosen = DataFilesDict({split: _listed(files) for split, files in splits.items() if files})
-    if not chosen:
-        raise InputError(
-            f"{folder} holds no data, only results of earlier runs ({named(results)}); "
-            "to read one of them as data, pass the file as --dataset"
-        )
-    return of_one_format(chosen, folder)
+        raise InputError(f"{folder} holds no data")
+    raise InputError(
+        f"{folder} holds no data, only results of earlier runs ({named(results)}); "
+        "to read one of them as data, pass the file as --dataset"
+    )
+
+
+def results_among(folder: str) -> list[str]:
+    """Results of ours in `folder`, in sub folders too."""
+    files = (str(Path(folder, name)) for name in files_in(folder))
+    return [file for file in files if is_result(Path(file))]
+
+
+def card_says(folder: str, *keys: str) -> bool:
+    """Whether the card of a folder has one of `keys`: `configs` may choose the files, `dataset_info` has features."""
+    cards = [Path(folder) / name for name in _CARDS]
+    wanted = re.compile(rf"^({'|'.join(keys)}):", re.MULTILINE)
+    return any(wanted.search(card.read_text("utf-8", "replace")) for card in cards if card.is_file())
 
 
 def named(files: Iterable[str]) -> str:
@@ -51,15 +60,16 @@ def named(files: Iterable[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _chosen_by_name(folder: str, config_name: str | None, results: frozenset[str]) -> dict[str, list[str]]:
-    def without_results(pattern: str) -> list[str]:
-        return [file for file in files_matching(pattern, folder) if file not in results]
-
+def _chosen_by_name(folder: str, results: frozenset[str]) -> dict[str, list[str]]:
+    files = [name for name in files_in(folder) if str(Path(folder, name)) not in results]
     try:
-        patterns = patterns_by_name(without_results)
+        patterns = patterns_by_name(lambda pattern: matching(pattern, files))
     except FileNotFoundError:
         return {}
-    return {str(s): [file for each in of_split for file in without_results(each)] for s, of_split in patterns.items()}
+    return {
+        str(split): [str(Path(folder, name)) for pattern in of_split for name in matching(pattern, files)]
+        for split, of_split in patterns.items()
+    }
 
 
 def _chosen_by_card(folder: str, config_name: str | None, results: frozenset[str]) -> dict[str, list[str]]:
@@ -68,13 +78,3 @@ def _chosen_by_card(folder: str, config_name: str | None, results: frozenset[str
     return {
         str(s): [f for f in of_split if f not in results and not is_result(Path(f))] for s, of_split in files.items()
     }
-
-
-def _has_card(folder: str) -> bool:
-    cards = [Path(folder) / name for name in _CARDS]
-    return any(re.search(r"^configs:", c.read_text("utf-8", "replace"), re.MULTILINE) for c in cards if c.is_file())
-
-
-def _listed(files: list[str]) -> DataFilesList:
-    """With their times, by which datasets knows that a file has changed."""
-    return DataFilesList(files, [(str(Path(file).stat().st_mtime),) for file in files])

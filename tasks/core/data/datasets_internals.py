@@ -10,15 +10,7 @@ from threading import Lock
 from typing import Any
 
 import datasets
-from datasets.data_files import DataFilesDict, _get_data_files_patterns, resolve_pattern
-from datasets.load import infer_module_for_data_files
-from datasets.packaged_modules import (
-    _MODULE_TO_EXTENSIONS,
-    _MODULE_TO_METADATA_EXTENSIONS,
-    _MODULE_TO_METADATA_FILE_NAMES,
-)
-from datasets.packaged_modules.csv.csv import Csv
-from datasets.packaged_modules.json.json import Json
+from datasets.data_files import _get_data_files_patterns
 
 # Texts of errors that have no type of their own: sources.py says them in words that name a flag.
 NO_ROWS = "corresponds to no data"  # a split, or a slice of one
@@ -43,28 +35,6 @@ def patterns_by_name(resolve: Callable[[str], list[str]]) -> Mapping[Any, list[s
     """
     patterns: Mapping[Any, list[str]] = _get_data_files_patterns(resolve)
     return patterns
-
-
-def files_matching(pattern: str, folder: str) -> list[str]:
-    """The files that datasets would find in `folder`, hidden ones left out as it does; none where there are none."""
-    try:
-        return list(resolve_pattern(pattern, folder))
-    except FileNotFoundError:
-        return []
-
-
-def of_one_format(files: DataFilesDict, folder: str) -> DataFilesDict:
-    """Those of `files` that are read: of the format that most have. Files that are named pass datasets' own filter."""
-    module, _ = infer_module_for_data_files(files, folder)
-    return files.filter(
-        extensions=_MODULE_TO_EXTENSIONS[module] + _MODULE_TO_METADATA_EXTENSIONS[module],
-        file_names=_MODULE_TO_METADATA_FILE_NAMES[module],
-    )
-
-
-def format_of(builder: datasets.DatasetBuilder) -> str:
-    """`csv`, `json`, or nothing for a format whose cells need no options of ours; a builder's name is the folder's."""
-    return "csv" if isinstance(builder, Csv) else "json" if isinstance(builder, Json) else ""
 
 
 def is_read_from_a_file(feature: Any) -> bool:

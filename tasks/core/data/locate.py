@@ -4,9 +4,10 @@ import os
 import re
 from pathlib import Path
 
+from tasks.core.data.formats.suffixes import COMPRESSIONS, SUFFIXES, format_of
 from tasks.core.errors import InputError
+from tasks.core.files.names import existing
 
-BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 NOT_FOUND = "DatasetNotFoundError"
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -20,7 +21,7 @@ def locate(name: str | None) -> Path | None:
     if not name:
         raise InputError("no data set: pass --dataset or set INFER_DATASET in .env")
     path = _local(name)
-    if path is None and (not _HUB_ID.fullmatch(name) or Path(name).suffix in BUILDERS):
+    if path is None and (not _HUB_ID.fullmatch(name) or format_of(name)):
         raise InputError(f"{name!r} does not exist on this machine, and is not the name of a Hub data set", NOT_FOUND)
     if path and path.is_file():
         _check_file(path)
@@ -30,7 +31,7 @@ def locate(name: str | None) -> Path | None:
 def _local(name: str) -> Path | None:
     """The file or folder called `name` on this machine, absolute; None where there is none."""
     try:
-        path = Path(name).expanduser()
+        path = existing(Path(name).expanduser())
         real = path.resolve()
         if not real.exists():
             return None
@@ -41,7 +42,8 @@ def _local(name: str) -> Path | None:
 
 
 def _check_file(path: Path) -> None:
-    if path.suffix.lower() not in BUILDERS:
-        raise InputError(f"{path} is not one of {', '.join(BUILDERS)}; convert it or pass a folder")
+    if format_of(path) is None:
+        kinds = f"{', '.join(SUFFIXES)}, nor text with {', '.join(COMPRESSIONS)}"
+        raise InputError(f"{path} is none of {kinds}; convert it or pass a folder")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} may not be read by this user", "PermissionError")

@@ -1,11 +1,12 @@
 """Which rows a run is about, and how any machine reads them: by reference, a slice at a time, images one by one."""
 
-import json
 from collections.abc import Iterator
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
+import pyarrow as pa
+
+from tasks.core.data.cells import texts, value_of
 from tasks.core.data.sources import DatasetRef, load
 from tasks.core.media.reading import read_image
 from tasks.core.records import Chunk, Sample
@@ -19,10 +20,13 @@ class Reader:
 
     def __init__(self, ref: DatasetRef) -> None:
         self._ref = ref
-        table = load(ref.dataset, ref.dataset_config, ref.revision, ref.split).with_format(None)
-        self._texts = table.select_columns([c for c in (ref.text_column, ref.id_column) if c in table.column_names])
         # As Arrow, a cell is what is stored: datasets decodes features, which for media opens files and URLs.
-        self._images = table.select_columns([ref.image_column]).with_format("arrow") if ref.image_column else None
+        table = load(ref.dataset, ref.dataset_config, ref.revision, ref.split, ref.encoding, ref.delimiter).with_format(
+            "arrow"
+        )
+        self._features = table.features
+        self._texts = table.select_columns([c for c in (ref.text_column, ref.id_column) if c in table.column_names])
+        self._images = table.select_columns([ref.image_column]) if ref.image_column else None
 
     @property
     def has_images(self) -> bool:
@@ -30,10 +34,12 @@ class Reader:
 
     def samples(self, span: range) -> list[Sample]:
         """The samples of a range of rows, in order."""
-        columns = self._texts[span.start : span.stop] if span else {}
-        texts = columns.get(self._ref.text_column, [None] * len(span))
-        ids = columns[self._ref.id_column] if self._ref.id_column and span else span
-        return [Sample(row, _text(i), _text(t)) for row, i, t in zip(span, ids, texts, strict=True)]
+        if not span:
+            return []
+        columns = self._texts[span.start : span.stop]
+        prompts = self._column(columns, self._ref.text_column)
+        ids = self._column(columns, self._ref.id_column) if self._ref.id_column else map(str, span)
+        return [Sample(row, i, text) for row, i, text in zip(span, ids, prompts, strict=True)]
 
     def image(self, row: int) -> bytes | None:
         """The image's bytes, as they are in the data.
@@ -42,7 +48,11 @@ class Reader:
             ImageError: the cell names an image that cannot be read.
         """
         assert self._images is not None
-        return read_image(self._images[row].column(0)[0].as_py(), self._ref.image_roots)
+        cell = self._images[row].column(0)[0].as_py()
+        return read_image(value_of(cell, self._features[self._ref.image_column]), self._ref.image_roots)
+
+    def _column(self, columns: pa.Table, name: str) -> list[str]:
+        return texts(columns.column(name), self._features[name])
 
     def spans(self) -> Iterator[range]:
         """All rows of the run, SLICE at a time."""
@@ -65,10 +75,3 @@ def read_samples(ref: DatasetRef, chunk: Chunk) -> list[Sample]:
     """The samples of a chunk, in order."""
     reader = open_reader(ref)
     return [sample for span in chunk.spans for sample in reader.samples(span)]
-
-
-def _text(value: Any) -> str:
-    """A cell as text: nothing for an empty one, JSON for a structure."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str).strip('"')

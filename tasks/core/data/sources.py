@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pandas as pd
-import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, Features, Json, LargeList, List, ReadInstruction, Value
+from datasets import Dataset, DatasetDict, Features, LargeList, List
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -24,18 +22,22 @@ from huggingface_hub.errors import (
 )
 
 from tasks.core.config.parameters import RunConfig
-from tasks.core.data.data_files import data_files
 from tasks.core.data.datasets_internals import (
     NO_CONFIG,
     NO_ROWS,
     NO_SPLIT,
     fingerprint_of,
-    format_of,
     is_read_from_a_file,
     without_bars,
     without_logs,
 )
-from tasks.core.data.locate import BUILDERS, NOT_FOUND, locate
+from tasks.core.data.formats.folders import open_file, open_folder, unpacked_roots
+from tasks.core.data.formats.foreign import identity
+from tasks.core.data.formats.rows import Reading
+from tasks.core.data.formats.splits import names_in, sliced
+from tasks.core.data.formats.text_lines import COLUMN
+from tasks.core.data.hub import open_hub
+from tasks.core.data.locate import NOT_FOUND, locate
 from tasks.core.errors import InputError
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
@@ -47,6 +49,7 @@ class DatasetRef:
 
     `rows` counts the samples of the run. An image path may only lead into one of `image_roots`;
     relative ones start at the first. `fingerprint` changes when the data is edited between two runs of one process.
+    `encoding` and `delimiter` are those of the flags.
     """
 
     dataset: str
@@ -59,6 +62,8 @@ class DatasetRef:
     rows: int
     image_roots: tuple[str, ...]
     fingerprint: str
+    encoding: str | None = None
+    delimiter: str | None = None
 
 
 def resolve(config: RunConfig) -> DatasetRef:
@@ -70,7 +75,7 @@ def resolve(config: RunConfig) -> DatasetRef:
     name, path = config.dataset or "", locate(config.dataset)
     dataset = str(path) if path else name
     revision = config.revision if path else _commit(name, config.revision)
-    table = load(dataset, config.dataset_config, revision, config.split)
+    table = load(dataset, config.dataset_config, revision, config.split, config.encoding, config.delimiter)
     columns = table.column_names
     where = f"{name} ({config.split})"
     ref = DatasetRef(
@@ -78,30 +83,39 @@ def resolve(config: RunConfig) -> DatasetRef:
         dataset_config=config.dataset_config,
         revision=revision,
         split=config.split,
-        text_column=_required("text_column", config.text_column, columns, where),
+        text_column=_text_column(config.text_column, columns, where),
         image_column=_optional("image_column", config.image_column, columns, where),
         id_column=_optional("id_column", config.id_column, columns, where),
         rows=len(table) if config.limit is None else min(len(table), config.limit),
-        image_roots=_image_roots(dataset),
-        fingerprint=fingerprint_of(table),
+        image_roots=_image_roots(dataset, config),
+        fingerprint=_fingerprint(table),
+        encoding=config.encoding,
+        delimiter=config.delimiter,
     )
     _check_media(ref, table.features)
     return ref
 
 
-def load(dataset: str, config_name: str | None, revision: str | None, split: str) -> Dataset:
+def load(
+    dataset: str,
+    config_name: str | None,
+    revision: str | None,
+    split: str,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Dataset:
     """One split of `dataset` (an absolute local path or a Hub id), memory-mapped.
 
     Raises:
         InputError: as for `resolve`.
     """
-    is_here = Path(dataset).exists()
+    is_here, reading = Path(dataset).exists(), Reading(encoding, delimiter)
     try:
         with without_logs(), without_bars() if is_here else nullcontext():  # the bar is for downloads
             return (
-                _load_here(Path(dataset), config_name, split)
+                _load_here(Path(dataset), config_name, split, reading)
                 if is_here
-                else _load_from_hub(dataset, config_name, revision, split)
+                else _load_from_hub(dataset, config_name, revision, split, reading)
             )
     except InputError:
         raise
@@ -115,86 +129,31 @@ def load(dataset: str, config_name: str | None, revision: str | None, split: str
         raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
 
 
-def _load_here(path: Path, config_name: str | None, split: str) -> Dataset:
+def _load_here(path: Path, config_name: str | None, split: str, reading: Reading) -> Dataset:
     if path.is_file():
-        return _load_file(path, split)
+        return open_file(path, split, reading)
     if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
         return _load_saved(path, split)
-    return _load_folder(str(path), config_name, split)
+    return open_folder(path, config_name, split, reading)
 
 
 @lru_cache(maxsize=4)  # a commit does not change, and each look costs several requests
-def _load_from_hub(name: str, config_name: str | None, revision: str | None, split: str) -> Dataset:
+def _load_from_hub(name: str, config_name: str | None, revision: str | None, split: str, reading: Reading) -> Dataset:
     token = os.environ.get("HUGGINGFACE_TOKEN") or None
-    return _one(datasets.load_dataset(name, config_name, split=split, revision=revision, token=token))
-
-
-def _load_file(path: Path, split: str) -> Dataset:
-    builder = BUILDERS[path.suffix.lower()]
-    if path.stat().st_size == 0 or (builder == "parquet" and pq.read_metadata(path).num_rows == 0):
-        return Dataset.from_dict({})
-    files = {split.split("[")[0]: str(path)}
-    options = _text_columns(path) if builder == "csv" else {}
-    if builder == "csv" and not _has_rows(path):
-        return Dataset.from_dict({name: [] for name in options["features"]})
-    table = _one(datasets.load_dataset(builder, data_files=files, split=split, **options))
-    if builder == "json" and (features := _without_dates(table.features)):
-        table = _one(datasets.load_dataset(builder, data_files=files, split=split, features=features))
-    return table
-
-
-def _load_folder(folder: str, config_name: str | None, split: str) -> Dataset:
-    chosen = data_files(folder, config_name)
-    builder = datasets.load_dataset_builder(folder, config_name, data_files=chosen)
-    files = [file for part in (builder.config.data_files or {}).values() for file in part]
-    options = _text_columns(Path(files[0])) if format_of(builder) == "csv" and Path(files[0]).is_file() else {}
-    table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, **options))
-    if format_of(builder) == "json" and (features := _without_dates(table.features)):
-        table = _one(datasets.load_dataset(folder, config_name, data_files=chosen, split=split, features=features))
-    return table
-
-
-def _one(table: Any) -> Dataset:
-    if not isinstance(table, Dataset):
-        raise InputError(f"expected one split, got {type(table).__name__}; name a single split")
-    return table
-
-
-def _text_columns(file: Path) -> dict[str, Any]:
-    """Options that read a CSV's cells as they are written: `007` and `NA` are text, not 7 and nothing."""
-    columns = pd.read_csv(file, nrows=0).columns
-    return {"features": Features({name: Value("string") for name in columns}), "keep_default_na": False}
-
-
-def _has_rows(path: Path) -> bool:
-    return len(pd.read_csv(path, nrows=1)) > 0
-
-
-def _without_dates(features: Features) -> Features | None:
-    """The features without dates, which JSON does not have; None where there is nothing to change.
-
-    Json keeps a value as it is written; as a string column, `2024-01-01` would become `2024-01-01 00:00:00`.
-    """
-    dates = [name for name, kind in features.items() if str(getattr(kind, "dtype", "")).startswith("timestamp")]
-    return Features(features | {name: Json() for name in dates}) if dates else None
+    return open_hub(name, config_name, revision, split, reading, token)
 
 
 def _load_saved(path: Path, split: str) -> Dataset:
     """A folder written by `save_to_disk`: several splits, or one, which is the requested split."""
     saved = datasets.load_from_disk(str(path))
-    name = split.split("[")[0].split("+")[0]
-    tables = saved if isinstance(saved, DatasetDict) else DatasetDict({name: saved})
-    if name not in tables:
-        raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}")
-    spans = ReadInstruction.from_spec(split).to_absolute({key: len(table) for key, table in tables.items()})
-    parts = [tables[s.splitname].select(range(s.from_ or 0, _end(s.to, tables[s.splitname]))) for s in spans]
-    if not parts:  # no rows
-        return tables[name].select(range(0))
-    return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    tables = saved if isinstance(saved, DatasetDict) else DatasetDict({names_in(split)[0]: saved})
 
+    def open_split(name: str) -> Dataset:
+        if name not in tables:
+            raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}")
+        return tables[name]
 
-def _end(stop: int | None, table: Dataset) -> int:
-    return len(table) if stop is None else stop
+    return sliced(split, open_split)
 
 
 def _commit(name: str, revision: str | None) -> str | None:
@@ -221,6 +180,19 @@ def _explain_split(error: ValueError, dataset: str, config: str | None, revision
     if NO_SPLIT not in str(error):
         return f"{dataset} cannot be opened with split {split!r}: {error}"
     return f"split {split!r} is not in {dataset}: {error}"
+
+
+def _fingerprint(table: Dataset) -> str:
+    """Another one when a file that the rows are read from is written or replaced, whatever its time and size."""
+    files = sorted({file["filename"] for file in table.cache_files})
+    return "-".join([fingerprint_of(table), *map(identity, files)])
+
+
+def _text_column(name: str, columns: list[str], where: str) -> str:
+    """`name`; where it is only the default, the one column that lines of text have."""
+    if columns == [COLUMN] and name == RunConfig.model_fields["text_column"].default:
+        return COLUMN
+    return _required("text_column", name, columns, where)
 
 
 def _required(parameter: str, name: str, columns: list[str], where: str) -> str:
@@ -269,10 +241,11 @@ def _holds(feature: Any, kind: str | None) -> str:
     return f"{verb} {'an' if str(kind)[0] in 'AEIOU' else 'a'} {kind}"
 
 
-def _image_roots(dataset: str) -> tuple[str, ...]:
+def _image_roots(dataset: str, config: RunConfig) -> tuple[str, ...]:
     """The folders that image paths may lead into: the data's own, on the Hub its corner of the cache."""
     path = Path(dataset)
     if path.exists():
-        return (str(path if path.is_dir() else path.parent),)
+        own = str(path if path.is_dir() else path.parent)
+        return (*unpacked_roots(path, config.dataset_config, config.split), own)
     repo = Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}"
     return (str(repo), str(datasets.config.DOWNLOADED_DATASETS_PATH))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError
+from tasks.core.files.names import existing
 
 LONGEST_PATH = 4096  # Linux's PATH_MAX; a longer text is no path, and asking the file system about it is slow
 
@@ -43,9 +44,8 @@ def _read_path(text: str, roots: Sequence[str]) -> bytes:
     shown = repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
     if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
         raise ImageError(f"{shown} is not a path in the data folder")
-    path = Path(roots[0], text)
     try:
-        real = path.resolve()
+        real = existing(Path(roots[0], text)).resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
             raise ImageError(f"path {shown} leads out of the data folder")
         return _read_patiently(real)

@@ -1,0 +1,68 @@
+"""What the files of one split are, together: rows, typed tables, archives, or pictures for datasets to read.
+
+All of them are read, or none: a table that is left out is a loss that nobody sees.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tasks.core.data.formats.suffixes import ROWS, Format, format_of
+from tasks.core.errors import InputError
+
+_METADATA = {"metadata.csv", "metadata.jsonl", "metadata.parquet"}
+_IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"}
+_ABOUT = {"readme", "license", "licence", "changelog", "notice", "requirements", "citation", "copying", "authors"}
+_NAMED = 3
+
+
+class Kind(StrEnum):
+    ROWS = "rows"
+    TABLES = "tables"
+    ARCHIVES = "archives"
+    OTHER = "other"  # what datasets reads: an image folder, audio, …
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """`files` are what is read of the split; `metadata`: tables that describe an image folder's pictures."""
+
+    kind: Kind
+    files: list[Path]
+    metadata: list[Path]
+
+
+def contents_of(files: Sequence[Path]) -> Contents:
+    """Sort out the files of a split.
+
+    Raises:
+        InputError: there are files of kinds that are not read together.
+    """
+    data = [file for file in files if file.stem.lower() not in _ABOUT]
+    by_format: dict[Format, list[Path]] = {}
+    for file in data:
+        if (kind := format_of(file)) and not _describes_images(file, data):
+            by_format.setdefault(kind, []).append(file)
+    metadata = [file for file in data if _describes_images(file, data)]
+    if not by_format:
+        pictures = [file for file in data if file in metadata or file.suffix.lower() in _IMAGES]
+        return Contents(Kind.OTHER, pictures or data, [file for file in metadata if format_of(file) in ROWS])
+    tables = [file for found in by_format.values() for file in found]
+    if metadata or not (by_format.keys() <= ROWS or len(by_format) == 1):
+        raise _mixed(tables + metadata)
+    if by_format.keys() <= ROWS:
+        return Contents(Kind.ROWS, [file for file in data if file in set(tables)], [])
+    return Contents(Kind.ARCHIVES if Format.ARCHIVE in by_format else Kind.TABLES, tables, [])
+
+
+def _describes_images(file: Path, files: Sequence[Path]) -> bool:
+    return file.name in _METADATA and any(other.suffix.lower() in _IMAGES for other in files)
+
+
+def _mixed(files: Sequence[Path]) -> InputError:
+    first = {file.suffix.lower(): file for file in reversed(files)}
+    names = ", ".join(sorted(str(file) for file in first.values())[:_NAMED])
+    return InputError(
+        f"a split of files that are not read together ({names}); pass one as --dataset, or move the others"
+    )

@@ -1,0 +1,102 @@
+"""As much of the Hub as a data set needs that is one commit of files; it notes which of them are fetched."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NAME = "some/set"
+
+
+class FakeHub(ThreadingHTTPServer):
+    """Serves the files of a folder as the data set `some/set`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        self.fetched: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator["FakeHub"]:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        yield self
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeHub
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if path.startswith(f"/datasets/{NAME}/resolve/"):
+            return self._file(path.split("/", 6)[6])
+        if path.startswith(f"/api/datasets/{NAME}/tree/"):
+            below = path.removeprefix(f"/api/datasets/{NAME}/tree/").partition("/")[2]
+            recursive = parse_qs(urlsplit(self.path).query).get("recursive", [""])[0].lower() in ("true", "1")
+            return self._json(self._tree(below, recursive))
+        if path.startswith(f"/api/datasets/{NAME}"):
+            files = [{"rfilename": name} for name in self.server.files]
+            return self._json({"id": NAME, "sha": COMMIT, "private": False, "tags": [], "siblings": files})
+        return self._refuse("RepoNotFound")
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        asked = json.loads(body)["paths"] if body.startswith("{") else parse_qs(body).get("paths", [])
+        found = [self._entry(name) for name in asked if self._entry(name)]
+        self._json(found)
+
+    def _tree(self, below: str, recursive: bool) -> list[Any]:
+        prefix = f"{below}/" if below else ""
+        names = set[str]()
+        for name in self.server.files:
+            if name.startswith(prefix):
+                parts = name.removeprefix(prefix).split("/")
+                depth = len(parts) if recursive else 1
+                names |= {prefix + "/".join(parts[: n + 1]) for n in range(depth)}
+        return [self._entry(name) for name in sorted(names)]
+
+    def _entry(self, name: str) -> dict[str, Any] | None:
+        if name in self.server.files:
+            data = self.server.files[name]
+            return {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+        if any(each.startswith(f"{name}/") for each in self.server.files):
+            return {"type": "directory", "path": name, "size": 0, "oid": COMMIT}
+        return None
+
+    def _file(self, name: str) -> None:
+        data = self.server.files.get(name)
+        if data is None:
+            return self._refuse("EntryNotFound")
+        if self.command == "GET":
+            self.server.fetched.append(name)
+        return self._send(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
+
+    def _json(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json", "X-Repo-Commit": COMMIT})
+
+    def _refuse(self, code: str) -> None:
+        self._send(404, b"", {"X-Error-Code": code, "X-Error-Message": code})
+
+    def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
