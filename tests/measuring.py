@@ -53,7 +53,7 @@ class Api:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prefect import State, flow, get_client, get_run_logger, task
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.context import AsyncClientContext, FlowRunContext
 from prefect.filesystems import RemoteFileSystem
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
@@ -21,6 +22,13 @@ NAMES = [
     ("prefect.events.worker", "EventsWorker", "local_server/run.py: the history is sent before the server ends"),
     ("prefect.results", "ResultRecord", "dispatch.py: whether a chunk's result was written"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def unfiltered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Prefect logs, and not what a run in this process has left of it."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        monkeypatch.setattr(logging.getLogger(name), "filters", [])
 
 
 @pytest.fixture
@@ -106,8 +114,9 @@ def test_what_waits_in_background_services_is_sent_at_once(internals: Any, prefe
     state = talking(return_state=True)
     assert internals.send_what_waits(30) is True
     with get_client(sync_client=True) as client:
-        logs = client.read_logs()
-    sent = [log.message for log in logs if log.flow_run_id == state.state_details.flow_run_id]
+        of_run = LogFilterFlowRunId(any_=[state.state_details.flow_run_id])
+        logs = client.read_logs(LogFilter(flow_run_id=of_run))
+    sent = [log.message for log in logs]
     assert "to be sent" in sent, "drain_all sends its own service alone; local_server/run.py ends the server after it"
 
 

@@ -15,6 +15,7 @@ import pytest
 from tasks.core.files.own_results import COLUMNS, Origin, note_path, records_of
 from tasks.core.output.lines import Line, answers, missing
 from tasks.core.output.result import Written, write_result
+from tasks.core.text import counted
 
 NAME = "m_test_result.csv"
 
@@ -68,7 +69,7 @@ def test_a_csv_with_answers_that_the_new_one_has_not_is_moved_aside(
     written = write(tmp_path, "mine", now)
     aside = f"m_test_result.mine.{record.written.astimezone():%Y-%m-%dT%H%M%S}.csv"
     assert results_in(tmp_path) == {NAME: now, aside: before}
-    assert written == Written(tmp_path / NAME, tmp_path / aside, f"has {lost} answers that this run has not")
+    assert written == Written(tmp_path / NAME, tmp_path / aside, f"has {counted(lost, 'answer')} that this run has not")
     assert str(written) == f"{tmp_path / NAME} (the CSV that was there {written.why}: it is now {aside})"
 
 
