@@ -65,8 +65,6 @@ FROM sample LEFT JOIN of_row USING (row)
 LEFT JOIN (SELECT key, retryable, min(turn) FROM candidate WHERE NOT usable GROUP BY key) AS refused USING (key)
 WHERE of_row.place IS NULL ORDER BY sample.row
 """
-
-
 _WANTED = "SELECT EXISTS (SELECT 1 FROM sample LEFT JOIN of_row USING (row) WHERE key = ? AND place IS NULL)"
 
 
@@ -103,9 +101,6 @@ class AnswerTable:
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._database.executescript(_SCHEMA)
             self._database.execute("BEGIN")  # one transaction for life: nobody else is there to see it
-
-    def close(self) -> None:
-        self._database.close()
 
     # Attempts and what they have kept
 
