@@ -4,8 +4,10 @@ tests/test_prefect_internals.py says in words what a new version of Prefect has 
 pyproject.toml bounds Prefect to what these tests have passed.
 """
 
+import logging
 from typing import Any
 
+from prefect._internal.concurrency import logger as services_logger
 from prefect._internal.control_listener import get_intent
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import AsyncClientContext, FlowRunContext
@@ -61,6 +63,30 @@ def send_what_waits(timeout_seconds: float) -> bool:
     """
     sent: Any = EventsWorker.drain_all(timeout=timeout_seconds, at_exit=False)
     return not sent.not_done
+
+
+class Unsent(logging.Filter):
+    """Takes what Prefect's background services complain of, of history that they could not send, off the terminal.
+
+    Each of their lines quotes a whole event, and says nothing that a user could act on. `seen`: some was not sent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+        self._loggers = [services_logger, *(logging.getLogger(name) for name in ("EventsWorker", "APILogWorker"))]
+
+    def start(self) -> None:
+        for logger in self._loggers:
+            logger.addFilter(self)
+
+    def stop(self) -> None:
+        for logger in self._loggers:
+            logger.removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.seen = self.seen or record.levelno >= logging.ERROR
+        return record.levelno < logging.WARNING
 
 
 def read_file(block: RemoteFileSystem, path: str) -> Any:

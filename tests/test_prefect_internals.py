@@ -195,3 +195,28 @@ def test_lines_about_interruptions_say_what_they_said(
     assert internals.CANCELLED_LINE in (state.message or ""), (
         f"a cancelled task run is {state.message!r}; runners/event_loop.py drops the two lines about each"
     )
+
+
+async def test_what_the_services_could_not_send_is_heard_and_kept_from_the_terminal(
+    internals: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(internals.services_logger, "disabled", False)  # whatever a library has configured
+    services = importlib.import_module("prefect._internal.concurrency.services")
+
+    class Failing(services.QueueService):  # type: ignore[misc, name-defined]
+        async def _handle(self, item: str) -> None:
+            raise ConnectionError(item)
+
+    def send() -> None:
+        service = Failing.instance()
+        service.send("an event")
+        service.drain()
+
+    unsent = internals.Unsent()
+    unsent.start()
+    try:
+        await asyncio.to_thread(send)
+    finally:
+        unsent.stop()
+    assert unsent.seen, "the services complain elsewhere; local_server/run.py says by it that the history is incomplete"
+    assert "an event" not in capfd.readouterr().err

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 from urllib.request import getproxies
 
 from flows.local_server.boot import (
@@ -51,6 +51,7 @@ class LocalServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: Watch | None = None
         self._environment: dict[str, str | None] = {}
+        self._unsent: Any = None  # hears what Prefect could not send
 
     @property
     def greeting(self) -> str:
@@ -84,6 +85,7 @@ class LocalServer:
         self._use({"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password, **_past_proxies()})
         self._watch = Watch(self._home, boot)
         self._watch.start()
+        self._unsent = _hear_what_is_unsent()
         return self
 
     def __exit__(
@@ -97,9 +99,10 @@ class LocalServer:
         try:
             self.is_all_sent = _send_what_is_left()
         finally:
+            self._unsent.stop()
             self._watch.stop()
             is_complete = self._wait_until_gone() if self._leave() else True
-            if not (self._watch.is_lost or (self.is_all_sent and is_complete)):
+            if not (self._watch.is_lost or (self.is_all_sent and is_complete and not self._unsent.seen)):
                 print(INCOMPLETE, file=sys.stderr)
             self._use(self._environment)
 
@@ -195,6 +198,14 @@ def _past_proxies() -> dict[str, str | None]:
         return {}
     past = ",".join(filter(None, [getproxies().get("no"), HOST]))
     return {"NO_PROXY": past, "no_proxy": past}
+
+
+def _hear_what_is_unsent() -> Any:
+    from tasks.prefect_internals import Unsent
+
+    unsent = Unsent()
+    unsent.start()
+    return unsent
 
 
 def _send_what_is_left() -> bool:
