@@ -18,7 +18,7 @@ import pytest
 from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
-from tasks.core.errors import ImageError
+from tasks.core.errors import MediaError
 from tasks.core.media.conversion import MAX_BYTES, PIXELS_AT_ONCE, PixelBudget, to_image
 from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_image
 
@@ -51,7 +51,7 @@ def test_an_image_that_cannot_be_opened_for_now_is_read_once_it_can(
             with _no_number_left():
                 with pytest.raises(OSError, match="Too many open files") as told:
                     read_image("a.png", [str(tmp_path)])
-                assert not isinstance(told.value, ImageError)
+                assert not isinstance(told.value, MediaError)
                 assert pauses == [*PAUSES_SECONDS]
                 assert read_image("a.png", [str(tmp_path)]) == picture("PNG")
         finally:
@@ -128,7 +128,7 @@ def test_a_cmyk_jpeg_is_converted_to_rgb() -> None:
 )
 def test_only_what_really_is_an_image_is_sent(data: bytes) -> None:
     """Text, programs, documents and broken pictures are refused, and no other program is started for them."""
-    with pytest.raises(ImageError):
+    with pytest.raises(MediaError):
         to_image(data)
 
 
@@ -142,7 +142,7 @@ def test_an_image_of_too_many_pixels_to_convert_is_refused(
     monkeypatch.setattr("tasks.core.media.conversion.MOST_PIXELS", 32 * 24)
     assert to_image(picture(file_format, mode))
     monkeypatch.setattr("tasks.core.media.conversion.MOST_PIXELS", 32 * 24 - 1)
-    with pytest.raises(ImageError, match=r"32 x 24 pixels are too many to convert .*\(at most 767\)"):
+    with pytest.raises(MediaError, match=r"32 x 24 pixels are too many to convert .*\(at most 767\)"):
         to_image(picture(file_format, mode))
 
 
@@ -242,7 +242,7 @@ def test_every_conversion_takes_its_share_and_gives_it_back(
     monkeypatch.setattr("tasks.core.media.conversion._decoding", budget)
     data = picture(file_format, mode)
     to_image(data)
-    with suppress(ImageError):
+    with suppress(MediaError):
         to_image(data[:-40])
     to_image(data)
     assert budget.taken == ([share] * 3 if share else [])
@@ -273,7 +273,7 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
 
 def test_an_image_larger_than_a_request_may_be_is_refused() -> None:
     """Before it is sent in vain."""
-    with pytest.raises(ImageError, match="more than the API takes"):
+    with pytest.raises(MediaError, match="more than the API takes"):
         to_image((24).to_bytes(4) + b"ftypheic" + bytes(MAX_BYTES))
 
 
@@ -308,7 +308,7 @@ def test_a_path_out_of_the_data_folder_is_forbidden(tmp_path: Path, path: str) -
     (tmp_path / "secret").write_text("key")
     (root / "link").symlink_to(tmp_path / "secret")
     (root / "folder").symlink_to(tmp_path)
-    with pytest.raises(ImageError, match="data folder"):
+    with pytest.raises(MediaError, match="data folder"):
         read_image(path, [str(root)])
 
 
@@ -316,10 +316,10 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
     """A pipe would hang the run for ever."""
     os.mkfifo(tmp_path / "pipe")
     for name, why in [("pipe", "is not a file"), (".", "is not a file"), ("gone.png", "does not exist")]:
-        with pytest.raises(ImageError, match=why):
+        with pytest.raises(MediaError, match=why):
             read_image(name, [str(tmp_path)])
     for value in (7, ["a.png"], {"left": {"bytes": b"", "path": "a.png"}}):
-        with pytest.raises(ImageError, match="expected bytes or a path"):
+        with pytest.raises(MediaError, match="expected bytes or a path"):
             read_image(value, [str(tmp_path)])
 
 
@@ -344,7 +344,7 @@ def test_a_file_that_turns_into_a_pipe_or_a_link_before_it_is_opened_is_not_read
             return opened(path, *rest)
 
         monkeypatch.setattr(os, "open", swap)
-        with pytest.raises(ImageError, match=name):
+        with pytest.raises(MediaError, match=name):
             read_image(name, [str(root)])
         monkeypatch.setattr(os, "open", opened)
 
@@ -355,7 +355,7 @@ def test_an_encapsulated_postscript_file_is_never_opened(monkeypatch: pytest.Mon
     monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "_open", lambda self: opened.append("EPS"))
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     for start in (b"", b"\xc5\xd0\xd3\xc6" + bytes(28)):
-        with pytest.raises(ImageError, match="not an image"):
+        with pytest.raises(MediaError, match="not an image"):
             to_image(start + data)
     assert opened == []
 
@@ -363,7 +363,7 @@ def test_an_encapsulated_postscript_file_is_never_opened(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("brand", [b"avif", b"isom", b"mp42", b"qt  "])
 def test_a_film_or_an_avif_is_not_taken_for_heic(brand: bytes) -> None:
     """They share the container; Gemini's image types do not hold them."""
-    with pytest.raises(ImageError):
+    with pytest.raises(MediaError):
         to_image((24).to_bytes(4) + b"ftyp" + brand + bytes(8) + b"rest of the file")
 
 
@@ -383,7 +383,7 @@ def test_the_type_comes_from_the_content_whatever_the_name_says(tmp_path: Path) 
     assert jpeg
     assert to_image(jpeg).mime_type == "image/jpeg"
     assert secret
-    with pytest.raises(ImageError, match="not an image"):
+    with pytest.raises(MediaError, match="not an image"):
         to_image(secret)
 
 
@@ -407,7 +407,7 @@ def test_a_converted_image_is_upright() -> None:
 def test_a_cell_that_holds_a_whole_image_as_text_does_not_fill_the_message() -> None:
     """base64 in a column of paths is one error a row, not a megabyte of it."""
     for cell in ("iVBORw0KGgo" + "A" * 100_000, "iVBORw0KGgo/" * 10_000, "data:image/png;base64," + "A" * 100_000):
-        with pytest.raises(ImageError) as caught:
+        with pytest.raises(MediaError) as caught:
             read_image(cell, ["/nowhere"])
         assert len(str(caught.value)) < SHOWN_CHARS + 100
 
@@ -421,5 +421,5 @@ def test_a_path_may_lead_into_any_root_and_starts_at_the_first(tmp_path: Path) -
     roots = [str(first), str(second)]
     assert read_image("a.png", roots) == b"first"
     assert read_image(str(second / "a.png"), roots) == b"second"
-    with pytest.raises(ImageError, match="leads out"):
+    with pytest.raises(MediaError, match="leads out"):
         read_image("../second-hand/a.png", roots)

@@ -19,7 +19,7 @@ from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
-from tasks.core.errors import ApiError, ImageError, MalformedAnswer, RunStopped, StopReason
+from tasks.core.errors import ApiError, MediaError, MalformedAnswer, RunStopped, StopReason
 from tasks.core.prompts.prepare import key_of, prepare
 from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage
 
@@ -345,7 +345,7 @@ async def test_a_cancelled_chunk_has_kept_what_arrived() -> None:
 
 def images(row: int) -> bytes | None:
     if row == 1:
-        raise ImageError("'x.png' does not exist")
+        raise MediaError("'x.png' does not exist")
     return [PNG, b"", b"not an image", None][row]
 
 
@@ -531,7 +531,7 @@ async def test_images_that_all_fall_away_for_one_reason_stop_the_run_within_ten_
     """A wrong folder; ten for different reasons are ten bad images."""
 
     def missing(row: int) -> bytes:
-        raise ImageError(f"'pictures/{row}.png' {'does not exist' if row else why}")
+        raise MediaError(f"'pictures/{row}.png' {'does not exist' if row else why}")
 
     why = "does not exist"
     run, _ = online(model := Model())

@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 from tasks.core.config.parameters import GenerateConfig, RunConfig
 from tasks.core.data.reader import SLICE, Reader, _open_reader
 from tasks.core.data.sources import DatasetRef, resolve
-from tasks.core.errors import ImageError, InputError
+from tasks.core.errors import MediaError, InputError
 from tasks.core.planning.sample_keys import sample_keys
 
 ROWS = [
@@ -124,7 +124,7 @@ def test_images_inside_parquet_are_read_as_they_were_stored(tmp_path: Path) -> N
     for name in ("raw", "image"):
         ref = resolve(config(dataset=str(tmp_path / f"{name}.parquet")))
         assert Reader(ref).image(0) == buffer.getvalue()
-    with pytest.raises(ImageError, match="leads out of the data folder"):
+    with pytest.raises(MediaError, match="leads out of the data folder"):
         Reader(ref).image(1)
 
 
@@ -418,7 +418,7 @@ def test_an_image_path_is_read_from_beside_the_data_file(tmp_path: Path) -> None
     reader = Reader(resolve(config(dataset=str(path))))
     assert [reader.image(row) for row in range(3)] == [b"bytes of a", None, None]
     for row in (3, 4):
-        with pytest.raises(ImageError, match="leads out of the data folder"):
+        with pytest.raises(MediaError, match="leads out of the data folder"):
             reader.image(row)
 
 
@@ -534,8 +534,8 @@ def test_no_column_beside_those_that_are_sent_is_opened_and_no_image_by_datasets
         assert [text for _, text in samples] == ["q", "q"]
         assert '"picture": "http://127.0.0.1:9/a.png"' in samples[1][0]
         reader = Reader(replace(ref, image_roots=(str(gallery.parent.parent),)))
-        with pytest.raises(ImageError, match=why):
+        with pytest.raises(MediaError, match=why):
             reader.image(0)
         if why == "is not a file":
-            with pytest.raises(ImageError, match="is not a path in the data folder"):
+            with pytest.raises(MediaError, match="is not a path in the data folder"):
                 reader.image(1)

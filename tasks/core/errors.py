@@ -2,7 +2,7 @@
 
 Exception
 ├── InputError      the run cannot be right as asked: nothing is started, exit code 2
-├── ImageError      one image cannot be sent; its row falls back to the text
+├── MediaError      one image or other medium cannot be sent; its row goes without
 ├── ApiError        one call was refused
 ├── MalformedAnswer one call was answered with something that is not an answer
 ├── RunIncomplete   rows are left that are worth sending again
@@ -34,8 +34,8 @@ class InputError(ValueError):
         return visible(f"{self.kind}: {' '.join(str(self).split())}")
 
 
-class ImageError(Exception):
-    """Why an image cannot be sent, in words fit for the CSV."""
+class MediaError(Exception):
+    """Why an image, or another medium, cannot be sent, in words fit for the CSV."""
 
 
 @dataclass(eq=False)  # frozen, no context manager could pass it on

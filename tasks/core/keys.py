@@ -4,24 +4,18 @@ import hashlib
 import re
 
 
-def sample_key(settings: str, text: str, image: bytes | str | None) -> str:
+def sample_key(settings: str, text: str, *media: tuple[bytes, bytes]) -> str:
     """A hash of all that shapes the answer.
 
-    `settings`: their fingerprint. `image`: its bytes, or why there are none although a cell names one.
+    `settings`: their fingerprint. `text`: all of a prompt whose media stand before it, or how text and media stand.
+    `media`: what each is (`bytes:`, `note:`, `uri:`), and its content or why there is none.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for parts in ((settings.encode(),), (text.encode("utf-8", "surrogatepass"),), _image_parts(image)):
+    for parts in ((settings.encode(),), (text.encode("utf-8", "surrogatepass"),), *(media or ((),))):
         digest.update(sum(map(len, parts)).to_bytes(8))
-        for part in parts:
+        for part in parts:  # apart, so that an image is not copied
             digest.update(part)
     return digest.hexdigest()
-
-
-def _image_parts(image: bytes | str | None) -> tuple[bytes, ...]:
-    """Apart, so that an image is not copied."""
-    if image is None:
-        return ()
-    return (b"bytes:", image) if isinstance(image, bytes) else (b"note:", image.encode())
 
 
 def job_name(dataset: str, dataset_config: str | None, split: str, model: str) -> str:

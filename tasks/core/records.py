@@ -1,8 +1,9 @@
 """The nouns of a run: what goes in, what comes back, what is kept. Plain values, no behaviour worth mocking."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -44,28 +45,69 @@ RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TI
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """Image bytes as they go to the API, with their true MIME type."""
+class Media:
+    """An image, a document, audio or video: its bytes as they go to the API, with their true MIME type."""
 
     data: bytes
     mime_type: str
 
 
 @dataclass(frozen=True, slots=True)
+class MediaUri:
+    """A file that the API fetches by itself, such as `gs://bucket/a.mp4`."""
+
+    uri: str
+    mime_type: str
+
+
+type Part = str | Media | MediaUri
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One record of the data set. `row` counts from 0 in the split as read; the image is read separately."""
+    """One record of the data set. `row` counts from 0 in the split as read; media are read separately.
+
+    `text`: of the text column. `values`: cells that are more than text, by column, where a template or a conversation
+    needs them.
+    """
 
     row: int
     id: str
     text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side of a conversation says; Gemini's roles are `user` and `model`."""
+
+    role: str
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call: the prompt's text (may be empty when there is an image) and at most one image."""
+    """One call. `system_instruction`: where the sample has one of its own; None: that of the run."""
 
-    text: str
-    image: Image | None = None
+    turns: tuple[Turn, ...]
+    system_instruction: str | None = None
+
+    @classmethod
+    def of(cls, *parts: Part) -> "Request":
+        """One turn of the user's."""
+        return cls((Turn("user", parts),))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(part for turn in self.turns for part in turn.parts)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def media(self) -> tuple[Media | MediaUri, ...]:
+        return tuple(part for part in self.parts if not isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)

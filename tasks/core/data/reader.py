@@ -45,7 +45,7 @@ class Reader:
         """The image's bytes, as they are in the data.
 
         Raises:
-            ImageError: the cell names an image that cannot be read.
+            MediaError: the cell names an image that cannot be read.
         """
         assert self._images is not None
         cell = self._images[row].column(0)[0].as_py()

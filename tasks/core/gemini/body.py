@@ -9,27 +9,39 @@ import json
 from typing import Any
 
 from tasks.core.config.parameters import GenerateConfig
-from tasks.core.records import Image, Request
+from tasks.core.records import MediaUri, Part, Request, Turn
 
 
 class BodyWriter:
     """Bodies of `generateContent`. What every request says alike is written once."""
 
     def __init__(self, generation: GenerateConfig) -> None:
-        same: dict[str, Any] = {"generationConfig": generation.generation_config}
-        if generation.system_instruction:
-            same["systemInstruction"] = {"parts": [{"text": generation.system_instruction}]}
-        self._same = _json(same).removeprefix(b"{")
+        self._generation = generation
+        self._same = self._rest(generation.system_instruction)
 
     def body(self, request: Request) -> bytes:
-        parts = [_image_part(request.image)] if request.image else []
-        parts += [_json({"text": request.text})] if request.text else []
-        return b'{"contents": [{"parts": [%b], "role": "user"}], %b' % (b", ".join(parts), self._same)
+        own = request.system_instruction
+        rest = self._same if own is None else self._rest(own)
+        return b'{"contents": [%b], %b' % (b", ".join(map(_turn, request.turns)), rest)
+
+    def _rest(self, system_instruction: str | None) -> bytes:
+        rest: dict[str, Any] = {"generationConfig": self._generation.generation_config}
+        if system_instruction:
+            rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
+        return _json(rest).removeprefix(b"{")
 
 
-def _image_part(image: Image) -> bytes:
-    data = base64.urlsafe_b64encode(image.data)  # the API takes both alphabets; the SDK writes this one
-    return b'{"inlineData": {"data": "%b", "mime_type": %b}}' % (data, _json(image.mime_type))
+def _turn(turn: Turn) -> bytes:
+    return b'{"parts": [%b], "role": %b}' % (b", ".join(map(_part, turn.parts)), _json(turn.role))
+
+
+def _part(part: Part) -> bytes:
+    if isinstance(part, str):
+        return _json({"text": part})
+    if isinstance(part, MediaUri):
+        return _json({"fileData": {"fileUri": part.uri, "mimeType": part.mime_type}})
+    data = base64.urlsafe_b64encode(part.data)  # the API takes both alphabets; the SDK writes this one
+    return b'{"inlineData": {"data": "%b", "mime_type": %b}}' % (data, _json(part.mime_type))
 
 
 def _json(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from threading import Condition, Lock
 from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps
 
-from tasks.core.errors import ImageError
+from tasks.core.errors import MediaError
 from tasks.core.records import Image
 from tasks.core.text import visible
 
@@ -83,11 +83,11 @@ def to_image(data: bytes) -> Image:
     """`data` as Gemini takes it.
 
     Raises:
-        ImageError: not an image, broken, or too large.
+        MediaError: not an image, broken, or too large.
     """
     image = _heic(data) or _readable(data)
     if len(image.data) > MAX_BYTES:
-        raise ImageError(f"{len(image.data):,} bytes are more than the API takes ({MAX_BYTES:,})")
+        raise MediaError(f"{len(image.data):,} bytes are more than the API takes ({MAX_BYTES:,})")
     return image
 
 
@@ -112,10 +112,10 @@ def _readable(data: bytes) -> Image:
             pixels = _pixels(picture)
         with _decoding.take(pixels):
             return _converted(data)
-    except ImageError:
+    except MediaError:
         raise
     except Exception as error:  # a decoder may raise anything on broken bytes
-        raise ImageError(visible(f"broken: {error}")) from None
+        raise MediaError(visible(f"broken: {error}")) from None
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:
@@ -125,18 +125,18 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
         if accepts is None or accepts(data[:16]) is True:
             with suppress(SyntaxError, IndexError, TypeError, struct.error):
                 return factory(io.BytesIO(data), "")
-    raise ImageError("not an image")
+    raise MediaError("not an image")
 
 
 def _pixels(picture: Pillow.Image) -> int:
     """How many pixels are decoded of `picture`.
 
     Raises:
-        ImageError: too many.
+        MediaError: too many.
     """
     width, height = picture.size
     if width * height > MOST_PIXELS:
-        raise ImageError(
+        raise MediaError(
             f"{width:,} x {height:,} pixels are too many to convert from {picture.format} (at most {MOST_PIXELS:,}); "
             "as PNG, JPEG or WebP it goes out as it is"
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import ImageError
+from tasks.core.errors import MediaError
 from tasks.core.files.names import existing
 
 LONGEST_PATH = 4096  # Linux's PATH_MAX; a longer text is no path, and asking the file system about it is slow
@@ -26,7 +26,7 @@ def read_image(value: Any, roots: Sequence[str]) -> bytes | None:
     """The bytes of an image cell: raw bytes, a path, datasets' `{"bytes", "path"}`; None for an empty cell.
 
     Raises:
-        ImageError: the path leads nowhere, or out of `roots`.
+        MediaError: the path leads nowhere, or out of `roots`.
         OSError: it could not be read for a reason that passes, and did not while this waited.
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
@@ -37,26 +37,26 @@ def read_image(value: Any, roots: Sequence[str]) -> bytes | None:
         return value
     if isinstance(value, str):
         return _read_path(value, roots)
-    raise ImageError(f"expected bytes or a path, found {type(value).__name__}")
+    raise MediaError(f"expected bytes or a path, found {type(value).__name__}")
 
 
 def _read_path(text: str, roots: Sequence[str]) -> bytes:
     shown = repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
     if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
-        raise ImageError(f"{shown} is not a path in the data folder")
+        raise MediaError(f"{shown} is not a path in the data folder")
     try:
         real = existing(Path(roots[0], text)).resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
-            raise ImageError(f"path {shown} leads out of the data folder")
+            raise MediaError(f"path {shown} leads out of the data folder")
         return _read_patiently(real)
     except IsADirectoryError:
-        raise ImageError(f"{shown} is not a file") from None
+        raise MediaError(f"{shown} is not a file") from None
     except FileNotFoundError:
-        raise ImageError(f"{shown} does not exist") from None
+        raise MediaError(f"{shown} does not exist") from None
     except (OSError, RuntimeError, ValueError) as error:
         if getattr(error, "errno", None) in TRANSIENT:
             raise
-        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise MediaError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _read_patiently(path: Path) -> bytes:

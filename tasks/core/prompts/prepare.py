@@ -1,67 +1,189 @@
-"""Makes a sample ready to send: text and image become a Request with its key. Sends nothing, knows no limits."""
+"""Makes a sample ready to send: its draft and its media become a Request with its key. Sends nothing, knows no limits."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Protocol
 
 from tasks.core.config.parameters import GenerateConfig
-from tasks.core.errors import ImageError
+from tasks.core.errors import MediaError
 from tasks.core.keys import sample_key
-from tasks.core.media.conversion import to_image
-from tasks.core.records import Image, Kind, Outcome, Request, Sample
+from tasks.core.media.cell import Cell
+from tasks.core.media.conversion import to_media
+from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
+from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
-type ReadImage = Callable[[int], bytes | None]
-
-IMAGE_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
+MEDIUM_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
+LAYOUT = "\0turns:"
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
+
+
+class MediaReader(Protocol):
+    """The media of a data set's rows. Both methods may block."""
+
+    def cells(self, row: int) -> Sequence[Cell]:
+        """The row's media, in order, not read yet."""
+        ...
+
+    def read(self, cell: Cell) -> bytes | MediaUri | None:
+        """What a cell stands for; None where it is empty.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sample made ready to send. `image_note`: why it goes without its image. `fault`: why it cannot go at all."""
+    """A sample made ready to send. `media_note`: what goes without, and why. `fault`: why it cannot go at all."""
 
     request: Request
     key: str
-    image_note: str = ""
+    media_note: str = ""
     fault: Outcome | None = None
 
 
-def prepare(
-    generation: GenerateConfig, sample: Sample, read_image: ReadImage | None, without_image: str = ""
-) -> Prepared:
-    """The request of a sample, with its key; the text alone where the image cannot be sent, or may not be."""
-    data, unreadable = _look(sample.row, read_image)
-    image: Image | None = None
-    note = unreadable
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A medium as it was read: its bytes or address, or why there are none."""
+
+    cell: Cell
+    content: bytes | MediaUri | str
+
+    @property
+    def of_key(self) -> tuple[bytes, bytes]:
+        match self.content:
+            case bytes(data):
+                return b"bytes:", data
+            case MediaUri(uri=uri):
+                return b"uri:", uri.encode()
+            case note:
+                return b"note:", note.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """How samples of a run become requests. `draft_of`: what is sent of one, before its media are read."""
+
+    generation: GenerateConfig
+    draft_of: Callable[[Sample], Draft] = field(default=lambda sample: plain(sample.text))
+
+    def prepare(self, sample: Sample, media: MediaReader | None, without_media: str = "") -> Prepared:
+        """The request of a sample, with its key; without media that cannot be sent. `without_media`: why with none."""
+        draft = self.draft_of(sample)
+        placed = _placed(draft, sample.row, media)
+        notes: list[str] = []
+        turns = tuple(
+            Turn(turn.role, tuple(_parts(found, notes, bool(without_media))))
+            for turn, found in zip(draft.turns, placed, strict=True)
+        )
+        request = Request(tuple(turn for turn in turns if turn.parts), draft.system_instruction)
+        note = without_media or _note(notes, [part for found in placed for part in found if isinstance(part, _Found)])
+        return Prepared(request, self._key(draft, placed), note, _fault(draft, request))
+
+    def key_of(self, sample: Sample, media: MediaReader | None) -> str:
+        """The key that `prepare` gives, without making media ready."""
+        draft = self.draft_of(sample)
+        try:
+            placed = _placed(draft, sample.row, media)
+        except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
+            placed = _placed(draft, sample.row, _Unreadable(f"cannot be read: {error}"))
+        return self._key(draft, placed)
+
+    def tokens(self, sample: Sample, media: MediaReader | None) -> int:
+        """Prompt tokens, on the high side: a token is rarely shorter than 3 bytes of UTF-8."""
+        text = self.draft_of(sample).text
+        return len(text.encode("utf-8", "surrogatepass")) // 3 + 1 + (MEDIUM_TOKENS if media else 0)
+
+    def _key(self, draft: Draft, placed: Sequence[Sequence["str | _Found"]]) -> str:
+        own = draft.system_instruction
+        generation = self.generation if own is None else self.generation.model_copy(update={"system_instruction": own})
+        media = [part.of_key for parts in placed for part in parts if isinstance(part, _Found)]
+        return sample_key(generation.fingerprint, _layout(draft, placed), *media)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    why: str
+
+    def cells(self, row: int) -> list[Cell]:
+        return [Cell("", None)]
+
+    def read(self, cell: Cell) -> None:
+        raise MediaError(self.why)
+
+
+def _placed(draft: Draft, row: int, media: MediaReader | None) -> list[list[str | _Found]]:
+    """The parts of each turn, with what was read of the row's media where it stands."""
+    cells = media.cells(row) if media else []
+    named = frozenset[str]().union(*(p.columns for t in draft.turns for p in t.parts if isinstance(p, Slot) and p.columns))
+
+    def expand(part: DraftPart) -> Iterator[str | _Found]:
+        match part:
+            case str():
+                if part:
+                    yield part
+            case Cell():
+                yield from _read(part, media)
+            case Slot(columns=columns):
+                for cell in cells:
+                    if cell.column in columns if columns else cell.column not in named:
+                        yield from _read(cell, media)
+
+    return [list(chain.from_iterable(map(expand, turn.parts))) for turn in draft.turns]
+
+
+def _read(cell: Cell, media: MediaReader | None) -> Iterator[_Found]:
+    if media is None:  # the text stands for the sample
+        return
     try:
-        image = to_image(data) if data is not None and not without_image else None
-    except ImageError as error:
-        note = str(error)
-    fault = None if image or sample.text.strip() else NOTHING_TO_SEND
-    key = _key(generation, sample, data, unreadable)
-    return Prepared(Request(sample.text, image), key, without_image or note, fault)
+        content = media.read(cell)
+    except MediaError as error:
+        yield _Found(cell, str(error))
+    else:
+        if content is not None:
+            yield _Found(cell, content)
 
 
-def key_of(generation: GenerateConfig, sample: Sample, read_image: ReadImage | None) -> str:
-    """The key that `prepare` gives, without making the image ready."""
-    try:
-        data, unreadable = _look(sample.row, read_image)
-    except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
-        data, unreadable = None, f"cannot be read: {error}"
-    return _key(generation, sample, data, unreadable)
+def _parts(found: Sequence[str | _Found], notes: list[str], text_only: bool) -> Iterator[Part]:
+    """What goes out; `notes` gets a line for each medium that does not."""
+    for part in found:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part.content, str):
+            notes.append(part.content)
+        elif not text_only:
+            try:
+                yield _ready(part.cell, part.content)
+            except MediaError as error:
+                notes.append(str(error))
 
 
-def estimate_tokens(sample: Sample, with_image: bool) -> int:
-    """On the high side: a token is rarely shorter than 3 bytes of UTF-8."""
-    return len(sample.text.encode("utf-8", "surrogatepass")) // 3 + 1 + (IMAGE_TOKENS if with_image else 0)
+def _ready(cell: Cell, content: bytes | MediaUri) -> Media | MediaUri:
+    return content if isinstance(content, MediaUri) else to_media(content, cell.images_only)
 
 
-def _key(generation: GenerateConfig, sample: Sample, data: bytes | None, unreadable: str) -> str:
-    return sample_key(generation.fingerprint, sample.text, data if data is not None else unreadable or None)
+def _note(notes: Sequence[str], found: Sequence[_Found]) -> str:
+    """Why some media do not go; where there are several, how many."""
+    if not notes or len(found) == 1:
+        return "".join(notes)
+    return f"{len(notes)} of {len(found)} left out: {'; '.join(dict.fromkeys(notes))}"
 
 
-def _look(row: int, read_image: ReadImage | None) -> tuple[bytes | None, str]:
-    """An image's bytes, or why there are none (empty: there is no image)."""
-    try:
-        return read_image(row) if read_image else None, ""
-    except ImageError as error:
-        return None, str(error)
+def _fault(draft: Draft, request: Request) -> Outcome | None:
+    if draft.fault:
+        return Outcome(Kind.INPUT, detail=draft.fault)
+    return None if request.media or request.text.strip() else NOTHING_TO_SEND
+
+
+def _layout(draft: Draft, placed: Sequence[Sequence[str | _Found]]) -> str:
+    """How text and media stand. The text alone where one turn has its media first, as a plain prompt has."""
+    [first, *others] = placed or [[]]
+    texts = [part for part in first if isinstance(part, str)]
+    is_plain = not others and len(texts) <= 1 and (not texts or first[-1] is texts[0]) and draft.turns[0].role == "user"
+    if is_plain and not "".join(texts).startswith(LAYOUT):
+        return "".join(texts)
+    parts = [[part if isinstance(part, str) else 0 for part in found] for found in placed]
+    return LAYOUT + json.dumps([[turn.role, found] for turn, found in zip(draft.turns, parts, strict=True)])

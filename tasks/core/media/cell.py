@@ -1,0 +1,22 @@
+"""A medium of a row as the data has it. Plain values: reads nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One medium. `column`: whose; `images_only`: nothing else is sent of it."""
+
+    column: str
+    value: Any
+    images_only: bool = True
+
+
+def cells_of(column: str, value: Any, images_only: bool) -> list[Cell]:
+    """The media of a cell, in order: none, one, or those of a list, at any depth."""
+    if value is None or (isinstance(value, str | bytes) and not value):
+        return []
+    if isinstance(value, list | tuple):
+        return [cell for inner in value for cell in cells_of(column, inner, images_only)]
+    return [Cell(column, value, images_only)]

@@ -1,0 +1,41 @@
+"""What is sent of a sample, before its media are read: who says what, and where the media stand. Plain values."""
+
+from dataclasses import dataclass
+
+from tasks.core.media.cell import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where media of the row stand. `columns`: those of which they are; None: all that stand nowhere else."""
+
+    columns: frozenset[str] | None = None
+
+
+type DraftPart = str | Slot | Cell
+
+
+@dataclass(frozen=True, slots=True)
+class DraftTurn:
+    """See records.Turn."""
+
+    role: str
+    parts: tuple[DraftPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`system_instruction`: of this sample alone; None: that of the run. `fault`: why it cannot be sent at all."""
+
+    turns: tuple[DraftTurn, ...]
+    system_instruction: str | None = None
+    fault: str = ""
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for turn in self.turns for part in turn.parts if isinstance(part, str))
+
+
+def plain(text: str) -> Draft:
+    """Media first, then the text."""
+    return Draft((DraftTurn("user", (Slot(), text)),))

@@ -1,0 +1,44 @@
+"""What is sent of each sample of a run: the text column, a conversation in it, or a template over the row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks.core.prompts.conversation import draft_of as conversation_of
+from tasks.core.prompts.conversation import is_conversation
+from tasks.core.prompts.draft import Draft, DraftTurn, plain
+from tasks.core.prompts.template import Template, parts, text_of
+from tasks.core.records import Sample
+
+type DraftOf = Callable[[Sample], Draft]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """`template`: of the prompt; None: the text column is it. `system`: a system instruction that is a template."""
+
+    text_column: str
+    system_instruction: str | None = None
+    template: Template | None = None
+    system: Template | None = None
+
+    def draft_of(self, sample: Sample) -> Draft:
+        """See Draft; what cannot be rendered is its fault."""
+        try:
+            system = self.system.render(sample.values) if self.system else None
+            if self.template:
+                return Draft((DraftTurn("user", tuple(parts(self.template.render(sample.values)))),), system)
+        except ValueError as error:
+            return Draft((DraftTurn("user", (sample.text,)),), fault=str(error))
+        messages = sample.values.get(self.text_column)
+        if is_conversation(messages):
+            return conversation_of(messages, self.system_instruction if system is None else system, self.text_column)
+        return Draft(plain(sample.text).turns, system)
+
+    def text_of(self, sample: Sample) -> str:
+        """The `input_query` of the CSV: the text column, or what the template makes of the row."""
+        if self.template is None:
+            return sample.text
+        try:
+            return text_of(self.template.render(sample.values))
+        except ValueError:
+            return sample.text

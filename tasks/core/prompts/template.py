@@ -1,0 +1,119 @@
+"""Renders a prompt template over a row's cells: Jinja, in its sandbox. Must not read media or files.
+
+A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}` for any, `{{ split }}`, and `{{ image }}`
+or `{{ media }}` where the row's media stand, or the name of a media column for those of that column.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+from tasks.core.errors import InputError
+from tasks.core.prompts.draft import DraftPart, Slot
+from tasks.core.text import visible
+
+ALL_MEDIA = ("image", "images", "media")
+MOST_CHARS = 20_000_000  # of a rendered prompt: a loop in a template has no other bound
+_MARK = secrets.token_hex(16)  # nobody's data has it
+_MARKS = re.compile(f"{_MARK}<(.*?)>", re.DOTALL)
+
+
+class _Placeholder:
+    """Stands for media in a template; only where they stand can be said of them."""
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+
+    def __str__(self) -> str:
+        return f"{_MARK}<{self._column}>"
+
+
+def _as_written(value: Any) -> Any:
+    """A cell as text, as it stands in the data and in the CSV's `input_query`."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, finalize=_as_written, keep_trailing_newline=True, autoescape=False
+    )
+    environment.filters["tojson"] = lambda value, indent=None: json.dumps(
+        value, ensure_ascii=False, indent=indent, default=str
+    )
+    environment.globals.clear()
+    environment.globals.update(range=range, dict=dict)
+    return environment
+
+
+@dataclass(frozen=True)
+class Template:
+    """`source`: Jinja. `flag`: how the user calls it. `media`: columns of media that it may place."""
+
+    source: str
+    flag: str
+    split: str = ""
+    media: tuple[str, ...] = ()
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Raises InputError where it is no template, or names what is no column."""
+        unknown = sorted(self.names - {*columns, "row", "split", *ALL_MEDIA, *_environment().globals})
+        if unknown:
+            raise InputError(f"{self.flag} asks for {', '.join(unknown)}; columns: {', '.join(columns)}")
+
+    @cached_property
+    def names(self) -> set[str]:
+        """The columns, or what it takes for such."""
+        try:
+            return meta.find_undeclared_variables(_environment().parse(self.source))
+        except TemplateSyntaxError as error:
+            raise InputError(f"{self.flag} is no template: line {error.lineno}: {error.message}") from None
+
+    @cached_property
+    def _template(self) -> Any:
+        return _environment().from_string(self.source)
+
+    def render(self, cells: Mapping[str, Any]) -> str:
+        """The text, with a mark wherever media stand; see `parts`.
+
+        Raises:
+            ValueError: why this row's cells cannot be rendered.
+        """
+        places = {name: _Placeholder("") for name in ALL_MEDIA if name not in cells or name in self.media}
+        places |= {name: _Placeholder(name) for name in self.media if name not in places or len(self.media) > 1}
+        known = {**cells, **places}
+        try:
+            text: str = self._template.render({**known, "row": known, "split": self.split})
+        except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise ValueError(visible(f"{self.flag} cannot be rendered: {error}")) from None
+        except RecursionError:
+            raise ValueError(f"{self.flag} cannot be rendered: it calls itself without end") from None
+        return text
+
+
+def parts(rendered: str) -> Iterator[DraftPart]:
+    """The texts of a rendered template, and the slots between them; media that it does not place stand first."""
+    pieces = _MARKS.split(rendered)
+    texts, columns = pieces[::2], pieces[1::2]
+    if "" not in columns:
+        yield Slot()
+    for text, column in zip(texts, [*columns, None], strict=True):
+        if text.strip() or not columns:
+            yield text.strip("\n") if columns else text
+        if column is not None:
+            yield Slot(frozenset({column}) if column else None)
+
+
+def text_of(rendered: str) -> str:
+    """What is read by a person: media by name."""
+    return _MARKS.sub(lambda match: f"[{match[1] or 'media'}]", rendered)
