@@ -22,7 +22,6 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
     raise SystemExit(program(load_flow, sys.argv[1:]))
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,11 @@ from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
 from flows.endings.hand_over import hand_over
+from flows.endings.leave import NO_CSV, close, report_rows, save_late, write_csv
 from flows.logs import without_expected_tracebacks
-from flows.notices import tell_where_requests_go, tell_who_is_waited_for, trouble_told
+from flows.notices import tell_where_requests_go, tell_who_is_waited_for
 from flows.preflight import api_of
 from flows.runners.event_loop import EventLoopTaskRunner
-from flows.sent import Sent
 from tasks.answer_chunk import answer_chunk
 from tasks.core.checkpoint.layout import Storage, StorageError
 from tasks.core.checkpoint.lock import JobHeld, JobLock
@@ -45,17 +44,14 @@ from tasks.core.config.parameters import RunConfig, TaskRunnerKind, with_paramet
 from tasks.core.data.sources import DatasetRef
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import Origin
-from tasks.core.output.late import Late, keep_late, take_over
+from tasks.core.output.late import take_over
 from tasks.core.output.place import csv_path_of
-from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
 from tasks.core.reporting.summary import summary_lines
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
-from tasks.report import report
 from tasks.resolve import resolve_dataset
 from tasks.result_storage import storage_of_results
-from tasks.write_results import assemble_csv
 
 
 def _run_name() -> str:
@@ -116,49 +112,18 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     started, rows = time.monotonic(), attempt.run.data.rows
     sent = send(attempt, config, lock)
     tally = Tally.of_groups(attempt.answers.groups())
-    written, problem = None, ""
-    if tally.rows == rows or sent.unsaved:  # the CSV has the unsaved ones at least
-        written, problem = _assemble(config, attempt, tally, origin)
-    _save_late(config, attempt, sent)
-    _report(config, attempt, tally, written)
-    _close(attempt, tally, lock)
+    csv = NO_CSV
+    if tally.rows == rows or sent.unsaved:  # it has the unsaved ones at least
+        csv = write_csv(config, attempt, tally, origin)
+    save_late(config, attempt, sent)
+    report_rows(config, attempt, tally, csv)
+    close(attempt, tally, lock)
     if tally.rows < rows:
-        return states.unfinished(config, sent, tally, rows, written)
-    if written is None:
-        return states.unwritten(config, problem, tally.rows)
+        return states.unfinished(config, sent, tally, rows, csv.written)
+    if csv.written is None:
+        return states.unwritten(config, csv.problem, tally.rows)
     if sent.unsaved:
-        return states.unsaved(sent, written)
+        return states.unsaved(sent, csv.written)
     for line in summary_lines(tally, time.monotonic() - started, attempt.plan.reused):
         get_run_logger().info(line)
-    return states.finished(config, tally, written)
-
-
-def _assemble(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> tuple[Written | None, str]:
-    """Where the CSV is, or why there is none."""
-    path = csv_path_of(config).absolute()
-    named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    state: State[Any] = assemble_csv(attempt.run.data, attempt.answers, tally, path, named, return_state=True)
-    return (state.result(), "") if state.is_completed() else (None, state.message or "the CSV was not written")
-
-
-def _save_late(config: RunConfig, attempt: Attempt, sent: Sent) -> None:
-    """What the storage could not take may be taken now, or else waits beside the CSV."""
-    if sent.unsaved:
-        late = Late(job=attempt.run.job, attempt=attempt.run.attempt, rows=sent.unsaved)
-        with trouble_told("the answers that could not be saved"):
-            sent.unsaved = keep_late(attempt.storage, csv_path_of(config), late)
-
-
-def _report(config: RunConfig, attempt: Attempt, tally: Tally, written: Written | None) -> None:
-    data = attempt.run.data
-    with trouble_told("the report"):
-        if tally.rows or written:
-            report(data.dataset, config.model, attempt.answers, tally, data.rows, written.path if written else None)
-
-
-def _close(attempt: Attempt, tally: Tally, lock: JobLock) -> None:
-    """Leave the checkpoint in order."""
-    with trouble_told("the checkpoint's summary"):
-        attempt.close(tally.rows, tally.retryable)
-    with trouble_told("the checkpoint, put together,"), suppress(JobHeld):
-        attempt.put_together(lock, finished=tally.rows == attempt.run.data.rows and not tally.retryable)
+    return states.finished(config, tally, csv.written)
