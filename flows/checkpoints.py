@@ -92,7 +92,7 @@ def _look(storage: Storage, key: str) -> Job:
     latest, size = latest_manifest(storage, key), storage.size(key)
     if latest and (summary := summary_of(storage, key, latest.attempt)):
         return Job(key, latest, summary.rows, summary.open, size)
-    rows, retryable = read_pool(storage, key).table.distinct()
+    rows, retryable = read_pool(storage, key).table.kept.distinct()
     return Job(key, latest, rows, retryable, size)
 
 
@@ -116,16 +116,17 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
     answers = read_pool(storage, key).table
-    answers.ask(sample_keys(data, config.generation))
-    answers.match()
-    answers.match_failures()
-    tally = Tally.of_groups(answers.groups())
+    answers.matching.ask(sample_keys(data, config.generation))
+    answers.matching.match()
+    answers.matching.match_failures()
+    answers.matching.forget_candidates()
+    tally = Tally.of_groups(answers.rows.groups())
     if missing := data.rows - tally.rows:
         tally.kinds[Kind.UNSENT] += missing
         tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    lines = csv_lines(open_reader(data), answers)
+    lines = csv_lines(open_reader(data), answers.rows)
     try:
         written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:

@@ -2,49 +2,30 @@
 
 import math
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from prefect import State, Task, get_run_logger, unmapped
-from prefect.futures import PrefectFuture
+from prefect import get_run_logger
 
-from flows.local_server import is_local
 from flows.progress import progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
 from flows.runners.event_loop import EventLoopTaskRunner
 from flows.runners.interrupt import interruptible
+from flows.sent import Sent
 from flows.watcher import RunWatcher
-from tasks.answer_chunk import answer_chunk, early_end_of, process
-from tasks.core.answering.run import Run
-from tasks.core.checkpoint.layout import StorageError, unpack
+from flows.window import Window
+from tasks.answer_chunk import process
+from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import Holder, JobLock
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
-from tasks.core.errors import Deferred, RunStopped, StopReason
+from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.records import Chunk, RowAnswer
+from tasks.core.records import RowAnswer
 from tasks.core.reporting.progress import Progress
-from tasks.prefect_internals import ResultRecord, forget_task_run_states
 
 CHUNKS_AHEAD = 1000  # that a cluster is given at once
-
-
-@dataclass(slots=True)
-class Sent:
-    """What came of sending: why the run was stopped, and chunks that failed. The answers are in the attempt's table.
-
-    `deferred`: some answers are due later, the first of them then. `unsaved`: answers that could not be saved yet.
-    """
-
-    stopped: RunStopped | None = None
-    deferred: Deferred | None = None
-    failures: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
-    unsaved: list[RowAnswer] = field(default_factory=list)
-    not_persisted: int = 0  # chunks whose result Prefect could not write; their answers are in the journal
 
 
 def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
@@ -94,8 +75,8 @@ def _send_from_here(
     try:
         with interruptible(lambda: process.stop(attempt.run)):
             answerer, ahead = here.answerer, 2 * chunks_at_once(config)
-            for future in _mapped(attempt.plan.chunks, attempt.run, deque(), ahead, lambda: answerer.stopped):
-                _ended(future, sent)
+            for future in Window(attempt.plan.chunks, attempt.run, ahead).futures(lambda: answerer.stopped):
+                sent.note_end(future)
                 _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)
         sent.stopped, sent.deferred = answerer.stopped, here.deferred
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
@@ -111,11 +92,12 @@ def _taken_over(holder: Holder) -> str:
 
 def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent, lock: JobLock) -> None:
     """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
-    futures: deque[Any] = deque()  # the cluster's own futures
+    run = replace(attempt.run, owner=lock.owner)
+    window = Window(attempt.plan.chunks, run, CHUNKS_AHEAD)
     never_started: set[UUID] = set()
 
     def stop() -> None:
-        never_started.update(stop_chunks(runner, futures.copy(), attempt.run))
+        never_started.update(stop_chunks(runner, window.under_way.copy(), attempt.run))
 
     def interrupt() -> None:  # a signal may come in the middle of a call into the cluster: no second one beside it
         sent.stopped = RunStopped(StopReason.INTERRUPTED, "interrupted")
@@ -127,37 +109,12 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
 
     lock.lost = lost
     with interruptible(interrupt):
-        run = replace(attempt.run, owner=lock.owner)
-        for future in _mapped(attempt.plan.chunks, run, futures, CHUNKS_AHEAD, lambda: sent.stopped, stop):
+        for future in window.futures(lambda: sent.stopped, stop):
             if future.task_run_id not in never_started:
-                answers = _collect(future, sent)
+                answers = sent.collect(future)
                 _take(attempt, answers, sent)
                 for answer in answers:
                     progress.add(answer)
-
-
-def _mapped(
-    chunks: Iterable[Chunk],
-    run: Run,
-    futures: deque[Any],
-    ahead: int,
-    stopped: Callable[[], object],
-    stop: Callable[[], object] = lambda: None,
-) -> Iterator[PrefectFuture[Any]]:
-    """The chunks' futures in order. `futures`: those under way, about `ahead` of them: there may be very many chunks.
-
-    `stop` is called where the run was `stopped` while chunks were on their way to the runner.
-    """
-    waiting = iter(chunks)
-    while True:
-        if not stopped() and len(futures) < ahead and (more := list(islice(waiting, ahead))):
-            futures.extend(_chunk_task().map(more, run=unmapped(run)))
-            if stopped():
-                stop()
-        if not futures:
-            return
-        yield futures[0]
-        futures.popleft()
 
 
 def _take(attempt: Attempt, answers: Iterable[RowAnswer], sent: Sent) -> None:
@@ -166,40 +123,3 @@ def _take(attempt: Attempt, answers: Iterable[RowAnswer], sent: Sent) -> None:
         attempt.answers.answer(attempt.run.attempt, answers)
     except StorageError as error:
         sent.failures.append(str(error))
-
-
-def _chunk_task() -> Task[..., Any]:
-    """The local server keeps no limit on a tag, so a chunk there must not wait for its word on one."""
-    if not is_local():
-        return answer_chunk
-    untagged = answer_chunk.with_options()
-    untagged.tags = set()
-    return untagged
-
-
-def _ended(future: PrefectFuture[Any], sent: Sent) -> State[Any]:
-    """How a chunk ended, as soon as it has."""
-    future.wait()
-    forget_task_run_states()
-    state = future.state
-    if isinstance(state.data, ResultRecord):
-        sent.not_persisted += not state.data.is_persisted
-    if state.is_failed() or state.is_crashed() or not state.is_final():  # or the cluster has lost it
-        sent.failures.append(f"{state.name}: {state.message}")
-    return state
-
-
-def _collect(future: PrefectFuture[Any], sent: Sent) -> list[RowAnswer]:
-    """What a chunk has brought that ran in another process."""
-    state = _ended(future, sent)
-    try:
-        value: Any = state.result(raise_on_failure=False)
-        answers = unpack(value)
-    except Exception:  # an exception in place of a result, or a record that cannot be read
-        return []
-    match early_end_of(value):
-        case RunStopped() as stopped:
-            sent.stopped = sent.stopped or stopped
-        case Deferred() as deferred:
-            sent.deferred = deferred.or_sooner(sent.deferred)
-    return answers

@@ -16,7 +16,7 @@ from tasks.core.environment.endpoint import mend_base_url
 from tasks.core.environment.proxies import settle_proxies
 from tasks.core.environment.variables import load_environment, unused
 from tasks.core.errors import InputError
-from tasks.core.output.place import check_no_input, check_writable, csv_path
+from tasks.core.output.place import check_no_input, check_writable, csv_path_of
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
@@ -49,7 +49,7 @@ def check(config: RunConfig) -> list[str]:
         lines = [*unused(), *check_credentials(), *filter(None, [mend_base_url()])]
     locate(config.dataset)
     _check_task_runner(config)
-    path = csv_path(config.output_dir, config.model, config.split, config.demo)
+    path = csv_path_of(config)
     check_writable(path)
     check_no_input(path, config.dataset)
     return lines

@@ -7,13 +7,13 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.core import text as escaping
-from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.reporting.summary import SAMPLE_OF_ERRORS, summary_markdown
 from tasks.core.reporting.tally import Tally
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(name: str, model: str, answers: AnswerTable, tally: Tally, rows: int, path: Path | None) -> None:
+def report(name: str, model: str, answers: RunRows, tally: Tally, rows: int, path: Path | None) -> None:
     """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
     markdown = summary_markdown(f"{name}, {model}", tally, rows, path, answers.failed(SAMPLE_OF_ERRORS))
     title = escaping.markdown(f"{name}, {model}")

@@ -7,7 +7,7 @@ from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
-from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
@@ -17,9 +17,7 @@ from tasks.core.reporting.tally import Tally
 
 
 @task(name="assemble_csv", cache_policy=NO_CACHE, persist_result=False)
-def assemble_csv(
-    data: DatasetRef, answers: AnswerTable, tally: Tally, path: Path, origin: Origin
-) -> Written | State[Any]:
+def assemble_csv(data: DatasetRef, answers: RunRows, tally: Tally, path: Path, origin: Origin) -> Written | State[Any]:
     """Write one line per sample, in the order of the data set. `tally`: what `answers` come to. See write_result.
 
     A folder that cannot be written is no exception but a Failed state, whose message says why.

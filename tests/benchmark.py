@@ -244,9 +244,9 @@ def planning_seconds(folder: Path, rows: int) -> float:
     ][::2]
     started = time.monotonic()
     table = AnswerTable()
-    table.keep("earlier-1", kept)
-    table.ask(sample_keys(ref, generation))
-    plan = plan_resume(table, 10)
+    table.kept.add("earlier-1", kept)
+    table.matching.ask(sample_keys(ref, generation))
+    plan = plan_resume(table.matching, 10)
     taken = time.monotonic() - started
     assert plan.to_send == rows // 2
     return taken

@@ -194,7 +194,7 @@ def test_a_flow_run_s_next_attempt_takes_no_number_twice() -> None:
 def asked(storage: Memory, wanted: Counter[tuple[str, str]]) -> Pool:
     """The pool of a run over data that has each sample as often as `wanted` says."""
     pool = read_pool(storage, JOB)
-    pool.table.ask(wanted.elements())
+    pool.table.matching.ask(wanted.elements())
     return pool
 
 
@@ -207,7 +207,7 @@ def nightly(storage: Memory, night: int, wanted: Counter[tuple[str, str]], *keys
         storage.write(answers_key(JOB, attempt, "w", number), answers(key, first=number, done=[number]))
         storage.write(chunk_key(JOB, attempt, number), pack(results(key, first=number)))
     close_attempt_record(storage, JOB, attempt, len(keys), 0)
-    pool.table.ask(wanted.elements())
+    pool.table.matching.ask(wanted.elements())
     compact(storage, pool, whole=True)
 
 
@@ -234,7 +234,7 @@ def test_asked_anew_every_night_a_job_keeps_a_few_answers_a_row_and_the_newest_c
         nightly(storage, night, wanted, *every)
     pool = read_pool(storage, JOB)
     assert pool.size <= 4 * len(every)
-    newest = {result.key: attempt for attempt, result in reversed(list(pool.table.by_attempt()))}
+    newest = {result.key: attempt for attempt, result in reversed(list(pool.table.kept.by_attempt()))}
     assert set(newest.values()) == {"night99-1"}
 
 
@@ -343,7 +343,7 @@ def test_answers_of_moved_data_are_found_by_what_its_rows_ask(monkeypatch: pytes
     assert pool.job == OTHER
     table = AnswerTable()
     assert adopt(storage, JOB, table, pool, wanted.__contains__) == 2
-    assert {answer.key for answer in table.newest_first()} == wanted
+    assert {answer.key for answer in table.kept.newest_first()} == wanted
     storage.delete(storage.keys(OTHER))
     assert set(keys_of(storage)) == wanted
     assert list(pools_with(storage, JOB, "m", {"unknown"}.__contains__)) == []

@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.data_files import results_among
-from tasks.core.data.sources import load, resolve
+from tasks.core.data.opening import load
+from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import COLUMNS, Origin
 from tasks.core.output.place import csv_path

@@ -84,18 +84,18 @@ def test_errors_say_what_they_said(internals: Any, tmp_path: Path) -> None:
     for split, text in (("test[5:]", internals.NO_ROWS), ("nope", internals.NO_SPLIT)):
         with pytest.raises(ValueError, match=r".") as caught:
             datasets.load_dataset("json", data_files=files, split=split)
-        assert text in str(caught.value), f"split {split!r}: the words have changed; sources.load tells by {text!r}"
+        assert text in str(caught.value), f"split {split!r}: the words have changed; opening.load tells by {text!r}"
     with pytest.raises(ValueError, match=r".") as caught:
         datasets.load_dataset(str(tmp_path), "no-such-config")
     assert any(text in str(caught.value) for text in internals.NO_CONFIG), (
-        f"an unknown configuration is {caught.value}; sources.py names --dataset-config by {internals.NO_CONFIG}"
+        f"an unknown configuration is {caught.value}; opening.py names --dataset-config by {internals.NO_CONFIG}"
     )
 
 
 def test_a_feature_that_opens_files_is_known_from_one_that_does_not(internals: Any) -> None:
     opened = [datasets.Image(), datasets.Audio(), datasets.Video(), datasets.Pdf()]
     assert [type(f).__name__ for f in opened if not internals.is_read_from_a_file(f)] == [], (
-        "such a feature has no decode_example any more; sources._check_media refuses it by that"
+        "such a feature has no decode_example any more; columns.py refuses it by that"
     )
     plain = [datasets.Value("string"), datasets.Json(), datasets.ClassLabel(names=["a"])]
     assert [type(f).__name__ for f in plain if internals.is_read_from_a_file(f)] == []
@@ -117,7 +117,7 @@ def test_bars_and_log_lines_are_quiet_for_a_block_alone(internals: Any) -> None:
         thread.start()
         inside.wait()
     assert (logger.isEnabledFor(logging.ERROR), datasets.are_progress_bars_disabled()) == (False, True), (
-        "datasets logs or shows bars by other names; sources.load keeps both off the terminal"
+        "datasets logs or shows bars by other names; opening.load keeps both off the terminal"
     )
     leave.set()
     thread.join()

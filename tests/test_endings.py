@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.dispatch import Sent
 from flows.endings.states import unfinished
+from flows.sent import Sent
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import Kind

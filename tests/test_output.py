@@ -212,8 +212,8 @@ def ids_and_answers(path: Path) -> list[tuple[str, str, str]]:
 def assembled(data: DatasetRef, found: dict[int, RowAnswer], path: Path) -> Path:
     tally = Tally.of(found.values())
     answers = AnswerTable()
-    answers.answer("run-1", found.values())
-    lines = csv_lines(open_reader(data), answers)
+    answers.rows.answer("run-1", found.values())
+    lines = csv_lines(open_reader(data), answers.rows)
     return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.retryable).path
 
 

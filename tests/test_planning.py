@@ -34,11 +34,11 @@ def plan_resume(
 ) -> Planned:
     """`kept` come newest first."""
     table = AnswerTable()
-    table.keep("earlier-1", [replace(answer, row=place) for place, answer in enumerate(kept)])
-    table.ask(samples)
-    plan = resume.plan_resume(table, save_every, retry_kinds=retry)
+    table.kept.add("earlier-1", [replace(answer, row=place) for place, answer in enumerate(kept)])
+    table.matching.ask(samples)
+    plan = resume.plan_resume(table.matching, save_every, retry_kinds=retry)
     assert plan.rows == len(samples)
-    reused = table.of_rows(range(len(samples)))
+    reused = table.rows.of_rows(range(len(samples)))
     assert len(reused) == plan.reused
     return Planned(plan.chunks, reused, plan.reasons, plan.to_send)
 

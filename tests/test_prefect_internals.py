@@ -18,9 +18,9 @@ from prefect.states import Failed, exception_to_crashed_state
 NAMES = [
     ("prefect._internal.control_listener", "get_intent", "runners/interrupt.py: a run that its worker moves elsewhere"),
     ("prefect.context", "AsyncClientContext", "runners/event_loop.py: one API client for all task runs"),
-    ("prefect.context", "FlowRunContext", "dispatch.py: what the flow keeps of every task run"),
+    ("prefect.context", "FlowRunContext", "sent.py: what the flow keeps of every task run"),
     ("prefect.events.worker", "EventsWorker", "local_server/run.py: the history is sent before the server ends"),
-    ("prefect.results", "ResultRecord", "dispatch.py: whether a chunk's result was written"),
+    ("prefect.results", "ResultRecord", "sent.py: whether a chunk's result was written"),
 ]
 
 
@@ -85,7 +85,7 @@ def test_what_a_flow_keeps_of_its_task_runs_can_be_forgotten(internals: Any, pre
 
     some()
     assert (kept[0] > 0, kept[1]) == (True, 0), (
-        "the flow keeps states elsewhere than in run_results; dispatch.py holds memory flat by it"
+        "the flow keeps states elsewhere than in run_results; sent.py holds memory flat by it"
     )
 
 
@@ -155,7 +155,7 @@ def test_a_task_run_says_whether_its_result_was_written(
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):
         some()
     [data] = found
-    assert isinstance(data, internals.ResultRecord), f"a state's data is {data!r}; dispatch.py counts by ResultRecord"
+    assert isinstance(data, internals.ResultRecord), f"a state's data is {data!r}; sent.py counts by ResultRecord"
     told = any(message.startswith(internals.NOT_PERSISTED) for message in caplog.messages)
     assert (data.is_persisted, told) == (writable, not writable), (
         "is_persisted or the line about it has changed; dispatch.py and logs.py say it once for all chunks"

@@ -22,17 +22,17 @@ def test_an_answer_comes_back_field_by_field() -> None:
     """Every field, of any kind, whatever stands in its texts."""
     given = RowAnswer(3, "id\0", "k", Kind.TRUNCATED, True, "텍스트\r\n", "d", "note", 5, 2**62, 2, "other-model")
     table = AnswerTable()
-    table.answer("run-1", [given])
-    assert table.of_rows(range(10)) == {3: given}
-    assert list(table.newest_first()) == [given]
+    table.rows.answer("run-1", [given])
+    assert table.rows.of_rows(range(10)) == {3: given}
+    assert list(table.kept.newest_first()) == [given]
 
 
 def test_an_answer_under_way_belongs_to_its_row_and_a_later_one_replaces_a_failure_only() -> None:
     """A chunk may be sent twice, by two machines."""
     table = AnswerTable()
-    table.answer("run-1", [answer(0, Kind.TIMEOUT), answer(1, response="first")])
-    table.answer("run-1", [answer(0, response="now"), answer(1, Kind.TIMEOUT)])
-    assert [(a.kind, a.response) for a in table.of_rows(range(2)).values()] == [
+    table.rows.answer("run-1", [answer(0, Kind.TIMEOUT), answer(1, response="first")])
+    table.rows.answer("run-1", [answer(0, response="now"), answer(1, Kind.TIMEOUT)])
+    assert [(a.kind, a.response) for a in table.rows.of_rows(range(2)).values()] == [
         (Kind.ANSWERED, "now"),
         (Kind.ANSWERED, "first"),
     ]
@@ -42,24 +42,24 @@ def test_attempts_come_newest_first_and_those_without_a_date_last() -> None:
     """Dates may become known after the answers."""
     table = AnswerTable()
     for name in ("old-1", "unknown-1", "new-1"):
-        table.keep(name, [answer(0, response=name)])
-    table.know("new-1", datetime(2026, 11, 2, tzinfo=UTC), "s")
-    table.know("old-1", datetime(2026, 11, 1, tzinfo=UTC), "s")
-    assert [a.response for a in table.newest_first()] == ["new-1", "old-1", "unknown-1"]
+        table.kept.add(name, [answer(0, response=name)])
+    table.kept.know("new-1", datetime(2026, 11, 2, tzinfo=UTC), "s")
+    table.kept.know("old-1", datetime(2026, 11, 1, tzinfo=UTC), "s")
+    assert [a.response for a in table.kept.newest_first()] == ["new-1", "old-1", "unknown-1"]
 
 
 def test_the_groups_count_what_the_rows_of_the_run_came_to_and_nothing_else() -> None:
     """Answers of the job that no row asks for are not the run's."""
     table = AnswerTable()
-    table.keep("earlier-1", [answer(0, prompt_tokens=2), answer(9, prompt_tokens=100)])
-    table.ask([("k0", "i0"), ("k1", "i1")])
-    assert table.match() == 1
-    table.answer("run-1", [answer(1, Kind.BLOCKED, prompt_tokens=3, image_note="broken")])
-    groups = {group.kind: group for group in table.groups()}
+    table.kept.add("earlier-1", [answer(0, prompt_tokens=2), answer(9, prompt_tokens=100)])
+    table.matching.ask([("k0", "i0"), ("k1", "i1")])
+    assert table.matching.match() == 1
+    table.rows.answer("run-1", [answer(1, Kind.BLOCKED, prompt_tokens=3, image_note="broken")])
+    groups = {group.kind: group for group in table.rows.groups()}
     assert groups.keys() == {Kind.ANSWERED, Kind.BLOCKED}
     assert (groups[Kind.ANSWERED].rows, groups[Kind.ANSWERED].prompt_tokens) == (1, 2)
     assert (groups[Kind.BLOCKED].image_notes, groups[Kind.BLOCKED].prompt_tokens) == (1, 3)
-    assert [a.row for a in table.failed(10)] == [1]
+    assert [a.row for a in table.rows.failed(10)] == [1]
 
 
 def test_answers_larger_than_the_memory_they_may_take_come_back_whole() -> None:
@@ -74,11 +74,11 @@ def test_answers_larger_than_the_memory_they_may_take_come_back_whole() -> None:
         before = peak = own()
         for first in range(0, len(rows), 1000):
             some = reversed(rows[first:first + 1000])
-            table.answer("run-1", [RowAnswer(r, str(r), str(r), Kind.ANSWERED, response=text(r)) for r in some])
+            table.rows.answer("run-1", [RowAnswer(r, str(r), str(r), Kind.ANSWERED, response=text(r)) for r in some])
             peak = max(peak, own())
-        assert table.matched == len(rows)
+        assert table.matching.matched == len(rows)
         for first in range(0, len(rows), 1000):
-            found = table.of_rows(rows[first:first + 1000])
+            found = table.rows.of_rows(rows[first:first + 1000])
             assert list(found) == list(rows[first:first + 1000])
             assert all(answer.response == text(row) for row, answer in found.items())
             peak = max(peak, own())
@@ -92,6 +92,6 @@ def test_answers_larger_than_the_memory_they_may_take_come_back_whole() -> None:
 def test_a_disk_without_room_is_one_line_with_a_way_out(tmp_path: Path) -> None:
     """The folder of temporary files is named by a variable."""
     table = AnswerTable()
-    table._run("PRAGMA max_page_count = 10")
+    table.kept._database.run("PRAGMA max_page_count = 10")
     with pytest.raises(StorageError, match="is full; SQLITE_TMPDIR names a folder with more room"):
-        table.answer("run-1", [answer(row, response="x" * 1000) for row in range(1000)])
+        table.rows.answer("run-1", [answer(row, response="x" * 1000) for row in range(1000)])

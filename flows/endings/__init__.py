@@ -1,6 +1,7 @@
 """How a run ends.
 
 exit_codes   what a shell is told; imports nothing that takes long
+leave        what is left when the sending is over: CSV, report, checkpoint
 states       the state of each end, and a message that says what is kept and how to go on
 hand_over    gives the state to Prefect: as it is, to be retried, or to be gone on with later
 """

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import State, runtime
 from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
-from flows.dispatch import Sent
+from flows.sent import Sent
 from tasks.core.answering.quota import quota_returns
 from tasks.core.checkpoint.lock import Holder
 from tasks.core.config.command_line import resume_command

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from tasks.core.checkpoint.layout import Kept, PoolPart, Storage, pool_key
 from tasks.core.checkpoint.pool import PART_CHARS, PART_ROWS, Pool, chars
-from tasks.core.checkpoint.table import OLDEST, AnswerTable
+from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.checkpoint.table.kept import OLDEST
 from tasks.core.records import RowAnswer
 
 MOST_LOOSE_RECORDS = 64  # records beside full ones before they are put together
@@ -30,13 +31,13 @@ def compact(storage: Storage, pool: Pool, whole: bool) -> int:
 
     def dropped() -> Iterator[int]:
         nonlocal superfluous
-        for place in _not_worth_keeping(pool.table.by_key(whole)):
+        for place in _not_worth_keeping(pool.table.earlier.by_key(whole)):
             superfluous += 1
             yield place
 
-    pool.table.drop(dropped())
+    pool.table.earlier.drop(dropped())
     anew = pool.size - superfluous < LEAST_WORTH * pool.size
-    for _ in _write_parts(storage, pool.job, pool.table, pool.table.worth_keeping(loose_only=not anew)):
+    for _ in _write_parts(storage, pool.job, pool.table, pool.table.earlier.worth_keeping(loose_only=not anew)):
         pass
     gone = sorted([*pool.loose, *pool.full]) if anew else pool.loose
     storage.delete(gone)
@@ -52,16 +53,16 @@ def adopt(storage: Storage, job: str, table: AnswerTable, other: Pool, wants: Ca
 
     def found() -> Iterator[tuple[str, RowAnswer]]:
         nonlocal taken
-        for attempt, answer in other.table.by_attempt(where="NOT answer.retryable"):
+        for attempt, answer in other.table.kept.by_attempt(finished_only=True):
             if wants(answer.key):
                 taken += 1
                 yield attempt, answer
 
-    for attempt, (created, settings) in other.table.attempts().items():
-        table.know(attempt, created, settings)
+    for attempt, (created, settings) in other.table.kept.attempts().items():
+        table.kept.know(attempt, created, settings)
     for part in _write_parts(storage, job, other.table, found()):
         for kept in part.attempts:
-            table.keep(kept.attempt, kept.rows, packed=True)
+            table.kept.add(kept.attempt, kept.rows, packed=True)
     return taken
 
 
@@ -70,7 +71,7 @@ def _write_parts(
 ) -> Iterator[PoolPart]:
     """Write (attempt, answer) pairs, those of an attempt together, and yield each record once it has been read back."""
     writer = uuid4().hex[:12]
-    for number, part in enumerate(_parts(table.attempts(), answers)):
+    for number, part in enumerate(_parts(table.kept.attempts(), answers)):
         key, value = pool_key(job, writer, number), part.model_dump(mode="json", exclude_defaults=True)
         storage.write(key, value)
         if storage.read(key) != value:

@@ -47,20 +47,20 @@ class Pool:
 
     @property
     def size(self) -> int:
-        return len(self.table)
+        return len(self.table.kept)
 
     def results(self, attempts: Collection[str] | None = None) -> Iterator[RowAnswer]:
         """The answers of all attempts, or of these; those of the newest attempt first."""
-        return self.table.newest_first(attempts)
+        return self.table.kept.newest_first(attempts)
 
     @property
     def newest_settings(self) -> str | None:
         """Those of the latest attempt; None where there is none."""
-        return next((settings for _, settings in self.table.attempts().values()), None)
+        return next((settings for _, settings in self.table.kept.attempts().values()), None)
 
     def attempts_of(self, run_id: str) -> list[str]:
         """The attempts of a flow run, whatever is left of them."""
-        return [attempt for attempt in self.table.attempts() if attempt.rpartition("-")[0] == run_id]
+        return [attempt for attempt in self.table.kept.attempts() if attempt.rpartition("-")[0] == run_id]
 
     def next_attempt(self, run_id: str) -> str:
         numbers = [int(number) for a in self.attempts_of(run_id) if (number := a.rpartition("-")[2]).isdecimal()]
@@ -93,7 +93,7 @@ class _PoolReader:
         pool, places = self._pool, self._records.keys
         for place in places.values():
             if place.attempt:
-                pool.table.know(place.attempt)
+                pool.table.kept.know(place.attempt)
         with ThreadPoolExecutor(READERS) as readers:
             self._read_manifests(readers)
             self._read_parts(readers)
@@ -110,16 +110,16 @@ class _PoolReader:
         manifests = [m for _, m in self._each(readers, keys, lambda value: parsed(Manifest, value))]
         self._dated = {manifest.attempt for manifest in manifests}
         for manifest in manifests:
-            self._pool.table.know(manifest.attempt, manifest.created, manifest.settings)
+            self._pool.table.kept.know(manifest.attempt, manifest.created, manifest.settings)
         self._pool.latest = max(manifests, key=lambda manifest: manifest.created, default=None)
 
     def _read_parts(self, readers: ThreadPoolExecutor) -> None:
         for key, part in self._each(readers, self._records.of(RecordKind.POOL), lambda v: parsed(PoolPart, v)):
             full = _is_full(part)
             for kept in part.attempts:
-                self._pool.table.keep(kept.attempt, kept.rows, packed=full)
+                self._pool.table.kept.add(kept.attempt, kept.rows, packed=full)
                 if kept.created and kept.attempt not in self._dated:
-                    self._pool.table.know(kept.attempt, kept.created, kept.settings)
+                    self._pool.table.kept.know(kept.attempt, kept.created, kept.settings)
             (self._pool.full if full else self._pool.loose).append(key)
 
     def _read_answers(self, readers: ThreadPoolExecutor) -> set[tuple[str, int]]:
@@ -134,7 +134,7 @@ class _PoolReader:
             expected[writer] = max(expected[writer], place.number + 1)
         for key, answers in self._each(readers, keys, lambda value: parsed(Answers, value)):
             place = self._records.keys[key]
-            self._pool.table.keep(place.attempt, answers.rows)
+            self._pool.table.kept.add(place.attempt, answers.rows)
             read[place.attempt, place.writer].append(place.number)
             done[place.attempt, place.writer].update(answers.done)
         self._pool.loose += keys
@@ -147,7 +147,7 @@ class _PoolReader:
         keys = self._records.of(RecordKind.CHUNK)
         unread = [key for key in keys if (places[key].attempt, places[key].number) not in whole]
         for key, rows in self._each(readers, unread, unpack):
-            self._pool.table.keep(places[key].attempt, rows)
+            self._pool.table.kept.add(places[key].attempt, rows)
         self._pool.loose += keys
 
     def _each[T](

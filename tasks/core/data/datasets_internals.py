@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 from datasets.data_files import _get_data_files_patterns
 
-# Texts of errors that have no type of their own: sources.py says them in words that name a flag.
+# Texts of errors that have no type of their own: opening.py says them in words that name a flag.
 NO_ROWS = "corresponds to no data"  # a split, or a slice of one
 NO_SPLIT = "Unknown split"
 NO_CONFIG = ("BuilderConfig", "Config name is missing")

@@ -1,5 +1,6 @@
 """Opens a data set of the Hub. Its CSV, JSON and text files are fetched and read as local ones are, cell by cell."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Any
 
 import datasets
 from datasets import Dataset
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from tasks.core.data.formats.cards import is_plain, reading_of
 from tasks.core.data.formats.contents import Contents, Kind, contents_of
@@ -16,8 +23,33 @@ from tasks.core.data.formats.folders import open_folder
 from tasks.core.data.formats.images import with_metadata
 from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import names_in, sliced
+from tasks.core.data.locate import NOT_FOUND
+from tasks.core.errors import InputError
 
+PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
 _FILE = re.compile(r"hf:/datasets/(?P<repo>[^@]+)@(?P<revision>[^/]+)/(?P<path>.+)")  # as a Path: one slash
+
+
+def commit_of(name: str, revision: str | None) -> str | None:
+    """The commit that `revision` is today, so that every machine and every resume reads the same rows.
+
+    Raises:
+        InputError: there is none, or the Hub cannot be reached or refuses it.
+    """
+    if constants.HF_HUB_OFFLINE:
+        return revision
+    token = os.environ.get("HUGGINGFACE_TOKEN") or None
+    where = f"{name!r}" + (f" at revision {revision!r}" if revision else "")
+    try:
+        return HfApi().dataset_info(name, revision=revision, token=token).sha
+    except RevisionNotFoundError:
+        raise InputError(f"{name!r} has no revision {revision!r} on the Hub", NOT_FOUND) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise InputError(f"{where} does not exist on the Hub or on this machine; {PRIVATE}", NOT_FOUND) from None
+    except HfHubHTTPError as error:
+        raise InputError(f"the Hub refused {where}: {error}; {PRIVATE}", NOT_FOUND) from None
+    except Exception as error:  # the HTTP client's own, which is not always the same one
+        raise InputError(f"the Hub cannot be reached for {where}: {error}", type(error).__name__) from None
 
 
 def open_hub(

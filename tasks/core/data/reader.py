@@ -7,7 +7,8 @@ from threading import Lock
 import pyarrow as pa
 
 from tasks.core.data.cells import texts, value_of
-from tasks.core.data.sources import DatasetRef, load
+from tasks.core.data.opening import load
+from tasks.core.data.sources import DatasetRef
 from tasks.core.media.reading import read_image
 from tasks.core.records import Chunk, Sample
 

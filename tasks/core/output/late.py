@@ -37,6 +37,20 @@ def put_beside(csv: Path, late: Late) -> None:
         draft.publish(late_path(csv))
 
 
+def keep_late(storage: Storage, csv: Path, late: Late) -> list[RowAnswer]:
+    """Save them, for the storage may be back; returns those that wait beside the CSV for the next run instead.
+
+    Raises:
+        OSError: neither can be written.
+    """
+    try:
+        save_late(storage, late)
+    except OSError:
+        put_beside(csv, late)
+        return late.rows
+    return []
+
+
 def take_over(csv: Path, job: str, storage: Storage) -> int:
     """Save what an earlier run of `job` has left beside the CSV; returns how many answers that were.
 

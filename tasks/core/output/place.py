@@ -6,6 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.files.atomic import make_folder
 from tasks.core.files.own_results import is_result, note_path
@@ -20,6 +21,11 @@ def csv_path(output_dir: str, model: str, split: str, demo: bool = False) -> Pat
     """
     folder = Path(output_dir).expanduser()
     return (folder / DEMO if demo else folder) / as_file_name(f"{model}_{split}_result.csv")
+
+
+def csv_path_of(config: RunConfig) -> Path:
+    """Where the CSV of a run with `config` goes."""
+    return csv_path(config.output_dir, config.model, config.split, config.demo)
 
 
 def as_file_name(text: str) -> str:

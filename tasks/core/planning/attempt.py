@@ -12,7 +12,7 @@ from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import Manifest, Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
-from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.config.parameters import LimitsConfig, RunConfig
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
@@ -35,9 +35,9 @@ class Attempt:
     whole: bool  # it is about all rows of the data
 
     @property
-    def answers(self) -> AnswerTable:
+    def answers(self) -> RunRows:
         """Those that the run's rows have."""
-        return self.pool.table
+        return self.pool.table.rows
 
     def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
@@ -96,20 +96,20 @@ def plan_attempt(
     if config.resume or pool.size:
         if data.image_column and data.rows > MANY_ROWS:
             logger.info("Reading the images of %s rows to see what is answered already", f"{data.rows:,}")
-        pool.table.ask(sample_keys(data, config.generation))
+        pool.table.matching.ask(sample_keys(data, config.generation))
     if config.resume:
         plan = _plan_resume(config, pool, own, storage, logger)
     elif own:
-        plan = plan_resume(pool.table, config.save_every, own, others=False)
+        plan = plan_resume(pool.table.matching, config.save_every, own, others=False)
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         _tell_what_is_paid_again(pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table))
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table.rows))
     return Attempt(run, plan, storage, pool, whole=config.limit is None)
 
 
-def _limits(config: RunConfig, answers: AnswerTable) -> LimitsConfig:
+def _limits(config: RunConfig, answers: RunRows) -> LimitsConfig:
     """Where the model has taken images before, some that are missing now are no reason to stop."""
     accepted = any(group.images for group in answers.groups())
     return config.limits.model_copy(update={"allow_missing_images": config.allow_missing_images or accepted})
@@ -117,13 +117,13 @@ def _limits(config: RunConfig, answers: AnswerTable) -> LimitsConfig:
 
 def _plan_resume(config: RunConfig, pool: Pool, own: list[str], storage: Storage, logger: Logger) -> Plan:
     def planned() -> Plan:
-        return plan_resume(pool.table, config.save_every, own, retry_kinds=config.retry_errors)
+        return plan_resume(pool.table.matching, config.save_every, own, retry_kinds=config.retry_errors)
 
     has_any = bool(pool.size)
     plan = planned()
     if plan.reasons[Reason.NEW] + plan.reasons[Reason.CHANGED] > MOVED_SHARE * plan.rows:
-        for other in pools_with(storage, pool.job, config.model, pool.table.wants):
-            if not adopt(storage, pool.job, pool.table, other, pool.table.wants):
+        for other in pools_with(storage, pool.job, config.model, pool.table.matching.wants):
+            if not adopt(storage, pool.job, pool.table, other, pool.table.matching.wants):
                 continue
             before, plan, has_any = plan.reused, planned(), True
             if gained := plan.reused - before:
@@ -146,13 +146,13 @@ def _tell_damage(pool: Pool, logger: Logger) -> None:
 
 
 def _tell_what_is_paid_again(pool: Pool, logger: Logger) -> None:
-    answered = pool.table.match() if pool.size else 0
-    pool.table.unmatch()
+    answered = pool.table.matching.match() if pool.size else 0
+    pool.table.matching.unmatch()
     if answered:
         logger.warning(
             "%s of %s rows are answered already; --resume reuses them, this run pays for them again",
             f"{answered:,}",
-            f"{pool.table.asked:,}",
+            f"{pool.table.matching.asked:,}",
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import batched, pairwise
 
-from tasks.core.checkpoint.table import AnswerTable, Unmatched
+from tasks.core.checkpoint.table.matching import Matching, Unmatched
 from tasks.core.records import Chunk, Kind
 from tasks.core.text import counted
 
@@ -45,27 +45,28 @@ def plan_fresh(rows: int, save_every: int) -> Plan:
 
 
 def plan_resume(
-    table: AnswerTable,
+    matching: Matching,
     save_every: int,
     own: Collection[str] = (),
     others: bool = True,
     retry_kinds: Collection[Kind] = (),
 ) -> Plan:
-    """Subtract what is finished from the samples in `table`, and leave there which answer belongs to which row.
+    """Subtract what is finished from the samples of `matching`, and leave there which answer belongs to which row.
 
     `own`: the attempts of this run itself before it was run again; what they were answered is not asked a second
-    time by `retry_kinds`. `others`: whether other attempts count as well. See AnswerTable.match.
+    time by `retry_kinds`. `others`: whether other attempts count as well. See Matching.match.
     """
-    reused = table.match(own, others, retry_kinds)
+    reused = matching.match(own, others, retry_kinds)
     reasons: Counter[Reason] = Counter()
 
     def to_send() -> Iterable[int]:
-        for unmatched in table.unmatched():
+        for unmatched in matching.unmatched():
             reasons[_reason(unmatched)] += 1
             yield unmatched.row
 
     chunks = cut(to_send(), save_every)
-    return Plan(table.asked, chunks, reused, reasons)
+    matching.forget_candidates()
+    return Plan(matching.asked, chunks, reused, reasons)
 
 
 def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:

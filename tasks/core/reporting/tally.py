@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tasks.core.checkpoint.table import Group
+from tasks.core.checkpoint.table.rows import Group
 from tasks.core.records import Kind, RowAnswer, Usage
 
 

@@ -1,0 +1,33 @@
+"""All answers of a job in one table, and which of them belongs to which row of the run. Knows SQL, and no storage.
+
+A private temporary database of SQLite: in memory while the answers are few, in a file without a name once they are
+many, and gone with the process either way. So a run of a million rows needs no more memory than one of a thousand, and
+its rows are read in the order of the data, whatever order their answers came in. No SQL leaves this package.
+
+database   the file and its schema
+columns    an answer as columns
+kept       attempts, and the answers that they have kept
+matching   which answer serves which row of the run
+rows       the answers that the rows of the run have
+earlier    what earlier attempts have kept, and what of it is worth keeping
+"""
+
+from tasks.core.checkpoint.table.database import Database
+from tasks.core.checkpoint.table.earlier import EarlierAnswers
+from tasks.core.checkpoint.table.kept import KeptAnswers
+from tasks.core.checkpoint.table.matching import Matching
+from tasks.core.checkpoint.table.rows import RunRows
+
+
+class AnswerTable:
+    """Answers by attempt and row of that attempt; samples and their answers by row of the run.
+
+    Not thread-safe: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        database = Database()
+        self.kept = KeptAnswers(database)
+        self.matching = Matching(database, self.kept)
+        self.rows = RunRows(database, self.kept)
+        self.earlier = EarlierAnswers(database, self.kept)

@@ -1,0 +1,62 @@
+"""The answers that the rows of the run have: matched before it, or arrived in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tasks.core.checkpoint.table.columns import answer_of, columns
+from tasks.core.checkpoint.table.database import Database, marks
+from tasks.core.checkpoint.table.kept import KeptAnswers
+from tasks.core.records import SUCCESSES, Kind, RowAnswer
+
+_ROWS = f"""
+SELECT {columns("of_row.row", "coalesce(sample.id, answer.id)")} FROM of_row JOIN answer USING (place)
+LEFT JOIN response USING (place) LEFT JOIN sample ON sample.row = of_row.row
+"""
+_GROUPS = """
+SELECT kind, answered_by, count(*), sum(has_image), sum(image_note != ''), sum(timeouts),
+    sum(prompt_tokens), sum(answer_tokens)
+FROM of_row JOIN answer USING (place) GROUP BY kind, answered_by
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some answers of the run that are alike in kind and model, counted."""
+
+    kind: Kind
+    answered_by: str
+    rows: int
+    images: int
+    image_notes: int
+    timeouts: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class RunRows:
+    """Answers by row of the run."""
+
+    def __init__(self, database: Database, kept: KeptAnswers) -> None:
+        self._database, self._kept = database, kept
+
+    def answer(self, attempt: str, answers: Iterable[RowAnswer]) -> None:
+        """Keep answers of the run's own `attempt`, which are those to its rows."""
+        self._kept.know(attempt)
+        self._database.run("UPDATE attempt SET under_way = 1 WHERE name = ?", attempt)
+        places = self._kept.add(attempt, answers)
+        query = "INSERT OR REPLACE INTO of_row SELECT row, place FROM answer WHERE place >= ?"
+        self._database.run(query, places.start)
+
+    def of_rows(self, span: range) -> dict[int, RowAnswer]:
+        """The answers to these rows of the run, those that have one."""
+        rows = self._database.run(f"{_ROWS} WHERE of_row.row BETWEEN ? AND ?", span.start, span.stop - 1)
+        return {answer.row: answer for answer in map(answer_of, rows)}
+
+    def failed(self, most: int) -> list[RowAnswer]:
+        """The first rows of the run that ended without a text."""
+        query = f"{_ROWS} WHERE answer.kind NOT IN ({marks(SUCCESSES)}) ORDER BY of_row.row LIMIT {most}"
+        return [answer_of(row) for row in self._database.run(query, *SUCCESSES)]
+
+    def groups(self) -> list[Group]:
+        """What the rows of the run came to."""
+        return [Group(Kind(kind), *rest) for kind, *rest in self._database.run(_GROUPS)]
