@@ -36,8 +36,9 @@ from tasks.core.errors import InputError
 from tasks.core.output.lines import csv_lines
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
-from tasks.core.planning.attempt import origin_of
+from tasks.core.planning.attempt import origin_of, prompting_of
 from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import counted, visible
@@ -115,8 +116,9 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         )
     config = RunConfig.model_validate(manifest.config | {"limit": None})
     data = resolve(config)
+    prompting = prompting_of(config, data)
     answers = read_pool(storage, key).table
-    answers.matching.ask(sample_keys(data, config.generation))
+    answers.matching.ask(sample_keys(data, Preparer(config.generation, prompting.draft_of)))
     answers.matching.match()
     answers.matching.match_failures()
     answers.matching.forget_candidates()
@@ -126,7 +128,7 @@ def _write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    lines = csv_lines(open_reader(data), answers.rows)
+    lines = csv_lines(open_reader(data), answers.rows, prompting.text_of)
     try:
         written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:

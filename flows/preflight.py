@@ -47,6 +47,7 @@ def check(config: RunConfig) -> list[str]:
     lines = []
     if not config.demo:
         lines = [*unused(), *check_credentials(), *filter(None, [mend_base_url()])]
+    _ = config.system_text, config.template_text  # files that can be read
     locate(config.dataset)
     _check_task_runner(config)
     path = csv_path_of(config)

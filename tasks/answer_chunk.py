@@ -98,8 +98,8 @@ def stop_here(run: Run) -> None:
 
 def _items_of(chunk: Chunk, run: Run) -> Sequence[Item]:
     samples, reader = read_samples(run.data, chunk), open_reader(run.data)
-    read_image = reader.image if reader.has_images else None
-    return [Item(sample, run.generation, read_image) for sample in samples]
+    preparer = run.preparer
+    return [Item(sample, preparer, reader.media) for sample in samples]
 
 
 async def _brought(run: Run, storage: Storage, chunk: Chunk, items: Sequence[Item]) -> ChunkAnswers:

@@ -16,4 +16,6 @@ def resolve_dataset(config: RunConfig, found: DatasetRef | None = None) -> Datas
     ref = found or resolve(config)
     if Path(ref.dataset).is_dir() and (results := results_among(ref.dataset)):
         get_run_logger().warning("Not read as data: %d results of earlier runs (%s)", len(results), named(results))
+    for notice in ref.columns.notices:
+        get_run_logger().warning(notice)
     return ref

@@ -89,7 +89,9 @@ def test_dask_ray_and_a_shell_share_one_checkpoint(clusters: Clusters, tmp_path:
         clusters.interrupted(name, *flags, *few, *cluster, answers=12, in_flight=3)
         assert clusters.emulator.stats.peak_in_flight <= 2 * 2
     assert clusters.emulator.stats.answers < ROWS
-    assert clusters.start("here", *flags, "--resume", "--max-concurrent", "100").wait(120) == 0, clusters.services.log("here")
+    assert clusters.start("here", *flags, "--resume", "--max-concurrent", "100").wait(120) == 0, clusters.services.log(
+        "here"
+    )
     lines = read_csv(tmp_path / CSV)
     assert [(line["id"], line["response"]) for line in lines] == [
         (row["id"], answer_to(row["input_query"])) for row in rows

@@ -19,7 +19,7 @@ from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
-from tasks.core.errors import ApiError, MediaError, MalformedAnswer, RunStopped, StopReason
+from tasks.core.errors import ApiError, MalformedAnswer, MediaError, RunStopped, StopReason
 from tasks.core.prompts.prepare import key_of, prepare
 from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage
 

@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 from tasks.core.config.parameters import GenerateConfig, RunConfig
 from tasks.core.data.reader import SLICE, Reader, _open_reader
 from tasks.core.data.sources import DatasetRef, resolve
-from tasks.core.errors import MediaError, InputError
+from tasks.core.errors import InputError, MediaError
 from tasks.core.planning.sample_keys import sample_keys
 
 ROWS = [

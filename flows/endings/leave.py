@@ -32,7 +32,7 @@ NO_CSV = Csv(None, "")  # not tried
 def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> Csv:
     path = csv_path_of(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    state: State[Any] = assemble_csv(attempt.run.data, attempt.answers, tally, path, named, return_state=True)
+    state: State[Any] = assemble_csv(attempt.run, attempt.answers, tally, path, named, return_state=True)
     return Csv(state.result(), "") if state.is_completed() else Csv(None, state.message or "the CSV was not written")
 
 

@@ -3,8 +3,10 @@
 One function for each edge: `visible` for terminals, logs and names, `markdown` for Prefect's artifacts.
 """
 
+import difflib
 import re
 import string
+from collections.abc import Collection
 
 # Control characters, which move the cursor or colour the screen, but no newline and no tab; the marks that turn
 # the direction of writing, which make one text look like another; lone surrogates, which cannot be printed.
@@ -32,6 +34,12 @@ def _escape(match: re.Match[str]) -> str:
 def counted(number: int, singular: str) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{number:,} {singular}{'' if number == 1 else 's'}"
+
+
+def closest(name: str, names: Collection[str]) -> str:
+    """`; did you mean 'question'?`, or nothing where none of `names` is like it."""
+    found = difflib.get_close_matches(name.lower(), {n.lower(): n for n in names}, 1)
+    return next((f"; did you mean {n!r}?" for n in names if found and n.lower() == found[0]), "")
 
 
 def one_line(text: str, most: int = 500) -> str:

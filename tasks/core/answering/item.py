@@ -5,8 +5,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from tasks.core.answering.deadline import Deadline
-from tasks.core.config.parameters import GenerateConfig
-from tasks.core.prompts.prepare import Prepared, ReadImage, estimate_tokens, prepare
+from tasks.core.prompts.prepare import MediaReader, Prepared, Preparer
 from tasks.core.records import Kind, Outcome, RowAnswer, Sample, Usage
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
@@ -14,32 +13,32 @@ AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sample, and how it is made ready to send. `read_image`: None where the data has no images; it may block."""
+    """A sample, and how it is made ready to send. `media`: None where the data has none."""
 
     sample: Sample
-    generation: GenerateConfig
-    read_image: ReadImage | None = None
+    preparer: Preparer
+    media: MediaReader | None = None
 
     @property
     def tokens(self) -> int:
         """Prompt tokens, estimated."""
-        return estimate_tokens(self.sample, self.read_image is not None)
+        return self.preparer.tokens(self.sample, self.media)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send, as far as can be told without reading."""
-        return self.read_image is None and not self.sample.text.strip()
+        return self.media is None and self.preparer.is_empty(self.sample)
 
-    async def prepare(self, deadline: Deadline, without_image: str = "") -> Prepared:
-        """Its request. Never raises: what goes wrong is an outcome, the `fault`. `without_image`: why it goes without.
+    async def prepare(self, deadline: Deadline, without_media: str = "") -> Prepared:
+        """Its request. Never raises: what goes wrong is an outcome, the `fault`. `without_media`: why it goes without.
 
-        Images are read in a thread, within `deadline`, and are not kept here: they take memory.
+        Media are read in a thread, within `deadline`, and are not kept here: they take memory.
         """
-        if self.read_image is None:
-            return prepare(self.generation, self.sample, None)
+        if self.media is None:
+            return self.preparer.prepare(self.sample, None)
         try:
             async with deadline:
-                return await asyncio.to_thread(prepare, self.generation, self.sample, self.read_image, without_image)
+                return await asyncio.to_thread(self.preparer.prepare, self.sample, self.media, without_media)
         except OSError as error:  # a TimeoutError among them
             return self.failed(_unread(error, deadline.seconds))
         except Exception as error:  # a reader's own
@@ -47,7 +46,7 @@ class Item:
 
     def failed(self, fault: Outcome) -> Prepared:
         """What stands for it where it could not be made ready, or was not: its text alone."""
-        return replace(prepare(self.generation, self.sample, None), fault=fault)
+        return replace(self.preparer.prepare(self.sample, None), fault=fault)
 
     def answer_of(self, prepared: Prepared, outcome: Outcome, usage: Usage, timeouts: int = 0) -> RowAnswer:
         """What is kept of it. `usage`: of all its requests; `timeouts`: those that brought no answer in time."""
@@ -56,10 +55,10 @@ class Item:
             id=self.sample.id,
             key=prepared.key,
             kind=outcome.kind,
-            has_image=prepared.request.image is not None,
+            has_image=bool(prepared.request.media),
             response=outcome.text,
             detail=outcome.detail,
-            image_note=prepared.image_note,
+            image_note=prepared.media_note,
             prompt_tokens=usage.prompt_tokens,
             answer_tokens=usage.answer_tokens,
             timeouts=timeouts,

@@ -58,7 +58,7 @@ class Lessons:
             RunStopped: all images fall away.
         """
         known = not tries.without_image or "image" in tries.without_image.lower()
-        if prepared.image_note and known and (stop := self.images.fell_away(row, prepared.image_note)):
+        if prepared.media_note and known and (stop := self.images.fell_away(row, prepared.media_note)):
             self.obey(stop)
             self.throttle.check()
 
@@ -66,7 +66,7 @@ class Lessons:
         """An answer says whether the image was what the API refused, where it does not say so itself."""
         if not outcome.kind.answered:
             return
-        if prepared.request.image:
+        if prepared.request.media:
             self.images.accepted()
         elif tries.without_image and (stop := self.images.fell_away(row, tries.without_image)):
             self.obey(stop)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.data.sources import DatasetRef
+from tasks.core.prompts.prepare import Preparer
+from tasks.core.prompts.prompting import Prompting
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +17,10 @@ class Run:
     data: DatasetRef
     generation: GenerateConfig
     limits: LimitsConfig
+    prompting: Prompting
     owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
+
+    @property
+    def preparer(self) -> Preparer:
+        """How its samples become requests."""
+        return Preparer(self.generation, self.prompting.draft_of)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from tasks.core.config.text_file import text_or_file
 from tasks.core.records import Kind
 
 
@@ -97,10 +98,18 @@ class RunConfig(BaseModel):
     )
     split: str = Field("test", min_length=1, description="Split; slices such as test[:100] work too.")
     text_column: str = Field("input_query", min_length=1, description="Column with the text of the prompt.")
-    image_column: _Column = Field("image_path", description="Column with the image of the prompt.")
+    prompt_template: _Text = Field(
+        None, description="Prompt as a Jinja template over the row's columns; @FILE reads it from a file."
+    )
+    image_column: _Column = Field("image_path", description="Column with the image of the prompt, or a,b for several.")
+    media_column: _Column = Field(
+        None, description="Columns with PDF, audio, video or images of the prompt, a,b for several."
+    )
     id_column: _Column = Field("id", description="Column with the sample id; the row number without it.")
     model: str = Field("gemini-3.5-flash-lite", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
-    system_instruction: str | None = Field(None, description="System instruction sent with every sample.")
+    system_instruction: str | None = Field(
+        None, description="System instruction sent with every sample; a Jinja template as well, or @FILE."
+    )
     generation_config: Annotated[dict[str, Any], AfterValidator(_one_candidate)] = Field(
         {}, description='Gemini\'s generationConfig as JSON, such as {"temperature": 0}.'
     )
@@ -133,9 +142,30 @@ class RunConfig(BaseModel):
     )
     demo: bool = Field(False, description="Run on bundled samples against a local emulator: no key, no network.")
 
+    @cached_property
+    def system_text(self) -> str | None:
+        """The system instruction, read from its file where it is one.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return text_or_file("--system-instruction", self.system_instruction)
+
+    @cached_property
+    def template_text(self) -> str | None:
+        """The prompt template, read from its file where it is one; raises as `system_text`."""
+        return text_or_file("--prompt-template", self.prompt_template)
+
+    def with_files_read(self) -> "RunConfig":
+        """The same, with the texts of files in place of their names: it is of use where the files are not."""
+        texts = {"system_instruction": self.system_text, "prompt_template": self.template_text}
+        kept = {name: f"@{text}" if text.startswith("@") else text for name, text in texts.items() if text}
+        return type(self).model_validate(self.model_dump() | kept)
+
     @property
     def generation(self) -> GenerateConfig:
-        return GenerateConfig(**self.model_dump(include=set(GenerateConfig.model_fields)))
+        given = self.model_dump(include=set(GenerateConfig.model_fields))
+        return GenerateConfig(**given | {"system_instruction": self.system_text})
 
     @property
     def limits(self) -> LimitsConfig:

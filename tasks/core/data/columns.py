@@ -1,53 +1,110 @@
-"""Which columns of a data set a run reads, and that they hold what is sent. Reads no cell."""
+"""Which columns of a data set a run reads, and that they hold what is sent. Reads no cell but a few of the first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import datasets
-from datasets import Dataset, Features, LargeList, List
+from datasets import Dataset, Features, Json, LargeList, List
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.datasets_internals import is_read_from_a_file
 from tasks.core.data.formats.text_lines import COLUMN
+from tasks.core.data.looks import looks_like_images
 from tasks.core.errors import InputError
+from tasks.core.prompts.prompting import templates_of
+from tasks.core.text import closest
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the data a run reads."""
+    """Which columns of the data a run reads.
 
-    text: str
-    image: str | None
-    id: str | None
+    `text`: None where a template stands for it. `images`: sends nothing else than images; `media`: whatever Gemini
+    takes. `values`: read as values, for a template or a conversation. `notices`: what a user should read.
+    """
+
+    text: str | None
+    images: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
+    id: str | None = None
+    values: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def all_media(self) -> tuple[str, ...]:
+        return (*self.images, *self.media)
+
+    @property
+    def has_media(self) -> bool:
+        """Whether rows may have media: conversations bring theirs along."""
+        return bool(self.images or self.media or (self.text and self.text in self.values))
 
 
 def find_columns(config: RunConfig, table: Dataset) -> Columns:
-    """Those that `config` names and `table` has.
+    """Those that `config` names and `table` has; of images, the one that can only be meant where none is named.
 
     Raises:
         InputError: one does not exist, or holds what its flag does not send.
     """
     there, where = table.column_names, f"{config.dataset or ''} ({config.split})"
-    columns = Columns(
-        text=_text_column(config.text_column, there, where),
-        image=_optional("image_column", config.image_column, there, where),
-        id=_optional("id_column", config.id_column, there, where),
-    )
+    images = _several("image_column", config.image_column, there, where)
+    media = _several("media_column", config.media_column, there, where)
+    text = _text_column(config, there, where)
+    columns = Columns(text, images, media, _optional("id_column", config.id_column, there, where))
     _check_media(columns, table.features)
-    return columns
+    notices: list[str] = []
+    if not images and not media and config.image_column == RunConfig.model_fields["image_column"].default:
+        images, notices = _unnamed_images(columns, table)
+    values = _values(config, columns, table.features, {*images, *media})
+    return Columns(text, images, media, columns.id, values, tuple(notices))
 
 
-def _text_column(name: str, columns: list[str], where: str) -> str:
-    """`name`; where it is only the default, the one column that lines of text have."""
-    if columns == [COLUMN] and name == RunConfig.model_fields["text_column"].default:
+def _values(config: RunConfig, columns: Columns, features: Features, media: set[str]) -> tuple[str, ...]:
+    """What templates name, or all there is where they go through the row; a text column of more than text."""
+    names: set[str] = set()
+    for template in templates_of(config, tuple(media)):
+        template.check(list(features))
+        names |= set(features) if "row" in template.names else template.names
+    if (
+        columns.text
+        and config.prompt_template is None
+        and isinstance(features.get(columns.text), Json | List | LargeList)
+    ):
+        names.add(columns.text)
+    return tuple(name for name in features if name in names and name not in media and not _media(features[name]))
+
+
+def _unnamed_images(columns: Columns, table: Dataset) -> tuple[tuple[str, ...], list[str]]:
+    """The one column of images, and that it is sent; else a line on what is not."""
+    others = [name for name in table.column_names if name not in (columns.text, columns.id)]
+    typed = [name for name in others if _media(table.features[name]) == datasets.Image.__name__]
+    if len(typed) == 1:
+        return (typed[0],), [f"Images are sent from column {typed[0]!r}; --image-column '' sends none"]
+    looks = typed or [name for name in others if looks_like_images(table, name)]
+    if not looks:
+        return (), []
+    what = f"column {looks[0]!r} looks" if len(looks) == 1 else f"columns {', '.join(map(repr, looks))} look"
+    return (), [
+        f"{what[0].upper()}{what[1:]} like images and nothing of it is sent; --image-column {','.join(looks)} does"
+    ]
+
+
+def _text_column(config: RunConfig, columns: list[str], where: str) -> str | None:
+    """`name`; where it is only the default, the one column that lines of text have, or none where a template is."""
+    name, default = config.text_column, RunConfig.model_fields["text_column"].default
+    if columns == [COLUMN] and name == default:
         return COLUMN
+    if config.prompt_template is not None and name == default and name not in columns:
+        return None
     return _required("text_column", name, columns, where)
 
 
-def _required(parameter: str, name: str, columns: list[str], where: str) -> str:
+def _required(parameter: str, name: str, columns: Sequence[str], where: str) -> str:
     if columns and name not in columns:
-        raise InputError(f"{parameter}={name!r} is not in {where}; columns: {', '.join(columns)}")
+        raise InputError(
+            f"{parameter}={name!r} is not in {where}; columns: {', '.join(columns)}{closest(name, columns)}"
+        )
     return name
 
 
@@ -58,6 +115,15 @@ def _optional(parameter: str, name: str | None, columns: list[str], where: str) 
     return _required(parameter, name, columns, where)
 
 
+def _several(parameter: str, names: str | None, columns: list[str], where: str) -> tuple[str, ...]:
+    """Names between commas, in their order, unless a column is called like all of it."""
+    if names is None or names in columns or "," not in names:
+        name = _optional(parameter, names, columns, where)
+        return (name,) if name else ()
+    split = [name.strip() for name in names.split(",") if name.strip()]
+    return tuple(dict.fromkeys(_required(parameter, name, columns, where) for name in split))
+
+
 def _check_media(columns: Columns, features: Features) -> None:
     """Raises InputError where a column holds what its flag does not send.
 
@@ -65,13 +131,18 @@ def _check_media(columns: Columns, features: Features) -> None:
     """
     for flag, name in (("--text-column", columns.text), ("--id-column", columns.id)):
         if kind := _media(features.get(name)):
-            alone = isinstance(features[name], datasets.Image)
-            way_out = f"--image-column {name} sends it" if alone else "name another column"
+            images = kind == datasets.Image.__name__
+            way_out = f"--{'image' if images else 'media'}-column {name} sends it"
             raise InputError(f"{flag} {name} {_holds(features[name], kind)}, which is no text; {way_out}")
-    kind = _media(features.get(columns.image))
-    if kind not in (None, datasets.Image.__name__):
-        holds = _holds(features[columns.image], kind)
-        raise InputError(f"--image-column {columns.image} {holds}, and only images are sent; name another column")
+    for name in columns.images:
+        kind = _media(features.get(name))
+        if kind not in (None, datasets.Image.__name__):
+            holds = _holds(features[name], kind)
+            raise InputError(f"--image-column {name} {holds}, and only images are sent; --media-column {name} sends it")
+    for name in {*columns.images, *columns.media} & {columns.text, columns.id}:
+        raise InputError(
+            f"column {name} cannot be sent as text and as media; name another --text-column or --id-column"
+        )
 
 
 def _media(feature: Any) -> str | None:

@@ -6,10 +6,10 @@ from threading import Lock
 
 import pyarrow as pa
 
-from tasks.core.data.cells import texts, value_of
+from tasks.core.data.cells import texts, values
+from tasks.core.data.media_of_rows import MediaOfRows
 from tasks.core.data.opening import load
 from tasks.core.data.sources import DatasetRef
-from tasks.core.media.reading import read_image
 from tasks.core.records import Chunk, Sample
 
 SLICE = 1000  # rows read at once where all rows are read
@@ -26,31 +26,27 @@ class Reader:
             "arrow"
         )
         self._features = table.features
-        self._texts = table.select_columns([c for c in (ref.text_column, ref.id_column) if c in table.column_names])
-        self._images = table.select_columns([ref.image_column]) if ref.image_column else None
-
-    @property
-    def has_images(self) -> bool:
-        return self._images is not None
+        columns = ref.columns
+        self._texts = table.select_columns(
+            [name for name in table.column_names if name in {columns.text, columns.id, *columns.values}]
+        )
+        self.media = MediaOfRows(table, ref) if columns.has_media else None
 
     def samples(self, span: range) -> list[Sample]:
         """The samples of a range of rows, in order."""
         if not span:
             return []
         columns = self._texts[span.start : span.stop]
-        prompts = self._column(columns, self._ref.text_column)
-        ids = self._column(columns, self._ref.id_column) if self._ref.id_column else map(str, span)
-        return [Sample(row, i, text) for row, i, text in zip(span, ids, prompts, strict=True)]
-
-    def image(self, row: int) -> bytes | None:
-        """The image's bytes, as they are in the data.
-
-        Raises:
-            MediaError: the cell names an image that cannot be read.
-        """
-        assert self._images is not None
-        cell = self._images[row].column(0)[0].as_py()
-        return read_image(value_of(cell, self._features[self._ref.image_column]), self._ref.image_roots)
+        prompts = self._column(columns, self._ref.columns.text) if self._ref.columns.text else [""] * len(span)
+        ids = self._column(columns, self._ref.columns.id) if self._ref.columns.id else map(str, span)
+        if not self._ref.columns.values:
+            return [Sample(row, i, text) for row, i, text in zip(span, ids, prompts, strict=True)]
+        names = self._ref.columns.values
+        cells = zip(*(values(columns.column(name), self._features[name]) for name in names), strict=True)
+        return [
+            Sample(row, i, text, dict(zip(names, found, strict=True)))
+            for row, i, text, found in zip(span, ids, prompts, cells, strict=True)
+        ]
 
     def _column(self, columns: pa.Table, name: str) -> list[str]:
         return texts(columns.column(name), self._features[name])

@@ -11,7 +11,7 @@ from datasets import Dataset
 from huggingface_hub import constants
 
 from tasks.core.config.parameters import RunConfig
-from tasks.core.data.columns import find_columns
+from tasks.core.data.columns import Columns, find_columns
 from tasks.core.data.datasets_internals import fingerprint_of
 from tasks.core.data.formats.folders import unpacked_roots
 from tasks.core.data.formats.foreign import identity
@@ -24,7 +24,7 @@ from tasks.core.data.opening import load
 class DatasetRef:
     """Which rows a run is about, small enough to send to another machine, which opens the same ones.
 
-    `rows` counts the samples of the run. An image path may only lead into one of `image_roots`;
+    `rows` counts the samples of the run. A media path may only lead into one of `media_roots`;
     relative ones start at the first. `fingerprint` changes when the data is edited between two runs of one process.
     `encoding` and `delimiter` are those of the flags.
     """
@@ -33,11 +33,9 @@ class DatasetRef:
     dataset_config: str | None
     revision: str | None
     split: str
-    text_column: str
-    image_column: str | None
-    id_column: str | None
+    columns: Columns
     rows: int
-    image_roots: tuple[str, ...]
+    media_roots: tuple[str, ...]
     fingerprint: str
     encoding: str | None = None
     delimiter: str | None = None
@@ -59,11 +57,9 @@ def resolve(config: RunConfig) -> DatasetRef:
         dataset_config=config.dataset_config,
         revision=revision,
         split=config.split,
-        text_column=columns.text,
-        image_column=columns.image,
-        id_column=columns.id,
+        columns=columns,
         rows=len(table) if config.limit is None else min(len(table), config.limit),
-        image_roots=_image_roots(dataset, config),
+        media_roots=_media_roots(dataset, config),
         fingerprint=_fingerprint(table),
         encoding=config.encoding,
         delimiter=config.delimiter,
@@ -76,7 +72,7 @@ def _fingerprint(table: Dataset) -> str:
     return "-".join([fingerprint_of(table), *map(identity, files)])
 
 
-def _image_roots(dataset: str, config: RunConfig) -> tuple[str, ...]:
+def _media_roots(dataset: str, config: RunConfig) -> tuple[str, ...]:
     """The folders that image paths may lead into: the data's own, on the Hub its corner of the cache."""
     path = Path(dataset)
     if path.exists():

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps
 
 from tasks.core.errors import MediaError
-from tasks.core.records import Image
+from tasks.core.records import Media
 from tasks.core.text import visible
 
 # Gemini's limit is 100 MB for the encoded request; base64 takes a third more than the bytes.
@@ -79,7 +79,16 @@ class PixelBudget:
 _decoding = PixelBudget(PIXELS_AT_ONCE)  # of the process
 
 
-def to_image(data: bytes) -> Image:
+def to_media(data: bytes, images_only: bool) -> Media:
+    """`data` as Gemini takes it.
+
+    Raises:
+        MediaError: broken, too large, or of a kind that is not sent.
+    """
+    return to_image(data)
+
+
+def to_image(data: bytes) -> Media:
     """`data` as Gemini takes it.
 
     Raises:
@@ -91,15 +100,15 @@ def to_image(data: bytes) -> Image:
     return image
 
 
-def _heic(data: bytes) -> Image | None:
+def _heic(data: bytes) -> Media | None:
     """HEIC and HEIF, which Pillow cannot read: by the brand of the ISO base media file (ISO/IEC 23008-12)."""
     if data[4:8] != b"ftyp" or int.from_bytes(data[:4]) > len(data):
         return None
     subtype = _HEIC_BRANDS.get(data[8:12])
-    return Image(data, f"image/{subtype}") if subtype and b"avif" not in data[8:32] else None
+    return Media(data, f"image/{subtype}") if subtype and b"avif" not in data[8:32] else None
 
 
-def _readable(data: bytes) -> Image:
+def _readable(data: bytes) -> Media:
     try:
         if data[:4] == ICON:  # Pillow decodes it when it is opened, and the PNG in it may be larger than it says
             with _decoding.take(PIXELS_AT_ONCE):
@@ -108,7 +117,7 @@ def _readable(data: bytes) -> Image:
             mime_type = SENT_AS_IT_IS.get(picture.format or "")
             if mime_type and picture.mode != "CMYK":
                 picture.verify()  # reads the structure, decodes nothing
-                return Image(data, mime_type)
+                return Media(data, mime_type)
             pixels = _pixels(picture)
         with _decoding.take(pixels):
             return _converted(data)
@@ -143,7 +152,7 @@ def _pixels(picture: Pillow.Image) -> int:
     return width * height
 
 
-def _converted(data: bytes) -> Image:
+def _converted(data: bytes) -> Media:
     """The first frame, upright, without loss: PNG; JPEG for CMYK, which PNG does not have.
 
     Opens the image itself: its memory is free again when this returns.
@@ -153,10 +162,10 @@ def _converted(data: bytes) -> Image:
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode == "CMYK":
         picture.convert("RGB").save(buffer, "JPEG", quality=95)
-        return Image(buffer.getvalue(), "image/jpeg")
+        return Media(buffer.getvalue(), "image/jpeg")
     if picture.mode == "I;16B":  # straight to I;16 or RGB, Pillow cuts off at 255
         picture = picture.convert("I").convert("I;16")
     if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         picture = picture.convert("RGB")
     picture.save(buffer, "PNG")
-    return Image(buffer.getvalue(), "image/png")
+    return Media(buffer.getvalue(), "image/png")

@@ -1,4 +1,4 @@
-"""Reads the bytes of one image cell. Looks at no content."""
+"""Reads one medium of a row. Looks at no content."""
 
 import errno
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.core.errors import MediaError
 from tasks.core.files.names import existing
+from tasks.core.records import MediaUri
 
 LONGEST_PATH = 4096  # Linux's PATH_MAX; a longer text is no path, and asking the file system about it is slow
 
@@ -22,8 +23,8 @@ TRANSIENT |= {errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK, errno.ENETDOWN, errno
 PAUSES_SECONDS = (0.1, 0.4, 1.6)
 
 
-def read_image(value: Any, roots: Sequence[str]) -> bytes | None:
-    """The bytes of an image cell: raw bytes, a path, datasets' `{"bytes", "path"}`; None for an empty cell.
+def read_media(value: Any, roots: Sequence[str]) -> bytes | MediaUri | None:
+    """What a medium stands for: raw bytes, a path, datasets' `{"bytes", "path"}`; None for an empty cell.
 
     Raises:
         MediaError: the path leads nowhere, or out of `roots`.

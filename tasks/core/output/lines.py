@@ -1,7 +1,7 @@
 """The lines of the CSV: made of samples and results, written, and read again to be compared. Knows no file names."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -31,12 +31,12 @@ class Reader(Protocol):
 type Line = tuple[str, str, bool, str, str, str]  # COLUMNS
 
 
-def csv_lines(reader: Reader, answers: Answers) -> Iterator[Line]:
-    """One line per sample, in the order of the data; a row without an answer says so."""
+def csv_lines(reader: Reader, answers: Answers, text_of: Callable[[Sample], str]) -> Iterator[Line]:
+    """One line per sample, in the order of the data; a row without an answer says so. `text_of`: its input_query."""
     for span in reader.spans():
         found = answers.of_rows(span)
         for sample in reader.samples(span):
-            yield _line(sample, found.get(sample.row) or unsent(sample.row))
+            yield _line(sample, text_of(sample), found.get(sample.row) or unsent(sample.row))
 
 
 def write_lines(file: TextIO, lines: Iterable[Line]) -> None:
@@ -76,8 +76,8 @@ def missing(there: "pd.Series[int]", here: "pd.Series[int]") -> int:
     return int((there - here.reindex(there.index, fill_value=0)).clip(lower=0).sum())
 
 
-def _line(sample: Sample, answer: RowAnswer) -> Line:
-    return sample.id, sample.text, answer.has_image, answer.response, answer.status, answer.error_message
+def _line(sample: Sample, text: str, answer: RowAnswer) -> Line:
+    return sample.id, text, answer.has_image, answer.response, answer.status, answer.error_message
 
 
 def _has_lone_return(lines: Iterable[Line]) -> bool:

@@ -18,6 +18,8 @@ from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
+from tasks.core.prompts.prompting import Prompting
 
 MOVED_SHARE = 0.1  # of the rows unknown: then the data may have been moved, and other jobs are worth a look
 MANY_ROWS = 1000
@@ -42,7 +44,7 @@ class Attempt:
     def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
         data = self.run.data
-        found = config.model_copy(update={"dataset": data.dataset, "revision": data.revision})
+        found = config.with_files_read().model_copy(update={"dataset": data.dataset, "revision": data.revision})
         open_attempt_record(
             self.storage,
             Manifest(
@@ -90,13 +92,15 @@ def plan_attempt(
     Raises:
         OSError: the storage cannot say what there is.
     """
+    prompting = prompting_of(config, data)
+    preparer = Preparer(config.generation, prompting.draft_of)
     pool = read_pool(storage, job)
     _tell_damage(pool, logger)
     own = pool.attempts_of(run_id)
     if config.resume or pool.size:
-        if data.image_column and data.rows > MANY_ROWS:
-            logger.info("Reading the images of %s rows to see what is answered already", f"{data.rows:,}")
-        pool.table.matching.ask(sample_keys(data, config.generation))
+        if data.columns.has_media and data.rows > MANY_ROWS:
+            logger.info("Reading the media of %s rows to see what is answered already", f"{data.rows:,}")
+        pool.table.matching.ask(sample_keys(data, preparer))
     if config.resume:
         plan = _plan_resume(config, pool, own, storage, logger)
     elif own:
@@ -105,8 +109,13 @@ def plan_attempt(
     else:
         _tell_what_is_paid_again(pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table.rows))
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table.rows), prompting)
     return Attempt(run, plan, storage, pool, whole=config.limit is None)
+
+
+def prompting_of(config: RunConfig, data: DatasetRef) -> Prompting:
+    """What is sent of each sample of `data`."""
+    return Prompting.of(config, data.columns.text, data.columns.all_media)
 
 
 def _limits(config: RunConfig, answers: RunRows) -> LimitsConfig:

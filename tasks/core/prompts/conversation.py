@@ -20,7 +20,9 @@ def is_conversation(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(item, Mapping) and "role" in item and ("content" in item or "parts" in item) for item in value)
+        and all(
+            isinstance(item, Mapping) and "role" in item and ("content" in item or "parts" in item) for item in value
+        )
     )
 
 
@@ -29,7 +31,7 @@ def draft_of(messages: Sequence[Mapping[str, Any]], system_instruction: str | No
 
     Media columns that no part stands for come first in the last turn of the user's. `column`: where the cell is from.
     """
-    system, turns, faults = [], list[DraftTurn](), list[str]()
+    system, turns, faults = list[str](), list[DraftTurn](), list[str]()
     for message in messages:
         role, content = str(message["role"]), message.get("content")
         found = tuple(_parts(content if content is not None else message.get("parts"), column, faults))
@@ -52,9 +54,7 @@ def _with_columns(turns: Sequence[DraftTurn]) -> tuple[DraftTurn, ...]:
     if any(isinstance(part, Slot) for turn in turns for part in turn.parts):
         return tuple(turns)
     last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=None)
-    return tuple(
-        DraftTurn(turn.role, (Slot(), *turn.parts)) if n == last else turn for n, turn in enumerate(turns)
-    )
+    return tuple(DraftTurn(turn.role, (Slot(), *turn.parts)) if n == last else turn for n, turn in enumerate(turns))
 
 
 def _parts(content: Any, column: str, faults: list[str]) -> Iterator[DraftPart]:

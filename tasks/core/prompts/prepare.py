@@ -1,4 +1,4 @@
-"""Makes a sample ready to send: its draft and its media become a Request with its key. Sends nothing, knows no limits."""
+"""Makes a sample ready to send: draft and media become a Request with its key. Sends nothing, knows no limits."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +92,11 @@ class Preparer:
             placed = _placed(draft, sample.row, _Unreadable(f"cannot be read: {error}"))
         return self._key(draft, placed)
 
+    def is_empty(self, sample: Sample) -> bool:
+        """Whether there is nothing to send where there are no media."""
+        draft = self.draft_of(sample)
+        return not draft.fault and not draft.text.strip()
+
     def tokens(self, sample: Sample, media: MediaReader | None) -> int:
         """Prompt tokens, on the high side: a token is rarely shorter than 3 bytes of UTF-8."""
         text = self.draft_of(sample).text
@@ -118,7 +123,9 @@ class _Unreadable:
 def _placed(draft: Draft, row: int, media: MediaReader | None) -> list[list[str | _Found]]:
     """The parts of each turn, with what was read of the row's media where it stands."""
     cells = media.cells(row) if media else []
-    named = frozenset[str]().union(*(p.columns for t in draft.turns for p in t.parts if isinstance(p, Slot) and p.columns))
+    named = frozenset[str]().union(
+        *(p.columns for t in draft.turns for p in t.parts if isinstance(p, Slot) and p.columns)
+    )
 
     def expand(part: DraftPart) -> Iterator[str | _Found]:
         match part:

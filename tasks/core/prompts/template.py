@@ -1,7 +1,7 @@
 """Renders a prompt template over a row's cells: Jinja, in its sandbox. Must not read media or files.
 
-A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}` for any, `{{ split }}`, and `{{ image }}`
-or `{{ media }}` where the row's media stand, or the name of a media column for those of that column.
+A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}` for any, `{{ split }}`, and
+`{{ image }}` or `{{ media }}` where the row's media stand, or the name of a media column for those of that column.
 """
 
 import json
@@ -9,11 +9,11 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.core.errors import InputError
 from tasks.core.prompts.draft import DraftPart, Slot
@@ -56,7 +56,12 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-@dataclass(frozen=True)
+@lru_cache(maxsize=8)  # not kept in Template, which travels to other processes
+def _compiled(source: str) -> Any:
+    return _environment().from_string(source)
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """`source`: Jinja. `flag`: how the user calls it. `media`: columns of media that it may place."""
 
@@ -71,17 +76,13 @@ class Template:
         if unknown:
             raise InputError(f"{self.flag} asks for {', '.join(unknown)}; columns: {', '.join(columns)}")
 
-    @cached_property
+    @property
     def names(self) -> set[str]:
         """The columns, or what it takes for such."""
         try:
             return meta.find_undeclared_variables(_environment().parse(self.source))
         except TemplateSyntaxError as error:
             raise InputError(f"{self.flag} is no template: line {error.lineno}: {error.message}") from None
-
-    @cached_property
-    def _template(self) -> Any:
-        return _environment().from_string(self.source)
 
     def render(self, cells: Mapping[str, Any]) -> str:
         """The text, with a mark wherever media stand; see `parts`.
@@ -93,8 +94,8 @@ class Template:
         places |= {name: _Placeholder(name) for name in self.media if name not in places or len(self.media) > 1}
         known = {**cells, **places}
         try:
-            text: str = self._template.render({**known, "row": known, "split": self.split})
-        except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            text: str = _compiled(self.source).render({**known, "row": known, "split": self.split})
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise ValueError(visible(f"{self.flag} cannot be rendered: {error}")) from None
         except RecursionError:
             raise ValueError(f"{self.flag} cannot be rendered: it calls itself without end") from None

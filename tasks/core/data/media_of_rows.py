@@ -1,0 +1,33 @@
+"""The media of a data set's rows: one row at a time, when its request is about to go out. Thread-safe; keeps none."""
+
+from datasets import Dataset
+
+from tasks.core.data.cells import value_of
+from tasks.core.data.sources import DatasetRef
+from tasks.core.media.cell import Cell, cells_of
+from tasks.core.media.reading import read_media
+from tasks.core.records import MediaUri
+
+
+class MediaOfRows:
+    """A MediaReader (see core/prompts) over `table`, which gives cells as Arrow has them."""
+
+    def __init__(self, table: Dataset, ref: DatasetRef) -> None:
+        self._columns, self._roots = ref.columns, ref.media_roots
+        self._features = table.features
+        self._table = table.select_columns(list(ref.columns.all_media)) if ref.columns.all_media else None
+
+    def cells(self, row: int) -> list[Cell]:
+        """See MediaReader: images first, then other media, each column in the order it was named."""
+        if self._table is None:
+            return []
+        found, images = self._table[row], self._columns.images
+        return [
+            cell
+            for name in self._columns.all_media
+            for cell in cells_of(name, value_of(found.column(name)[0].as_py(), self._features[name]), name in images)
+        ]
+
+    def read(self, cell: Cell) -> bytes | MediaUri | None:
+        """See MediaReader."""
+        return read_media(cell.value, self._roots)
