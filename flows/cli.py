@@ -19,7 +19,7 @@ from flows.local_server import LocalServer, LocalServerError
 from flows.preflight import check, with_environment
 from flows.runners.signals import ONE_SECONDS, handled, raising
 from flows.services import check_prefect_client, check_services
-from tasks.core.config.command_line import parse
+from tasks.core.config.command_line import CommandLine, parse
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.text import visible
@@ -47,7 +47,8 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
     os.umask(0o077)  # prompts and answers are nobody else's
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:
-            return _run(load_flow, parse(arguments))
+            asked = parse(arguments)
+            return _show(asked) if asked.show else _run(load_flow, asked.config)
         except InputError as error:
             print(error.line, file=sys.stderr)
             return ExitCode.BAD_INPUT
@@ -58,6 +59,14 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
             print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
             time.sleep(ONE_SECONDS)  # the signal's second half may still come
             return ExitCode.INTERRUPTED
+
+
+def _show(asked: CommandLine) -> int:
+    from flows.show import shown
+
+    for line in shown(with_environment(asked.config), asked.show):
+        print(visible(line), flush=True)
+    return ExitCode.FINISHED
 
 
 def _run(load_flow: LoadFlow, config: RunConfig) -> int:

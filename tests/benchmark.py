@@ -235,17 +235,19 @@ def planning_seconds(folder: Path, rows: int) -> float:
     from tasks.core.data.sources import resolve
     from tasks.core.planning.resume import plan_resume
     from tasks.core.planning.sample_keys import sample_keys
+    from tasks.core.prompts.prepare import Preparer
     from tasks.core.records import Kind, RowAnswer
 
     ref = resolve(RunConfig.model_validate({"dataset": write_rows(folder / f"planning{rows}", rows)}))
     generation = GenerateConfig(model="m")
     kept = [
-        RowAnswer(row=n, id=i, key=key, kind=Kind.ANSWERED) for n, (key, i) in enumerate(sample_keys(ref, generation))
+        RowAnswer(row=n, id=i, key=key, kind=Kind.ANSWERED)
+        for n, (key, i) in enumerate(sample_keys(ref, Preparer(generation)))
     ][::2]
     started = time.monotonic()
     table = AnswerTable()
     table.kept.add("earlier-1", kept)
-    table.matching.ask(sample_keys(ref, generation))
+    table.matching.ask(sample_keys(ref, Preparer(generation)))
     plan = plan_resume(table.matching, 10)
     taken = time.monotonic() - started
     assert plan.to_send == rows // 2

@@ -13,6 +13,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.sources import resolve
 from tasks.core.planning.attempt import origin_of
 from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, RowAnswer
 
 ANSWER_CHARS = 1000
@@ -29,7 +30,7 @@ def write_checkpoint(data: str, save_every: int, missing_every: int = 0) -> None
     chunks = -(-ref.rows // save_every)
 
     def answered() -> Iterator[RowAnswer]:
-        for row, (key, sample_id) in enumerate(sample_keys(ref, config.generation)):
+        for row, (key, sample_id) in enumerate(sample_keys(ref, Preparer(config.generation))):
             if not missing_every or row % missing_every:
                 text = f"{sample_id} " + "x" * (ANSWER_CHARS - len(sample_id) - 1)
                 yield RowAnswer(row, sample_id, key, Kind.ANSWERED, response=text, prompt_tokens=30, answer_tokens=250)

@@ -401,28 +401,34 @@ def test_a_sample_key_depends_on_all_that_shapes_the_answer_and_on_nothing_else(
     """Text, image, settings; no two ways of cutting them give the same key."""
     plain = GenerateConfig(model="m").fingerprint
     hot = GenerateConfig(model="m", generation_config={"temperature": 1}).fingerprint
-    asked: list[tuple[str, str, bytes | str | None]] = [
-        (plain, "a", None),
-        (plain, "b", None),
-        (plain, "a", b""),
-        (plain, "a", b"x"),
-        (plain, "a", "x"),
-        (plain, "ax", None),
-        (hot, "a", None),
+    x, y = (b"bytes:", b"x"), (b"bytes:", b"y")
+    asked: list[tuple[str, str, list[tuple[bytes, bytes]]]] = [
+        (plain, "a", []),
+        (plain, "b", []),
+        (plain, "a", [(b"bytes:", b"")]),
+        (plain, "a", [x]),
+        (plain, "a", [(b"note:", b"x")]),
+        (plain, "a", [(b"uri:", b"x")]),
+        (plain, "a", [x, y]),
+        (plain, "a", [y, x]),
+        (plain, "a", [x, x]),
+        (plain, "a", [(b"bytes:", b"xx")]),
+        (plain, "ax", []),
+        (hot, "a", []),
     ]
-    assert len({sample_key(*question) for question in asked}) == len(asked)
-    assert sample_key(plain, "a", b"x") == sample_key(GenerateConfig(model="m").fingerprint, "a", b"x")
+    assert len({sample_key(settings, text, *media) for settings, text, media in asked}) == len(asked)
+    assert sample_key(plain, "a", x) == sample_key(GenerateConfig(model="m").fingerprint, "a", x)
 
 
 def test_a_sample_key_is_the_same_in_every_version() -> None:
     """Another one would pay for all answers of an older checkpoint again."""
-    keys = {
+    keys: dict[tuple[bytes, bytes] | None, str] = {
         None: "39f46442bf38a08bd527630bde984b02",
-        b"": "b780c9d8205e692bd884169e74456073",
-        b"\xff\xd8image": "6495af2308b6cd5f4a2ed754626fe514",
-        "does not exist": "4e943599ff64a2db8ae1979bb40e49e0",
+        (b"bytes:", b""): "b780c9d8205e692bd884169e74456073",
+        (b"bytes:", b"\xff\xd8image"): "6495af2308b6cd5f4a2ed754626fe514",
+        (b"note:", b"does not exist"): "4e943599ff64a2db8ae1979bb40e49e0",
     }
-    assert {image: sample_key("settings", "text 예 \ud800", image) for image in keys} == keys
+    assert {image: sample_key("settings", "text 예 \ud800", *filter(None, [image])) for image in keys} == keys
 
 
 RESULTS = st.builds(

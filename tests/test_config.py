@@ -40,13 +40,13 @@ def test_the_flow_refuses_what_is_out_of_bounds() -> None:
 
 def test_flags_become_a_config() -> None:
     """With the defaults for what is not said."""
-    asked = parse(
+    asked, _ = parse(
         ["--dataset", "d", "--limit", "5", "--resume", "--generation-config", '{"topK": 1}', "--image-column", ""]
     )
     assert (asked.dataset, asked.limit, asked.resume, asked.generation_config) == ("d", 5, True, {"topK": 1})
     assert asked.image_column is None
-    assert parse(["--retry-errors", "blocked, truncated"]).retry_errors == [Kind.BLOCKED, Kind.TRUNCATED]
-    assert parse([]) == config()
+    assert parse(["--retry-errors", "blocked, truncated"]).config.retry_errors == [Kind.BLOCKED, Kind.TRUNCATED]
+    assert parse([]).config == config()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_help_names_every_flag_and_the_exit_codes(capsys: pytest.CaptureFixture[
 
 def test_the_command_that_resumes_says_what_was_said() -> None:
     """It can be pasted into a shell."""
-    asked = parse(
+    asked, _ = parse(
         ["--dataset", "my data.csv", "--generation-config", '{"temperature": 0}', "--retry-errors", "blocked"]
     )
     assert resume_command(asked) == (
@@ -124,7 +124,7 @@ def test_the_command_that_resumes_is_understood_as_it_was_meant(parameters: dict
     asked = config(**parameters)
     program, script, *flags = shlex.split(resume_command(asked))
     assert (program, script) == ("python", "flows/infer.py")
-    assert parse(flags) == asked.model_copy(update={"resume": True})
+    assert parse(flags).config == asked.model_copy(update={"resume": True})
 
 
 @pytest.mark.parametrize(
@@ -217,4 +217,4 @@ def test_a_flag_is_not_abbreviated_and_a_switch_can_be_switched_off() -> None:
     """`--lim` may mean something else next year."""
     with pytest.raises(InputError):
         parse(["--lim", "3"])
-    assert parse(["--resume", "--no-resume"]).resume is False
+    assert parse(["--resume", "--no-resume"]).config.resume is False

@@ -28,6 +28,8 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
 from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
+from tests.samples import only_medium
 
 HEADER = "id,input_query\n"
 TWO = [("1", "a"), ("2", "b")]
@@ -313,7 +315,7 @@ def test_pictures_come_with_their_metadata_as_it_is_written(tmp_path: Path, make
         ref = resolve(RunConfig(dataset=str(dataset), image_column="image"))
         reader = open_reader(ref)
         assert [(s.id, s.text) for s in reader.samples(range(ref.rows))] == [("007", "NA"), ("1e5", "2024-01-01")]
-        assert [reader.image(row) for row in range(2)] == [png(1), png(2)]
+        assert [only_medium(reader, row) for row in range(2)] == [png(1), png(2)]
 
 
 def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
@@ -344,7 +346,7 @@ def test_names_are_found_in_either_form_of_their_letters(tmp_path: Path) -> None
     rows = [{"id": str(n), "input_query": "q", "image_path": cell} for n, cell in enumerate(cells)]
     path = file_of(tmp_path, "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     reader = open_reader(resolve(RunConfig(dataset=str(path))))
-    assert [reader.image(row) for row in range(3)] == [png(1)] * 3
+    assert [only_medium(reader, row) for row in range(3)] == [png(1)] * 3
 
 
 def test_files_of_several_kinds_are_all_read_or_refused(tmp_path: Path) -> None:
@@ -471,7 +473,7 @@ def test_keys_of_samples_that_were_read_right_before_are_the_same(tmp_path: Path
     for name in ("d.csv", "d.parquet", "d.jsonl", "d.json"):
         for column in list(known)[: 3 if name == "d.csv" else None]:
             ref = resolve(RunConfig(dataset=str(tmp_path / name), text_column=column))
-            keys = list(sample_keys(ref, GenerateConfig(model="m")))
+            keys = list(sample_keys(ref, Preparer(GenerateConfig(model="m"))))
             assert hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16] == known[column], (name, column)
 
 

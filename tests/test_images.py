@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 from tasks.core.errors import MediaError
 from tasks.core.media.conversion import MAX_BYTES, PIXELS_AT_ONCE, PixelBudget, to_image
-from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_image
+from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_media
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,10 +50,10 @@ def test_an_image_that_cannot_be_opened_for_now_is_read_once_it_can(
         try:
             with _no_number_left():
                 with pytest.raises(OSError, match="Too many open files") as told:
-                    read_image("a.png", [str(tmp_path)])
+                    read_media("a.png", [str(tmp_path)])
                 assert not isinstance(told.value, MediaError)
                 assert pauses == [*PAUSES_SECONDS]
-                assert read_image("a.png", [str(tmp_path)]) == picture("PNG")
+                assert read_media("a.png", [str(tmp_path)]) == picture("PNG")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
@@ -280,12 +280,12 @@ def test_an_image_larger_than_a_request_may_be_is_refused() -> None:
 @pytest.mark.parametrize("value", [None, "", b"", {"bytes": None, "path": None}, {"bytes": b"", "path": "x.png"}])
 def test_an_empty_cell_is_no_image(value: Any) -> None:
     """And no error either."""
-    assert read_image(value, ["/nowhere"]) is None
+    assert read_media(value, ["/nowhere"]) is None
 
 
 def test_bytes_count_before_the_path_beside_them(tmp_path: Path) -> None:
     """In parquet the path is only where the bytes once came from."""
-    assert read_image({"bytes": b"abc", "path": "/etc/passwd"}, [str(tmp_path)]) == b"abc"
+    assert read_media({"bytes": b"abc", "path": "/etc/passwd"}, [str(tmp_path)]) == b"abc"
 
 
 def test_a_path_is_read_from_the_data_folder(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_path_is_read_from_the_data_folder(tmp_path: Path) -> None:
     (tmp_path / "images" / "a.png").write_bytes(b"abc")
     (tmp_path / "link.png").symlink_to("images/a.png")
     for path in ("images/a.png", "./images/../images/a.png", str(tmp_path / "images/a.png"), "link.png"):
-        assert read_image(path, [str(tmp_path)]) == b"abc"
+        assert read_media(path, [str(tmp_path)]) == b"abc"
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_path_out_of_the_data_folder_is_forbidden(tmp_path: Path, path: str) -
     (root / "link").symlink_to(tmp_path / "secret")
     (root / "folder").symlink_to(tmp_path)
     with pytest.raises(MediaError, match="data folder"):
-        read_image(path, [str(root)])
+        read_media(path, [str(root)])
 
 
 def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
@@ -317,10 +317,10 @@ def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, why in [("pipe", "is not a file"), (".", "is not a file"), ("gone.png", "does not exist")]:
         with pytest.raises(MediaError, match=why):
-            read_image(name, [str(tmp_path)])
+            read_media(name, [str(tmp_path)])
     for value in (7, ["a.png"], {"left": {"bytes": b"", "path": "a.png"}}):
         with pytest.raises(MediaError, match="expected bytes or a path"):
-            read_image(value, [str(tmp_path)])
+            read_media(value, [str(tmp_path)])
 
 
 def test_a_file_that_turns_into_a_pipe_or_a_link_before_it_is_opened_is_not_read(
@@ -345,7 +345,7 @@ def test_a_file_that_turns_into_a_pipe_or_a_link_before_it_is_opened_is_not_read
 
         monkeypatch.setattr(os, "open", swap)
         with pytest.raises(MediaError, match=name):
-            read_image(name, [str(root)])
+            read_media(name, [str(root)])
         monkeypatch.setattr(os, "open", opened)
 
 
@@ -378,8 +378,8 @@ def test_the_type_comes_from_the_content_whatever_the_name_says(tmp_path: Path) 
     """A JPEG called `.png` is a JPEG; a text called `.jpg` is no image."""
     (tmp_path / "a.png").write_bytes(picture("JPEG"))
     (tmp_path / "b.jpg").write_text("GOOGLE_API_KEY=secret")
-    jpeg = read_image("a.png", [str(tmp_path)])
-    secret = read_image("b.jpg", [str(tmp_path)])
+    jpeg: Any = read_media("a.png", [str(tmp_path)])
+    secret: Any = read_media("b.jpg", [str(tmp_path)])
     assert jpeg
     assert to_image(jpeg).mime_type == "image/jpeg"
     assert secret
@@ -408,7 +408,7 @@ def test_a_cell_that_holds_a_whole_image_as_text_does_not_fill_the_message() -> 
     """base64 in a column of paths is one error a row, not a megabyte of it."""
     for cell in ("iVBORw0KGgo" + "A" * 100_000, "iVBORw0KGgo/" * 10_000, "data:image/png;base64," + "A" * 100_000):
         with pytest.raises(MediaError) as caught:
-            read_image(cell, ["/nowhere"])
+            read_media(cell, ["/nowhere"])
         assert len(str(caught.value)) < SHOWN_CHARS + 100
 
 
@@ -419,7 +419,7 @@ def test_a_path_may_lead_into_any_root_and_starts_at_the_first(tmp_path: Path) -
         folder.mkdir()
         (folder / "a.png").write_bytes(folder.name.encode())
     roots = [str(first), str(second)]
-    assert read_image("a.png", roots) == b"first"
-    assert read_image(str(second / "a.png"), roots) == b"second"
+    assert read_media("a.png", roots) == b"first"
+    assert read_media(str(second / "a.png"), roots) == b"second"
     with pytest.raises(MediaError, match="leads out"):
-        read_image("../second-hand/a.png", roots)
+        read_media("../second-hand/a.png", roots)

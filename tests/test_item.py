@@ -8,10 +8,10 @@ import pytest
 
 from tasks.core.answering.deadline import Deadline
 from tasks.core.answering.item import Item
-from tasks.core.config.parameters import GenerateConfig
-from tasks.core.records import Kind, Sample
+from tasks.core.records import Kind, Request, Sample
+from tests.samples import PREPARER, OnePerRow
 
-SAMPLE, GENERATION = Sample(7, "id", "a question"), GenerateConfig(model="m")
+SAMPLE = Sample(7, "id", "a question")
 
 
 @pytest.mark.parametrize(
@@ -28,17 +28,17 @@ async def test_what_goes_wrong_when_it_is_made_ready_is_its_outcome(error: Excep
     def read(row: int) -> Any:
         raise error
 
-    prepared = await Item(SAMPLE, GENERATION, read).prepare(Deadline(60, set()))
+    prepared = await Item(SAMPLE, PREPARER, OnePerRow(read)).prepare(Deadline(60, set()))
     assert prepared.fault
     assert prepared.fault.kind is kind
     assert prepared.fault.detail.startswith(detail)
-    assert (prepared.request.text, prepared.request.image) == ("a question", None)
+    assert prepared.request == Request.of("a question")
 
 
 async def test_it_is_read_only_when_its_turn_comes() -> None:
     """So memory follows the requests in flight, not the rows."""
     reads: list[int] = []
-    item = Item(SAMPLE, GENERATION, reads.append)
+    item = Item(SAMPLE, PREPARER, OnePerRow(reads.append))
     assert (item.is_empty, reads) == (False, [])
     assert (await item.prepare(Deadline(60, set()))).fault is None
     assert reads == [7]

@@ -12,6 +12,7 @@ from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.gemini.client import GeminiClient
+from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, RowAnswer, Sample
 
 A_MINUTE = 60
@@ -29,7 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LLMockServer]:
 async def answered(rows: int) -> list[RowAnswer]:
     generation = GenerateConfig(model="gemini-2.5-pro")
     limits = LimitsConfig(max_concurrent=10, timeout_seconds=30)
-    items = [Item(Sample(n, str(n), f"question {n}"), generation) for n in range(rows)]
+    items = [Item(Sample(n, str(n), f"question {n}"), Preparer(generation)) for n in range(rows)]
     async with GeminiClient(generation) as client:
         return [answer async for answer in OnlineAnswerer(client, limits).answer("chunk", items)]
 

@@ -20,10 +20,10 @@ from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import ApiError, MalformedAnswer, MediaError, RunStopped, StopReason
-from tasks.core.prompts.prepare import key_of, prepare
+from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage
+from tests.samples import PREPARER, OnePerRow, image_of
 
-GENERATION = GenerateConfig(model="m")
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -81,7 +81,10 @@ def online(model: Model, watcher: Watcher | None = None, **limits: Any) -> tuple
 
 async def keep(run: OnlineAnswerer, texts: list[str], answers: list[RowAnswer], read_image: Any = None) -> None:
     """Fill `answers` as they come, whatever the end."""
-    items = (Item(Sample(n, str(n), text), GENERATION, read_image) for n, text in enumerate(texts))
+    items = (
+        Item(Sample(n, str(n), text), PREPARER, OnePerRow(read_image) if read_image else None)
+        for n, text in enumerate(texts)
+    )
     async for answer in run.answer("chunk", items):
         answers.append(answer)
 
@@ -354,7 +357,7 @@ async def test_an_image_goes_out_as_it_is_or_the_text_goes_alone() -> None:
     model = Model()
     run, _ = online(model)
     rows = await answered(run, ["image", "missing", "junk", "none"], images)
-    sent = {request.text: request.image for request in model.requests}
+    sent = {request.text: image_of(request) for request in model.requests}
     assert sent["image"] is not None
     assert (sent["image"].data, sent["image"].mime_type) == (PNG, "image/png")
     assert sent["missing"] is sent["junk"] is sent["none"] is None
@@ -367,7 +370,7 @@ async def test_an_image_goes_out_as_it_is_or_the_text_goes_alone() -> None:
 async def test_an_image_that_the_api_cannot_read_is_left_out() -> None:
     """Refused requests are free: the text is asked alone, once, and the row says why."""
     refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
-    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    model = Model(lambda request, attempt: refusal if request.media else "ok")
     run, _ = online(model)
     rows = await answered(run, ["x"], lambda row: PNG)
     assert rows["x"].status == "success"
@@ -388,12 +391,14 @@ async def test_neither_text_nor_image_makes_no_request() -> None:
 
 def test_planning_and_sending_give_a_sample_the_same_key() -> None:
     """Else everything would be paid for again."""
+    media = OnePerRow(images)
     for row in range(4):
         sample = Sample(row, "id", "text")
-        assert key_of(GENERATION, sample, images) == prepare(GENERATION, sample, images).key
-    changed = GenerateConfig(model="m", generation_config={"temperature": 0})
-    assert key_of(changed, Sample(0, "id", "text"), images) != key_of(GENERATION, Sample(0, "id", "text"), images)
-    assert key_of(GENERATION, Sample(0, "a", "text"), images) == key_of(GENERATION, Sample(0, "b", "text"), images)
+        assert PREPARER.key_of(sample, media) == PREPARER.prepare(sample, media).key
+    changed = Preparer(GenerateConfig(model="m", generation_config={"temperature": 0}))
+    key = PREPARER.key_of(Sample(0, "id", "text"), media)
+    assert changed.key_of(Sample(0, "id", "text"), media) != key
+    assert PREPARER.key_of(Sample(0, "another", "text"), media) == key
 
 
 def delayed(code: int, delay: str) -> ApiError:
@@ -502,7 +507,7 @@ async def test_an_image_that_is_still_not_read_when_the_grace_time_is_over_leave
 async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
     """Ten refusals in the same words are a setting that is wrong; refused images are rows that go as text."""
     refusal = ApiError(400, "INVALID_ARGUMENT", "Unable to process input image.")
-    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    model = Model(lambda request, attempt: refusal if request.media else "ok")
     count = 2 * ALIKE_REFUSALS
     run, _ = online(model, max_concurrent=count, allow_missing_images=True)
     rows = await answered(run, [f"q{n}" for n in range(count)], lambda row: PNG)
@@ -513,13 +518,13 @@ async def test_images_that_the_api_cannot_read_do_not_stop_the_run() -> None:
 async def test_a_model_that_takes_no_images_stops_the_run_before_all_texts_are_paid_for(reason: str) -> None:
     """Ten alike and none ever accepted; one that is accepted, and all others go on as text."""
     refusal = ApiError(400, "INVALID_ARGUMENT", reason)
-    model = Model(lambda request, attempt: refusal if request.image else "ok")
+    model = Model(lambda request, attempt: refusal if request.media else "ok")
     run, _ = online(model)
     with pytest.raises(RunStopped, match=r"the first 10 images all fell away .* --allow-missing-images") as stopped:
         await answered(run, [f"q{n}" for n in range(100)], lambda row: PNG)
     assert stopped.value.reason is StopReason.IMAGES
     assert len(model.requests) <= 2 * FIRST_IMAGES + 4
-    model = Model(lambda request, attempt: refusal if request.image and request.text != "q3" else "ok")
+    model = Model(lambda request, attempt: refusal if request.media and request.text != "q3" else "ok")
     run, _ = online(model)
     rows = await answered(run, [f"q{n}" for n in range(100)], lambda row: PNG)
     assert {row.status for row in rows.values()} == {"success"}
@@ -559,10 +564,10 @@ async def test_an_image_whose_refusal_asks_for_another_try_gets_one() -> None:
     run, pauses = online(model)
     assert (await answered(run, ["x"], lambda row: PNG))["x"].has_image
     assert pauses == [1.0]
-    model = Model(lambda request, attempt: retry if request.image else "ok")
+    model = Model(lambda request, attempt: retry if request.media else "ok")
     run, _ = online(model)
     assert (await answered(run, ["x"], lambda row: PNG))["x"].status == "success"
-    assert [bool(request.image) for request in model.requests] == [True, True, False]
+    assert [bool(request.media) for request in model.requests] == [True, True, False]
 
 
 async def test_an_image_alone_that_the_api_cannot_read_is_an_error() -> None:

@@ -54,13 +54,13 @@ from tasks.core.errors import ApiError as PlainError
 from tasks.core.errors import MalformedAnswer, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.gemini.wire import read_answer, read_refusal
-from tasks.core.records import Image, Kind, ModelOutput, Outcome, Request, RowAnswer
+from tasks.core.records import Kind, Media, ModelOutput, Outcome, Request, RowAnswer
 from tests.support import MODEL
 
 ASKED = "gemini-2.5-flash"
 
 
-async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request("hello")) -> Outcome:  # noqa: B008
+async def ask(behaviour: Behaviour, emulator: Emulator, request: Request = Request.of("hello")) -> Outcome:  # noqa: B008
     emulator.set_rules([Rule(behaviour)])
     async with GeminiClient(GenerateConfig(model=MODEL)) as client:
         return await outcome_with(client, request)
@@ -76,7 +76,7 @@ async def ask_all(emulator: Emulator, behaviours: Sequence[Behaviour]) -> list[O
     return outcomes
 
 
-async def outcome_with(client: GeminiClient, request: Request = Request("hello")) -> Outcome:  # noqa: B008
+async def outcome_with(client: GeminiClient, request: Request = Request.of("hello")) -> Outcome:  # noqa: B008
     try:
         return outcome_of(await client.generate(request))
     except Exception as error:
@@ -85,8 +85,8 @@ async def outcome_with(client: GeminiClient, request: Request = Request("hello")
 
 async def test_an_answer_has_its_text_and_its_tokens(emulator: Emulator) -> None:
     """Text and image arrive as they are: the emulator's answer is derived from both."""
-    image = Image(b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "image/png")
-    outcome = await ask(Answer(), emulator, Request("안녕 hello", image))
+    image = Media(b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "image/png")
+    outcome = await ask(Answer(), emulator, Request.of(image, "안녕 hello"))
     assert outcome.kind is Kind.ANSWERED
     assert outcome.text == answer_to("안녕 hello", image.data, "image/png")
     assert outcome.usage.prompt_tokens > 0
@@ -310,7 +310,7 @@ async def test_another_model_than_asked_for_is_noted(emulator: Emulator) -> None
 async def test_a_connection_that_waits_for_an_answer_shows_signs_of_life(emulator: Emulator) -> None:
     """Without them, what stands between forgets it, after 2 minutes already."""
     async with GeminiClient(GenerateConfig(model="gemini-2.5-flash")) as client:
-        await client.generate(Request("hello"))
+        await client.generate(Request.of("hello"))
         assert client._session.connector
         ((protocol, _),) = next(iter(client._session.connector._conns.values()))
         sock = protocol.transport.get_extra_info("socket")  # type: ignore[union-attr]
@@ -424,7 +424,7 @@ async def test_an_answer_is_kept_whatever_stands_beside_it(monkeypatch: pytest.M
 
     async with server_of(reply, monkeypatch) as client:
         for body in bodies:
-            outcome = outcome_of(await client.generate(Request("hello")))
+            outcome = outcome_of(await client.generate(Request.of("hello")))
             assert (outcome.text, outcome.kind in (Kind.ANSWERED, Kind.TRUNCATED)) == (TEXT, True), body
             outcome.detail.encode()
             assert 0 <= outcome.usage.total < 2**33

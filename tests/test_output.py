@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -50,7 +51,7 @@ def write_csv(path: Path, lines: Iterable[Line]) -> Written:
 
 def lines_of(texts: list[str]) -> list[Line]:
     return [
-        _line(Sample(n, f"id{n}", text), RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
+        _line(Sample(n, f"id{n}", text), text, RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
         for n, text in enumerate(texts)
     ]
 
@@ -147,7 +148,7 @@ def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str
     """Ids, prompts and answers of every kind, written in slices of any size."""
     path = folder / "out.csv"
     written = [
-        _line(Sample(n, i, text), RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
+        _line(Sample(n, i, text), text, RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
         for n, (i, text, answer) in enumerate(lines)
     ]
     with mock.patch("tasks.core.output.lines.AT_ONCE", slice_size):
@@ -213,7 +214,7 @@ def assembled(data: DatasetRef, found: dict[int, RowAnswer], path: Path) -> Path
     tally = Tally.of(found.values())
     answers = AnswerTable()
     answers.rows.answer("run-1", found.values())
-    lines = csv_lines(open_reader(data), answers.rows)
+    lines = csv_lines(open_reader(data), answers.rows, attrgetter("text"))
     return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.retryable).path
 
 

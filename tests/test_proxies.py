@@ -103,7 +103,7 @@ async def test_requests_go_through_http_proxies_and_socks_with_tls_and_without(
                 use(url, way, proxy)
                 assert why_unreachable(url) == ""
                 async with GeminiClient(GenerateConfig(model=MODEL)) as client:
-                    assert (await client.generate(Request("hello"))).text
+                    assert (await client.generate(Request.of("hello"))).text
                 assert set(proxy.asked) == {API}
                 assert proxy.passwords == ({"Proxy-Authorization: Basic dTpw"} if "@" in way else set())
         for url, way, proxy in ways:
@@ -111,5 +111,5 @@ async def test_requests_go_through_http_proxies_and_socks_with_tls_and_without(
             assert f"through the proxy {way.replace('u:p@', '')}127.0.0.1" in why_unreachable(url)
             async with GeminiClient(GenerateConfig(model=MODEL)) as client:
                 with pytest.raises(ConnectionError):
-                    await client.generate(Request("hello"))
+                    await client.generate(Request.of("hello"))
     assert emulator.stats.answers == len(ways)

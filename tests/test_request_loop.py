@@ -13,13 +13,15 @@ from tasks.core.answering.request_loop import RequestLoop
 from tasks.core.answering.run import Run
 from tasks.core.config.parameters import GenerateConfig, LimitsConfig
 from tasks.core.errors import StopReason
+from tasks.core.prompts.prompting import Prompting
 from tests.answerers import TableAnswerer
 from tests.memory import Memory
 
 
 def run_named(attempt: str) -> Run:
     data: Any = None
-    return Run("job", attempt, data, GenerateConfig(model="m"), LimitsConfig(max_concurrent=1, timeout_seconds=1))
+    limits = LimitsConfig(max_concurrent=1, timeout_seconds=1)
+    return Run("job", attempt, data, GenerateConfig(model="m"), limits, Prompting("text"))
 
 
 def test_callers_from_many_threads_get_the_same_loop() -> None:

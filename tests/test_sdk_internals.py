@@ -16,7 +16,7 @@ from tasks.core.config.parameters import GenerateConfig
 from tasks.core.errors import MalformedAnswer
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.gemini.sdk_internals import base_url_of
-from tasks.core.records import Image, Request
+from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
 type Seen = list[tuple[str, str, dict[str, str], bytes]]
 
@@ -28,9 +28,12 @@ SET = GenerateConfig(
     generation_config={"maxOutputTokens": 5, "stop_sequences": ["ü"], "thinkingConfig": {"thinkingBudget": 0}},
 )
 REQUESTS = (
-    Request('hello, "안녕" \\ \n\x00\x7f \U0001f600 half a pair: \ud83d'),
-    Request("with an image", Image(bytes(range(256)) * 3, "image/jpeg")),
-    Request("", Image(b"\xff\xfe\x00", "image/png")),
+    Request.of('hello, "안녕" \\ \n\x00\x7f \U0001f600 half a pair: \ud83d'),
+    Request.of(Media(bytes(range(256)) * 3, "image/jpeg"), "with an image"),
+    Request.of(Media(b"\xff\xfe\x00", "image/png")),
+    Request.of(Media(b"1", "image/png"), "between", Media(b"2", "application/pdf"), "behind"),
+    Request.of(MediaUri("gs://bucket/a b.mp4", "video/mp4"), "watch"),
+    Request((Turn("user", ("a",)), Turn("model", ("b",)), Turn("user", (Media(b"1", "image/png"), "c")))),
 )
 
 
@@ -52,16 +55,26 @@ async def seen(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Seen]:
         yield requests
 
 
+def _part(part: Part) -> types.Part:
+    match part:
+        case Media(data, mime_type):
+            return types.Part.from_bytes(data=data, mime_type=mime_type)
+        case MediaUri(uri, mime_type):
+            return types.Part.from_uri(file_uri=uri, mime_type=mime_type)
+        case text:
+            return types.Part.from_text(text=text)
+
+
 async def sent_by_the_sdk(generation: GenerateConfig, request: Request) -> None:
     body = {"generationConfig": generation.generation_config} | (SYSTEM if generation is SET else {})
-    parts = [types.Part.from_text(text=request.text)] if request.text else []
-    if request.image:
-        parts.insert(0, types.Part.from_bytes(data=request.image.data, mime_type=request.image.mime_type))
+    contents: list[types.ContentUnion] = [
+        types.Content(role=turn.role, parts=[_part(part) for part in turn.parts]) for turn in request.turns
+    ]
     async with aiohttp.ClientSession() as session:
         client = genai.Client(http_options=types.HttpOptions(extra_body=body, aiohttp_client=session))
         await client.aio.models.generate_content(
             model=generation.model,
-            contents=types.Content(role="user", parts=parts),
+            contents=contents,
             config=types.GenerateContentConfig(
                 automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True)
             ),

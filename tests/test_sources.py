@@ -25,6 +25,8 @@ from tasks.core.data.reader import SLICE, Reader, _open_reader
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError, MediaError
 from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
+from tests.samples import only_medium
 
 ROWS = [
     {"id": "007", "input_query": "NA"},
@@ -107,7 +109,7 @@ def test_an_image_folder_is_read_with_its_metadata(tmp_path: Path) -> None:
     reader = Reader(ref)
     assert reader.samples(range(1))[0].text == "what colour?"
     assert reader.samples(range(1))[0].id == "0"
-    assert reader.image(0) == (folder / "a.png").read_bytes()
+    assert only_medium(reader, 0) == (folder / "a.png").read_bytes()
 
 
 def test_images_inside_parquet_are_read_as_they_were_stored(tmp_path: Path) -> None:
@@ -123,20 +125,20 @@ def test_images_inside_parquet_are_read_as_they_were_stored(tmp_path: Path) -> N
     datasets.Dataset.from_list(rows, features=feature).to_parquet(tmp_path / "image.parquet")
     for name in ("raw", "image"):
         ref = resolve(config(dataset=str(tmp_path / f"{name}.parquet")))
-        assert Reader(ref).image(0) == buffer.getvalue()
+        assert only_medium(Reader(ref), 0) == buffer.getvalue()
     with pytest.raises(MediaError, match="leads out of the data folder"):
-        Reader(ref).image(1)
+        only_medium(Reader(ref), 1)
 
 
 def test_a_sample_key_is_the_same_wherever_the_sample_stands(tmp_path: Path) -> None:
     """Not the file, the row or the id makes it, but what is asked."""
     generation = GenerateConfig(model="m")
     ref, _ = opened(written(tmp_path, ".csv"))
-    keys = [key for key, _ in sample_keys(ref, generation)]
+    keys = [key for key, _ in sample_keys(ref, Preparer(generation))]
     assert len(set(keys)) == 3
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps(row | {"id": "new"}) + "\n" for row in reversed(ROWS)))
-    assert [key for key, _ in sample_keys(opened(other)[0], generation)] == keys[::-1]
+    assert [key for key, _ in sample_keys(opened(other)[0], Preparer(generation))] == keys[::-1]
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,7 @@ def test_a_link_is_read_by_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "test.csv").symlink_to(tmp_path / "blobs" / "3f0a")
     ref, samples = opened(tmp_path / "test.csv")
     assert samples == EXPECTED
-    assert ref.image_roots == (str(tmp_path),)
+    assert ref.media_roots == (str(tmp_path),)
 
 
 def test_a_data_set_is_the_same_from_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,10 +418,10 @@ def test_an_image_path_is_read_from_beside_the_data_file(tmp_path: Path) -> None
     path = tmp_path / "data" / "d.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     reader = Reader(resolve(config(dataset=str(path))))
-    assert [reader.image(row) for row in range(3)] == [b"bytes of a", None, None]
+    assert [only_medium(reader, row) for row in range(3)] == [b"bytes of a", None, None]
     for row in (3, 4):
         with pytest.raises(MediaError, match="leads out of the data folder"):
-            reader.image(row)
+            only_medium(reader, row)
 
 
 def test_a_changed_image_or_text_makes_another_sample_key(tmp_path: Path) -> None:
@@ -433,7 +435,7 @@ def test_a_changed_image_or_text_makes_another_sample_key(tmp_path: Path) -> Non
         if image is not None:
             (tmp_path / "a.png").write_bytes(image)
         _open_reader.cache_clear()
-        ((found, _),) = sample_keys(resolve(config(dataset=str(path))), generation)
+        ((found, _),) = sample_keys(resolve(config(dataset=str(path))), Preparer(generation))
         return found
 
     asked: list[tuple[str, bytes | None]] = [("a", b"1"), ("a", b"2"), ("b", b"1"), ("a", None)]
@@ -447,7 +449,7 @@ def test_keys_of_samples_with_images_come_in_the_order_of_the_rows(tmp_path: Pat
     rows = [{"id": str(n), "input_query": f"q{n}", "image_path": "gone.png"} for n in range(2 * SLICE + 1)]
     path = tmp_path / "d.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = list(sample_keys(resolve(config(dataset=str(path))), GenerateConfig(model="m")))
+    found = list(sample_keys(resolve(config(dataset=str(path))), Preparer(GenerateConfig(model="m"))))
     assert [sample_id for _, sample_id in found] == [row["id"] for row in rows]
     assert len({key for key, _ in found}) == len(rows)
 
@@ -504,12 +506,12 @@ def test_a_column_of_media_is_no_text_and_no_id_and_is_never_opened(gallery: Pat
     lines = {
         "picture": "is an Image, which is no text; --image-column picture sends it",
         "kept": "is an Image, which is no text; --image-column kept sends it",
-        "album": "holds an Image, which is no text; name another column",
+        "album": "holds an Image, which is no text; --image-column album sends it",
         "page": "holds an Image, which is no text; name another column",
         "pages": "holds an Image, which is no text; name another column",
-        "sound": "is an Audio, which is no text; name another column",
-        "film": "is a Video, which is no text; name another column",
-        "paper": "is a Pdf, which is no text; name another column",
+        "sound": "is an Audio, which is no text; --media-column sound sends it",
+        "film": "is a Video, which is no text; --media-column film sends it",
+        "paper": "is a Pdf, which is no text; --media-column paper sends it",
         "scan": "is a Nifti, which is no text; name another column",
     }
     for name in lines if gallery.suffix else ("picture", "pages", "film"):
@@ -527,15 +529,15 @@ def test_no_column_beside_those_that_are_sent_is_opened_and_no_image_by_datasets
     for name, why in [
         ("picture", "is not a file"),
         ("kept", "is not a file"),
-        ("album", "found list"),
+        ("album", "is not a file"),
         ("page", "found dict"),
     ]:
         ref, samples = opened(gallery, image_column=name, id_column="data")
         assert [text for _, text in samples] == ["q", "q"]
         assert '"picture": "http://127.0.0.1:9/a.png"' in samples[1][0]
-        reader = Reader(replace(ref, image_roots=(str(gallery.parent.parent),)))
+        reader = Reader(replace(ref, media_roots=(str(gallery.parent.parent),)))
         with pytest.raises(MediaError, match=why):
-            reader.image(0)
+            only_medium(reader, 0)
         if why == "is not a file":
             with pytest.raises(MediaError, match="is not a path in the data folder"):
-                reader.image(1)
+                only_medium(reader, 1)

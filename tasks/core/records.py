@@ -46,10 +46,14 @@ RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TI
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image, a document, audio or video: its bytes as they go to the API, with their true MIME type."""
+    """An image, a document, audio or video: its bytes as they go to the API, with their true MIME type.
+
+    `name`: how a person knows it; is not sent.
+    """
 
     data: bytes
     mime_type: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,10 @@ class Request:
     @property
     def text(self) -> str:
         return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def inline(self) -> tuple[Media, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Media))
 
     @property
     def media(self) -> tuple[Media | MediaUri, ...]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -53,14 +53,22 @@ class _ShowVersion(argparse.Action):
         parser.exit()
 
 
-def parse(arguments: Sequence[str]) -> RunConfig:
-    """The run that `arguments` ask for.
+class CommandLine(NamedTuple):
+    """A run, or where `show` is not 0 that many of its requests, to be looked at."""
+
+    config: RunConfig
+    show: int
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """What `arguments` ask for.
 
     Raises:
         InputError: an unknown flag, or a value out of bounds; one line that names the flag.
     """
     given = vars(_parser().parse_args(arguments))
-    return checked(given)
+    show = given.pop("show", 0)
+    return CommandLine(checked(given), show)
 
 
 def checked(parameters: dict[str, Any]) -> RunConfig:
@@ -117,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, field in RunConfig.model_fields.items():
         _add_flag(parser, name, field)
+    parser.add_argument(
+        "--show",
+        type=_positive,
+        metavar="N",
+        help="Print the first N requests as they would go out, and send nothing. Needs no key.",
+    )
     add_version(parser)
     return parser
 
@@ -133,6 +147,12 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
         parser.add_argument(_flag(name), type=_json, metavar="JSON", help=help_text)
     else:
         parser.add_argument(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not (number := int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests")
+    return number
 
 
 def _json(text: str) -> Any:

@@ -131,8 +131,7 @@ def _check_media(columns: Columns, features: Features) -> None:
     """
     for flag, name in (("--text-column", columns.text), ("--id-column", columns.id)):
         if kind := _media(features.get(name)):
-            images = kind == datasets.Image.__name__
-            way_out = f"--{'image' if images else 'media'}-column {name} sends it"
+            way_out = _way_out(features[name], name)
             raise InputError(f"{flag} {name} {_holds(features[name], kind)}, which is no text; {way_out}")
     for name in columns.images:
         kind = _media(features.get(name))
@@ -143,6 +142,17 @@ def _check_media(columns: Columns, features: Features) -> None:
         raise InputError(
             f"column {name} cannot be sent as text and as media; name another --text-column or --id-column"
         )
+
+
+def _way_out(feature: Any, name: str | None) -> str:
+    """The flag that sends a column of media, or of lists of them."""
+    while isinstance(feature, List | LargeList):
+        feature = feature.feature
+    if isinstance(feature, datasets.Image):
+        return f"--image-column {name} sends it"
+    if isinstance(feature, datasets.Audio | datasets.Video | datasets.Pdf):
+        return f"--media-column {name} sends it"
+    return "name another column"
 
 
 def _media(feature: Any) -> str | None:

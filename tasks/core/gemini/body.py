@@ -39,7 +39,7 @@ def _part(part: Part) -> bytes:
     if isinstance(part, str):
         return _json({"text": part})
     if isinstance(part, MediaUri):
-        return _json({"fileData": {"fileUri": part.uri, "mimeType": part.mime_type}})
+        return _json({"fileData": {"file_uri": part.uri, "mime_type": part.mime_type}})
     data = base64.urlsafe_b64encode(part.data)  # the API takes both alphabets; the SDK writes this one
     return b'{"inlineData": {"data": "%b", "mime_type": %b}}' % (data, _json(part.mime_type))
 

@@ -1,7 +1,10 @@
 """A medium of a row as the data has it. Plain values: reads nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+LONGEST_NAME = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,13 @@ class Cell:
     column: str
     value: Any
     images_only: bool = True
+
+    @property
+    def name(self) -> str:
+        """The path or address that it is, else the column."""
+        value = self.value.get("path") if isinstance(self.value, Mapping) else self.value
+        is_name = isinstance(value, str) and len(value) <= LONGEST_NAME and not value.startswith("data:")
+        return str(value) if is_name else self.column
 
 
 def cells_of(column: str, value: Any, images_only: bool) -> list[Cell]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Protocol
 
@@ -169,7 +169,7 @@ def _parts(found: Sequence[str | _Found], notes: list[str], text_only: bool) -> 
 
 
 def _ready(cell: Cell, content: bytes | MediaUri) -> Media | MediaUri:
-    return content if isinstance(content, MediaUri) else to_media(content, cell.images_only)
+    return content if isinstance(content, MediaUri) else replace(to_media(content, cell.images_only), name=cell.name)
 
 
 def _note(notes: Sequence[str], found: Sequence[_Found]) -> str:

@@ -45,9 +45,7 @@ def _as_written(value: Any) -> Any:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, finalize=_as_written, keep_trailing_newline=True, autoescape=False
-    )
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(
         value, ensure_ascii=False, indent=indent, default=str
     )
