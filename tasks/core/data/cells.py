@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Json
 
-from tasks.core.data.formats.json_values import DECODER, Number, as_text
+from tasks.core.data.formats.json_values import DECODER, as_text
+from tasks.core.data.written import Written
 
 
 def texts(column: pa.ChunkedArray, feature: Any) -> list[str]:
@@ -24,31 +25,20 @@ def texts(column: pa.ChunkedArray, feature: Any) -> list[str]:
 
 
 def values(column: pa.ChunkedArray, feature: Any) -> list[Any]:
-    """The cells of a column as values for a template: numbers as such where that keeps their digits."""
+    """The cells of a column as values for a template."""
     if isinstance(feature, Json):
-        return [None if value is None else _plain(DECODER.decode(value)) for value in column.to_pylist()]
+        return [None if value is None else _written(DECODER.decode(value)) for value in column.to_pylist()]
     if isinstance(feature, ClassLabel) or pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
-        return [_number(text) for text in texts(column, feature)]
-    return list(column.to_pylist())
+        return [Written(text) for text in texts(column, feature)]
+    return [_written(value) for value in column.to_pylist()]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Number):
-        return _number(value)
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return Written(value)
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _number(text: str) -> Any:
-    """A number, unless it would be written in another way."""
-    for kind in (int, float):
-        try:
-            if str(kind(text)) == text:
-                return kind(text)
-        except (ValueError, OverflowError):
-            continue
-    return str(text)
+        return {key: _written(inner) for key, inner in value.items()}
+    return [_written(inner) for inner in value] if isinstance(value, list) else value
 
 
 def value_of(cell: Any, feature: Any) -> Any:

@@ -1,7 +1,7 @@
 """What is sent of each sample of a run: the text column, a conversation in it, or a template over the row."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.prompts.conversation import draft_of as conversation_of
@@ -50,7 +50,8 @@ class Prompting:
             return Draft((DraftTurn("user", (sample.text,)),), fault=str(error))
         messages = sample.values.get(self.text_column)
         if messages is not None and is_conversation(messages):
-            return conversation_of(messages, self.system_instruction if system is None else system, self.text_column)
+            found = conversation_of(messages, self.system_instruction if system is None else system, self.text_column)
+            return replace(found, turns=plain(sample.text).turns) if found.fault else found
         return Draft(plain(sample.text).turns, system)
 
     def text_of(self, sample: Sample) -> str:
