@@ -4,17 +4,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from tasks.core.checkpoint.layout import (
-    Damaged,
-    JobRecords,
-    Manifest,
-    RecordKind,
-    Storage,
-    Summary,
-    manifest_key,
-    parsed,
-    summary_key,
-)
+from tasks.core.checkpoint.contents import Manifest, Summary, parsed
+from tasks.core.checkpoint.layout import Damaged, JobRecords, RecordKind, Storage, manifest_key, summary_key
 
 
 def open_attempt_record(storage: Storage, manifest: Manifest) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from tasks.core.answering.run import Run
 from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
 from tasks.core.checkpoint.compaction import adopt, compact
+from tasks.core.checkpoint.contents import Manifest
 from tasks.core.checkpoint.elsewhere import pools_with
-from tasks.core.checkpoint.layout import Manifest, Storage, job_key
+from tasks.core.checkpoint.layout import Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table.rows import RunRows
