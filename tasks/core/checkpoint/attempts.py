@@ -12,9 +12,9 @@ def open_attempt_record(storage: Storage, manifest: Manifest) -> None:
     storage.write(manifest_key(manifest.job, manifest.attempt), manifest.model_dump(mode="json"))
 
 
-def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, open_rows: int) -> None:
+def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, retryable: int) -> None:
     """Note how an attempt ended."""
-    summary = Summary(rows=rows, open=open_rows, finished=datetime.now(UTC))
+    summary = Summary(rows=rows, open=retryable, finished=datetime.now(UTC))
     storage.write(summary_key(job, attempt), summary.model_dump(mode="json"))
 
 

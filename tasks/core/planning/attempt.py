@@ -58,9 +58,9 @@ class Attempt:
             ),
         )
 
-    def close(self, rows: int, open_rows: int) -> None:
+    def close(self, rows: int, retryable: int) -> None:
         """Note how it ended."""
-        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
+        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, retryable)
 
     def put_together(self, lock: JobLock, finished: bool) -> None:
         """Keep the job's records few, as long as nobody else has it. `finished`: no row needs another request.
