@@ -24,8 +24,9 @@ from datetime import UTC, datetime, timedelta
 
 from flows.endings.exit_codes import ExitCode
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
-from tasks.core.checkpoint.layout import Manifest, Storage, StorageError, jobs, lock_key
-from tasks.core.checkpoint.lock import holder_of
+from tasks.core.checkpoint.contents import Manifest
+from tasks.core.checkpoint.holder import holder_of
+from tasks.core.checkpoint.layout import Storage, StorageError, jobs, lock_key
 from tasks.core.checkpoint.pool import read_pool
 from tasks.core.config.command_line import Program, add_version, command
 from tasks.core.config.parameters import RunConfig

@@ -17,8 +17,9 @@ from flows.sent import Sent
 from flows.watcher import RunWatcher
 from flows.window import Window
 from tasks.answer_chunk import process
+from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import StorageError
-from tasks.core.checkpoint.lock import Holder, JobLock
+from tasks.core.checkpoint.lock import JobLock
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt

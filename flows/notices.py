@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from prefect import get_run_logger
 
-from tasks.core.checkpoint.lock import DEAD_SECONDS, Holder
+from tasks.core.checkpoint.holder import Holder
+from tasks.core.checkpoint.lock import DEAD_SECONDS
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.endpoint import base_url, why_unreachable
 from tasks.core.environment.proxies import without_password

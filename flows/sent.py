@@ -7,7 +7,7 @@ from prefect import State
 from prefect.futures import PrefectFuture
 
 from tasks.answer_chunk import early_end_of
-from tasks.core.checkpoint.layout import unpack
+from tasks.core.checkpoint.contents import unpack
 from tasks.core.errors import Deferred, RunStopped
 from tasks.core.records import RowAnswer
 from tasks.prefect_internals import ResultRecord, forget_task_run_states

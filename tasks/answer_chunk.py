@@ -19,7 +19,8 @@ from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.process import Process
 from tasks.core.answering.run import Run
 from tasks.core.answering.run_here import ChunkAnswers
-from tasks.core.checkpoint.layout import Storage, chunk_key, pack
+from tasks.core.checkpoint.contents import pack
+from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient

@@ -17,7 +17,7 @@ from prefect.filesystems import RemoteFileSystem
 # Prefect's own stubs do not export it. The data of a final state: says whether the result could be written.
 from prefect.results import ResultRecord as ResultRecord  # type: ignore[attr-defined]
 
-# What Prefect logs, by which flows/logs.py and flows/runners/event_loop.py know a line that says nothing to a user.
+# What Prefect logs, by which flows/logs.py and flows/runners/loop_thread.py know a line that says nothing to a user.
 NOT_PERSISTED = "An error was encountered while committing transaction"  # a task's result that could not be written
 STATE_LINES = ("Finished in state", "Task run failed with state")  # how a run or a task run ended
 INTERRUPTED_LINE = "Crash detected! Execution was "  # Ctrl+C

@@ -7,7 +7,8 @@ from itertools import batched
 from pathlib import Path
 
 from tasks.core.checkpoint.attempts import open_attempt_record
-from tasks.core.checkpoint.layout import Manifest, answers_key, chunk_key, pack
+from tasks.core.checkpoint.contents import Manifest, pack
+from tasks.core.checkpoint.layout import answers_key, chunk_key
 from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.sources import resolve

@@ -11,7 +11,7 @@ from tasks.core.records import Kind, Outcome
 ANSWER = Outcome(Kind.ANSWERED)
 FAILURE = Outcome(Kind.SERVER_ERROR, detail="503")
 BUSY = Outcome(Kind.RATE_LIMIT, detail="429")
-FOR_GOOD = Outcome(Kind.INVALID_REQUEST, detail="401", run_level=True)
+FOR_GOOD = Outcome(Kind.INVALID_REQUEST, detail="401", for_all_rows=True)
 
 
 class Watch:
@@ -31,7 +31,7 @@ class Watch:
 def test_a_refusal_of_everything_stops_a_run_that_has_no_answer_yet() -> None:
     """A refused key needs no second opinion; nor does a redirect, which is a wrong base URL."""
     assert Watch().sees(FOR_GOOD) is StopReason.REFUSED
-    assert Watch().sees(Outcome(Kind.NETWORK, run_level=True)) is StopReason.REFUSED
+    assert Watch().sees(Outcome(Kind.NETWORK, for_all_rows=True)) is StopReason.REFUSED
 
 
 def test_after_answers_only_several_rows_that_are_refused_one_after_the_other_stop_the_run() -> None:
@@ -50,12 +50,12 @@ def test_an_account_that_is_spent_stops_the_run_at_once_even_after_answers(reaso
     """It is a rate limit for the row, which goes again once the account is filled, and nothing that waiting cures."""
     watch = Watch()
     watch.sees(ANSWER)
-    assert watch.sees(Outcome(Kind.RATE_LIMIT, run_level=True, refused=reason)) is reason
+    assert watch.sees(Outcome(Kind.RATE_LIMIT, for_all_rows=True, refused=reason)) is reason
 
 
 def test_a_redirect_after_answers_is_weather() -> None:
     """A login page that has come between may go away again."""
-    redirect = Outcome(Kind.NETWORK, run_level=True)
+    redirect = Outcome(Kind.NETWORK, for_all_rows=True)
     watch = Watch()
     watch.sees(ANSWER)
     assert all(watch.sees(redirect, 1) is None for _ in range(LEAST_FAILURES))

@@ -14,20 +14,18 @@ from tasks.core.checkpoint import compaction
 from tasks.core.checkpoint import pool as pools
 from tasks.core.checkpoint.attempts import close_attempt_record, latest_manifest, open_attempt_record, summary_of
 from tasks.core.checkpoint.compaction import MOST_LOOSE_RECORDS, adopt, compact
+from tasks.core.checkpoint.contents import Manifest, pack, unpack
 from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import (
     ROOT,
     Damaged,
-    Manifest,
     StorageError,
     answers_key,
     chunk_key,
     job_key,
     jobs,
     manifest_key,
-    pack,
     pool_key,
-    unpack,
 )
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table import AnswerTable

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tasks.core.checkpoint import holder as holders
 from tasks.core.checkpoint import lock as locks
+from tasks.core.checkpoint.holder import BEAT_SECONDS, Holder, holder_of
 from tasks.core.checkpoint.layout import ROOT, lock_key
-from tasks.core.checkpoint.lock import BEAT_SECONDS, DEAD_SECONDS, Holder, JobHeld, JobLock, holder_of
+from tasks.core.checkpoint.lock import DEAD_SECONDS, JobHeld, JobLock
 from tests.memory import TORN, Memory, Unreachable
 
 JOB = f"{ROOT}/data-test-m-0123456789ab"
@@ -142,7 +144,7 @@ def beats(storage: Memory) -> Callable[[float], None]:
 def test_where_a_process_cannot_be_known_its_beats_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     """No /proc, another user's process, or a run whose requests go out from other machines."""
     holder = Holder.here("run").model_copy(update={"pid": 1})
-    monkeypatch.setattr(locks, "_start_of", lambda pid: "")
+    monkeypatch.setattr(holders, "_start_of", lambda pid: "")
     assert holder.runs_here is None
     monkeypatch.undo()
     assert holder.model_copy(update={"started": ""}).runs_here is None

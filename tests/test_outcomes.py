@@ -30,7 +30,6 @@ from deployments.emulator import (
     UNKNOWN_MODEL,
     WRONG_PLACE,
     Answer,
-    ApiError,
     Behaviour,
     Blocked,
     Breakage,
@@ -38,6 +37,7 @@ from deployments.emulator import (
     Constant,
     Emulator,
     Finish,
+    HttpError,
     Quota,
     RateLimited,
     Redirect,
@@ -50,8 +50,7 @@ from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.retry_delay import MOST_SECONDS
 from tasks.core.config.parameters import GenerateConfig
 from tasks.core.environment.credentials import has_credentials
-from tasks.core.errors import ApiError as PlainError
-from tasks.core.errors import MalformedAnswer, StopReason
+from tasks.core.errors import ApiError, MalformedAnswer, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.gemini.wire import read_answer, read_refusal
 from tasks.core.records import Kind, Media, ModelOutput, Outcome, Request, RowAnswer
@@ -108,15 +107,15 @@ KINDS: list[tuple[Behaviour, Kind, str]] = [
     (Broken(Breakage.HTML), Kind.SERVER_ERROR, "cannot be read"),
     (Broken(Breakage.CUT_BODY), Kind.SERVER_ERROR, "cannot be read"),
     (Broken(Breakage.DROP), Kind.NETWORK, "ServerDisconnected"),
-    (ApiError(408), Kind.TIMEOUT, "408"),
-    (ApiError(409), Kind.SERVER_ERROR, "409 ABORTED"),
-    (ApiError(425), Kind.SERVER_ERROR, "425"),
-    (ApiError(499), Kind.SERVER_ERROR, "499 CANCELLED"),
-    (ApiError(503, status="RESOURCE_EXHAUSTED"), Kind.RATE_LIMIT, "503 RESOURCE_EXHAUSTED"),
-    (ApiError(529), Kind.RATE_LIMIT, "529"),
-    (ApiError(500), Kind.SERVER_ERROR, "500 INTERNAL"),
+    (HttpError(408), Kind.TIMEOUT, "408"),
+    (HttpError(409), Kind.SERVER_ERROR, "409 ABORTED"),
+    (HttpError(425), Kind.SERVER_ERROR, "425"),
+    (HttpError(499), Kind.SERVER_ERROR, "499 CANCELLED"),
+    (HttpError(503, status="RESOURCE_EXHAUSTED"), Kind.RATE_LIMIT, "503 RESOURCE_EXHAUSTED"),
+    (HttpError(529), Kind.RATE_LIMIT, "529"),
+    (HttpError(500), Kind.SERVER_ERROR, "500 INTERNAL"),
     (UNAVAILABLE, Kind.SERVER_ERROR, "503 UNAVAILABLE"),
-    (ApiError(504), Kind.SERVER_ERROR, "504 DEADLINE_EXCEEDED"),
+    (HttpError(504), Kind.SERVER_ERROR, "504 DEADLINE_EXCEEDED"),
     (BAD_IMAGE, Kind.INVALID_REQUEST, "400 INVALID_ARGUMENT Unable to process input image"),
     (RateLimited(None, Quota.UNNAMED), Kind.RATE_LIMIT, "429 RESOURCE_EXHAUSTED"),
 ]
@@ -128,7 +127,7 @@ async def test_every_behaviour_has_its_kind(emulator: Emulator) -> None:
         warnings.simplefilter("error", UserWarning)
         outcomes = await ask_all(emulator, [behaviour for behaviour, _, _ in KINDS])
     for outcome, (behaviour, kind, detail) in zip(outcomes, KINDS, strict=True):
-        assert (behaviour, outcome.kind, outcome.run_level) == (behaviour, kind, False)
+        assert (behaviour, outcome.kind, outcome.for_all_rows) == (behaviour, kind, False)
         assert detail in outcome.detail
         assert "\n" not in outcome.detail
     assert emulator.stats.requests == len(KINDS)
@@ -137,19 +136,19 @@ async def test_every_behaviour_has_its_kind(emulator: Emulator) -> None:
 REFUSALS: list[tuple[Behaviour, StopReason, Kind]] = [
     (INVALID_KEY, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
     (PERMISSION_DENIED, StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
-    (ApiError(401), StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
+    (HttpError(401), StopReason.REFUSED_KEY, Kind.INVALID_REQUEST),
     (UNKNOWN_MODEL, StopReason.REFUSED_MODEL, Kind.INVALID_REQUEST),
-    (ApiError(404, "Not Found", "NOT_FOUND"), StopReason.REFUSED_ENDPOINT, Kind.INVALID_REQUEST),
+    (HttpError(404, "Not Found", "NOT_FOUND"), StopReason.REFUSED_ENDPOINT, Kind.INVALID_REQUEST),
     (WRONG_PLACE, StopReason.REFUSED_PLACE, Kind.INVALID_REQUEST),
-    (ApiError(400, "The file is not active.", "FAILED_PRECONDITION"), StopReason.REFUSED, Kind.INVALID_REQUEST),
+    (HttpError(400, "The file is not active.", "FAILED_PRECONDITION"), StopReason.REFUSED, Kind.INVALID_REQUEST),
     (NO_QUOTA, StopReason.NO_QUOTA, Kind.RATE_LIMIT),
-    (ApiError(429, "* Quota exceeded for metric: x, limit: 0, model: m"), StopReason.NO_QUOTA, Kind.RATE_LIMIT),
+    (HttpError(429, "* Quota exceeded for metric: x, limit: 0, model: m"), StopReason.NO_QUOTA, Kind.RATE_LIMIT),
     (NO_CREDITS, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
     (SPENDING_CAP, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
     (BILLING_DISABLED, StopReason.NO_CREDIT, Kind.RATE_LIMIT),
-    (ApiError(402), StopReason.NO_CREDIT, Kind.RATE_LIMIT),
+    (HttpError(402), StopReason.NO_CREDIT, Kind.RATE_LIMIT),
     (
-        ApiError(400, "Free tier is not available here. Please enable billing.", "FAILED_PRECONDITION"),
+        HttpError(400, "Free tier is not available here. Please enable billing.", "FAILED_PRECONDITION"),
         StopReason.NO_CREDIT,
         Kind.RATE_LIMIT,
     ),
@@ -160,22 +159,22 @@ async def test_a_refusal_that_concerns_every_request_is_known_by_what_is_refused
     """Not the fault of the row, which an empty account leaves as good as before. No night brings a quota of 0."""
     outcomes = await ask_all(emulator, [behaviour for behaviour, _, _ in REFUSALS])
     for outcome, (behaviour, refused, kind) in zip(outcomes, REFUSALS, strict=True):
-        assert (behaviour, outcome.run_level, outcome.refused, outcome.kind) == (behaviour, True, refused, kind)
+        assert (behaviour, outcome.for_all_rows, outcome.refused, outcome.kind) == (behaviour, True, refused, kind)
         assert (outcome.daily_quota, outcome.retry_delay_seconds) == (False, None)
 
 
 HARMLESS: list[Behaviour] = [
-    ApiError(400, "Invalid prompt: 'billing is not enabled, the credits are depleted'"),
+    HttpError(400, "Invalid prompt: 'billing is not enabled, the credits are depleted'"),
     RateLimited(),
     RateLimited(quota_value=20),
-    ApiError(429, "Quota exceeded for metric: x, limit: 0.5, model: m"),
+    HttpError(429, "Quota exceeded for metric: x, limit: 0.5, model: m"),
     UNAVAILABLE,
 ]
 
 
 async def test_what_only_sounds_like_an_empty_account_stops_no_run(emulator: Emulator) -> None:
     """Every 429 says `check your plan and billing details`; a refused argument may repeat the prompt."""
-    assert [outcome.run_level for outcome in await ask_all(emulator, HARMLESS)] == [False] * len(HARMLESS)
+    assert [outcome.for_all_rows for outcome in await ask_all(emulator, HARMLESS)] == [False] * len(HARMLESS)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -193,9 +192,9 @@ async def test_a_redirect_is_not_followed_by_any_call(emulator: Emulator, code: 
         location = str(other.make_url("/v1/elsewhere"))
         emulator.set_outage(Redirect(f"{location}?key=secret", code))
         outcome = await ask(Answer(), emulator)
-        with pytest.raises(PlainError, match=location):
+        with pytest.raises(ApiError, match=location):
             await client.list_models()
-    assert (outcome.kind, outcome.run_level) == (Kind.NETWORK, True)
+    assert (outcome.kind, outcome.for_all_rows) == (Kind.NETWORK, True)
     assert f"{code} redirected to {location}, which is not followed" in outcome.detail
     assert "GOOGLE_GEMINI_BASE_URL" in outcome.detail
     assert "secret" not in outcome.detail
@@ -218,8 +217,8 @@ DELAYS: list[tuple[Behaviour, float | None]] = [
     (RateLimited(6.5, told=(Told.SECONDS, Told.MILLISECONDS)), 6.5),
     (RateLimited(6.5, told=(Told.SECONDS, Told.RETRY_INFO)), 6.5),
     (RateLimited(6.0, code=529, told=(Told.SECONDS,)), 6.0),
-    (ApiError(503, retry_delay_seconds=6.0), 6.0),
-    (ApiError(503, retry_delay_seconds=6.0, told=(Told.DATE,)), 6.0),
+    (HttpError(503, retry_delay_seconds=6.0), 6.0),
+    (HttpError(503, retry_delay_seconds=6.0, told=(Told.DATE,)), 6.0),
     (RateLimited(9223372036854775807), MOST_SECONDS),
     (RateLimited(None), None),
 ]
@@ -447,7 +446,7 @@ def test_no_body_raises_anything_but_what_is_documented() -> None:
         headers = {"retry-after": chance.choice(["6", "soon", "Fri, 32 Nov", "", body[:20]]), "date": body[:30]}
         try:
             outcome = outcome_of(read_answer(body, "m"))
-        except (PlainError, MalformedAnswer) as refusal:
+        except (ApiError, MalformedAnswer) as refusal:
             outcome = outcome_of_error(refusal, 30)
         outcome.detail.encode()
         outcome_of_error(read_refusal(chance.choice([400, 404, 429, 503]), "", body, headers), 30)
@@ -498,7 +497,7 @@ async def test_bodies_of_other_servers_are_outcomes_too(
     outcome = await outcome_from(status, body, monkeypatch)
     assert outcome.kind is kind
     assert "\n" not in outcome.detail
-    assert not outcome.run_level
+    assert not outcome.for_all_rows
     assert not outcome.daily_quota
 
 
@@ -541,7 +540,7 @@ async def test_thoughts_are_billed_and_not_part_of_the_answer(monkeypatch: pytes
 )
 def test_a_delay_is_a_length_of_time_in_any_spelling(delay: Any, seconds: float | None) -> None:
     """What is none is as good as no delay."""
-    error = PlainError(429, "", "", [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}])
+    error = ApiError(429, "", "", [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}])
     assert outcome_of_error(error, 30).retry_delay_seconds == seconds
 
 
@@ -554,7 +553,7 @@ def test_a_date_to_come_back_at_counts_by_the_clock_of_the_server_if_it_says_it(
 
 
 def delay_of(headers: dict[str, str]) -> float | None:
-    return outcome_of_error(PlainError(503, "", "", headers=headers), 30).retry_delay_seconds
+    return outcome_of_error(ApiError(503, "", "", headers=headers), 30).retry_delay_seconds
 
 
 @pytest.mark.parametrize(

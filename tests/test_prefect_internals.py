@@ -17,7 +17,7 @@ from prefect.states import Failed, exception_to_crashed_state
 
 NAMES = [
     ("prefect._internal.control_listener", "get_intent", "runners/interrupt.py: a run that its worker moves elsewhere"),
-    ("prefect.context", "AsyncClientContext", "runners/event_loop.py: one API client for all task runs"),
+    ("prefect.context", "AsyncClientContext", "runners/loop_thread.py: one API client for all task runs"),
     ("prefect.context", "FlowRunContext", "sent.py: what the flow keeps of every task run"),
     ("prefect.events.worker", "EventsWorker", "local_server/run.py: the history is sent before the server ends"),
     ("prefect.results", "ResultRecord", "sent.py: whether a chunk's result was written"),
@@ -64,7 +64,7 @@ async def test_a_client_that_is_open_becomes_that_of_a_context(internals: Any, p
 
         context = contextvars.Context()
         found = await asyncio.get_running_loop().create_task(in_a_task(), context=context)
-    assert found, "ContextModel.__var__ no longer holds the client; runners/event_loop.py shares one by it"
+    assert found, "ContextModel.__var__ no longer holds the client; runners/submission.py shares one by it"
 
 
 def test_what_a_flow_keeps_of_its_task_runs_can_be_forgotten(internals: Any, prefect: None) -> None:
@@ -193,7 +193,7 @@ def test_lines_about_interruptions_say_what_they_said(
     )
     state = asyncio.run(exception_to_crashed_state(asyncio.CancelledError()))
     assert internals.CANCELLED_LINE in (state.message or ""), (
-        f"a cancelled task run is {state.message!r}; runners/event_loop.py drops the two lines about each"
+        f"a cancelled task run is {state.message!r}; runners/loop_thread.py drops the two lines about each"
     )
 
 

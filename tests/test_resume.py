@@ -15,11 +15,11 @@ from prefect.filesystems import LocalFileSystem
 from deployments.emulator import (
     INVALID_KEY,
     Answer,
-    ApiError,
     Breakage,
     Broken,
     Emulator,
     Finish,
+    HttpError,
     LogNormal,
     Quota,
     RateLimited,
@@ -33,7 +33,7 @@ from tasks.core.checkpoint.lock import JobLock
 from tasks.result_storage import storage_of
 from tests.support import CSV, MODEL, RunFlow, numbered, read_csv, write_jsonl
 
-BAD_REQUEST = ApiError(400, "Invalid value.")
+BAD_REQUEST = HttpError(400, "Invalid value.")
 
 
 def records(tmp_path: Path, pattern: str) -> list[Path]:

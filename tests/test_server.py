@@ -20,7 +20,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.emulator import UNAVAILABLE, Constant, Emulator, Limits, LogNormal, Stats, answer_to
+from deployments.emulator import UNAVAILABLE, ApiLimits, Constant, Emulator, LogNormal, Stats, answer_to
 from tasks.core.answering.quota import PACIFIC, quota_returns
 from tests.services import (
     BIN,
@@ -318,7 +318,7 @@ def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
 ) -> None:
     """Scheduled for midnight Pacific, with what it has; run then, it pays for the rest only."""
     rows = 20
-    gemini.set_limits(Limits(answers_per_day=8))
+    gemini.set_limits(ApiLimits(answers_per_day=8))
     run = production.run(gemini, "nightly", **data_of(tmp_path, rows), max_concurrent=2)
 
     def put_off() -> bool:
@@ -330,7 +330,7 @@ def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
     assert found.state
     assert "the quota returns at" in (found.state.message or "")
 
-    gemini.set_limits(Limits())
+    gemini.set_limits(ApiLimits())
     production.press(run, "SCHEDULED", "Scheduled")  # "Run now"
     assert production.end_of(run).state_name == "Completed"
     assert_whole(tmp_path, rows)

@@ -24,12 +24,12 @@ from deployments.emulator.behaviours import (
     UNKNOWN_MODEL,
     WRONG_PLACE,
     Answer,
-    ApiError,
     Behaviour,
     Blocked,
     Breakage,
     Broken,
     Finish,
+    HttpError,
     Quota,
     RateLimited,
     Redirect,
@@ -38,7 +38,7 @@ from deployments.emulator.behaviours import (
 )
 from deployments.emulator.latency import Constant, Latency, LogNormal, Uniform, parse_latency
 from deployments.emulator.ledger import Seen, Stats, Timing
-from deployments.emulator.limits import Limits
+from deployments.emulator.limits import ApiLimits
 from deployments.emulator.rules import Rule
 from deployments.emulator.server import Emulator
 from deployments.emulator.state import DEFAULT_MODELS
@@ -59,7 +59,7 @@ __all__ = [
     "WRONG_PLACE",
     "Answer",
     "AnswerStyle",
-    "ApiError",
+    "ApiLimits",
     "Behaviour",
     "Blocked",
     "Breakage",
@@ -67,8 +67,8 @@ __all__ = [
     "Constant",
     "Emulator",
     "Finish",
+    "HttpError",
     "Latency",
-    "Limits",
     "LogNormal",
     "Quota",
     "RateLimited",

@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from deployments.emulator import (
     DEFAULT_MODELS,
     AnswerStyle,
-    ApiError,
+    ApiLimits,
     Constant,
     Emulator,
-    Limits,
+    HttpError,
     RateLimited,
     Rule,
     parse_latency,
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        limits = Limits(
+        limits = ApiLimits(
             options.requests_per_second, options.burst, options.requests_per_minute, options.answers_per_day
         )
     except ValueError as error:
@@ -111,7 +111,7 @@ def _latency(text: str) -> object:
 def _failure(text: str) -> Rule:
     try:
         code, share = text.split(":")
-        behaviour = RateLimited() if code == "429" else ApiError(int(code))
+        behaviour = RateLimited() if code == "429" else HttpError(int(code))
         return Rule(behaviour, probability=float(share))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not CODE:SHARE, as 503:0.02 ({error})") from error

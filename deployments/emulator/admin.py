@@ -6,7 +6,7 @@ They count as no request and need no key. A setting that cannot be read is refus
     GET  latencies      [[start_seconds, latency_seconds, elapsed_seconds, status], ...]
     GET  requests       [Seen, ...]
     POST rules          [Rule, ...]                    replaces all rules
-    POST limits         Limits
+    POST limits         ApiLimits
     POST latency        Latency
     POST availability   {"outage": Behaviour | null}   what everybody meets until the next such call
     POST reset          -
@@ -22,9 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from deployments.emulator.behaviours import Behaviour
 from deployments.emulator.latency import Latency
-from deployments.emulator.limits import Limits
+from deployments.emulator.limits import ApiLimits
 from deployments.emulator.rules import Rule
-from deployments.emulator.state import State
+from deployments.emulator.state import EmulatorState
 
 RULES: TypeAdapter[list[Rule]] = TypeAdapter(list[Rule])
 _LATENCY: TypeAdapter[Latency] = TypeAdapter(Latency)
@@ -37,13 +37,13 @@ class _Availability:
     outage: Behaviour | None
 
 
-def add_admin_routes(app: web.Application, state: State) -> None:
+def add_admin_routes(app: web.Application, state: EmulatorState) -> None:
     """Serve the admin routes from `app`."""
     app.router.add_get("/emulator/stats", _reader(lambda: asdict(state.ledger.snapshot())))
     app.router.add_get("/emulator/latencies", _reader(lambda: [astuple(t) for t in state.ledger.timings]))
     app.router.add_get("/emulator/requests", _reader(lambda: [asdict(s) for s in state.ledger.last_requests]))
     app.router.add_post("/emulator/rules", _writer(RULES, state.set_rules))
-    app.router.add_post("/emulator/limits", _writer(TypeAdapter(Limits), state.set_limits))
+    app.router.add_post("/emulator/limits", _writer(TypeAdapter(ApiLimits), state.set_limits))
     app.router.add_post("/emulator/latency", _writer(_LATENCY, state.set_latency))
     app.router.add_post(
         "/emulator/availability",

@@ -1,6 +1,6 @@
 """The routes of the Gemini API: `generateContent`, `models.list`, `models.get`; plain and under Vertex paths.
 
-Must not hold settings or counts: it asks `State` what to do and tells its ledger what was done.
+Must not hold settings or counts: it asks `EmulatorState` what to do and tells its ledger what was done.
 """
 
 import asyncio
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from deployments.emulator.behaviours import UNKNOWN_MODEL, Answer, ApiError, Behaviour, Finish, is_billed
+from deployments.emulator.behaviours import UNKNOWN_MODEL, Answer, Behaviour, Finish, HttpError, is_billed
 from deployments.emulator.replies import Body, model_body, text_of, usage_of
 from deployments.emulator.send import send, send_json
-from deployments.emulator.state import State
+from deployments.emulator.state import EmulatorState
 from deployments.emulator.wire import BadRequestError, Call, parse_call
 
 _VERSION = "{version:v1|v1beta|v1beta1}"
@@ -19,7 +19,7 @@ _PARENT = "{parent:(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/google/)?}"
 _PAGE_SIZE = 50
 
 
-def add_api_routes(app: web.Application, state: State) -> None:
+def add_api_routes(app: web.Application, state: EmulatorState) -> None:
     """Serve the API from `app`."""
     api = _Api(state)
     models = f"/{_VERSION}/{_PARENT}models"
@@ -39,7 +39,7 @@ class _Plan:
 
 
 class _Api:
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EmulatorState) -> None:
         self._state = state
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -70,7 +70,7 @@ class _Api:
             start = int(request.query.get("pageToken") or 0)
             end = start + (int(request.query.get("pageSize") or 0) or _PAGE_SIZE)
         except ValueError:
-            return await send(request, ApiError(400), _unread_call(request))
+            return await send(request, HttpError(400), _unread_call(request))
         names = self._state.models
         listed = "publisherModels" if "publishers/" in request.match_info["parent"] else "models"
         body: Body = {listed: [model_body(name) for name in names[start:end]]}
@@ -92,7 +92,7 @@ class _Api:
         try:
             call = parse_call(unread.version, unread.model, body)
         except BadRequestError as error:
-            return _Plan(unread, ApiError(400, str(error)))
+            return _Plan(unread, HttpError(400, str(error)))
         digest = call.digest
         state.ledger.note_call(call, digest)
         limited = state.gate.refuse(state.clock())

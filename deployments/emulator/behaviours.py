@@ -7,7 +7,7 @@ Must not build replies (`replies.py`) or decide when a behaviour applies (`rules
      ├ Finish        200 with a candidate that stopped for another reason than STOP
      ├ Blocked       200 with `promptFeedback.blockReason` and no candidate
      ├ RateLimited   429, or another code that says the same
-     ├ ApiError      any other HTTP error
+     ├ HttpError     any other HTTP error
      ├ Redirect      3xx with a Location
      └ Broken        something that is no proper HTTP answer of this API
 """
@@ -116,7 +116,7 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiError:
+class HttpError:
     """An HTTP error with Google's error body. Empty `message` and `status` mean the usual ones of `code`.
 
     `reason` adds an ErrorInfo. `{model}` and `{version}` in the message are filled in.
@@ -150,36 +150,36 @@ class Broken:
 
 
 type Behaviour = Annotated[
-    Answer | Finish | Blocked | RateLimited | ApiError | Redirect | Broken, Field(discriminator="kind")
+    Answer | Finish | Blocked | RateLimited | HttpError | Redirect | Broken, Field(discriminator="kind")
 ]
 
-UNAVAILABLE = ApiError(503)
-UNKNOWN_MODEL = ApiError(404)
-PERMISSION_DENIED = ApiError(403)
-INVALID_KEY = ApiError(400, "API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID")
-NO_KEY = ApiError(
+UNAVAILABLE = HttpError(503)
+UNKNOWN_MODEL = HttpError(404)
+PERMISSION_DENIED = HttpError(403)
+INVALID_KEY = HttpError(400, "API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID")
+NO_KEY = HttpError(
     403,
     "Method doesn't allow unregistered callers (callers without established identity). "
     "Please use API Key or other form of API consumer identity to call this API.",
 )
-BAD_IMAGE = ApiError(
+BAD_IMAGE = HttpError(
     400,
     "Unable to process input image. Please retry or report in "
     "https://developers.generativeai.google/guide/troubleshooting",
 )
 NO_QUOTA = RateLimited(47.0, Quota.PER_DAY, quota_value=0)  # it names the day, and no day brings it
-NO_CREDITS = ApiError(
+NO_CREDITS = HttpError(
     429,
     "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your "
     "project and billing.",
 )
-SPENDING_CAP = ApiError(
+SPENDING_CAP = HttpError(
     429, "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend"
 )
-BILLING_DISABLED = ApiError(
+BILLING_DISABLED = HttpError(
     403, "This API method requires billing to be enabled. Please enable billing, then retry.", reason="BILLING_DISABLED"
 )
-WRONG_PLACE = ApiError(400, "User location is not supported for the API use.", "FAILED_PRECONDITION")
+WRONG_PLACE = HttpError(400, "User location is not supported for the API use.", "FAILED_PRECONDITION")
 IMAGE_PART = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
 FUNCTION_PART = {"functionCall": {"name": "look_up", "args": {}}}
 
@@ -198,7 +198,7 @@ def label_of(behaviour: Behaviour) -> str:
             return f"{behaviour.kind}:{reason}"
         case RateLimited(quota=quota):
             return f"rate_limited:{quota.name.lower()}"
-        case ApiError(code=code):
+        case HttpError(code=code):
             return f"api_error:{code}"
         case Redirect(code=code):
             return f"redirect:{code}"

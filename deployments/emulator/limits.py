@@ -15,7 +15,7 @@ _MISLEADING_DELAY_SECONDS = 47.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ApiLimits:
     """How much is let through; None is without limit.
 
     `burst`: requests that may come at once before `requests_per_second` bites; None means one second's worth.
@@ -44,7 +44,7 @@ class Limits:
 class Gate:
     """Counts requests against `limits`. One gate for all models and keys."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: ApiLimits = field(default_factory=ApiLimits)
     _tokens: float | None = None
     _filled_at: float = 0.0
     _minute_began: float | None = None

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from itertools import zip_longest
 from typing import Any
 
-from deployments.emulator.behaviours import Answer, ApiError, Blocked, Finish, Quota, RateLimited, Told
+from deployments.emulator.behaviours import Answer, Blocked, Finish, HttpError, Quota, RateLimited, Told
 from deployments.emulator.wire import Call
 
 type Body = dict[str, Any]
@@ -91,7 +91,7 @@ def blocked_body(call: Call, behaviour: Blocked, response_id: str) -> Body:
     return {"promptFeedback": feedback} | _tail(call, None, response_id)
 
 
-def error_body(error: ApiError, model: str, version: str) -> Body:
+def error_body(error: HttpError, model: str, version: str) -> Body:
     """The body of an HTTP error, with an ErrorInfo if the error has a reason, and a RetryInfo if that is to be told."""
     status, message = _STATUS_AND_MESSAGE.get(error.code, ("UNKNOWN", "Unknown error."))
     message = (error.message or message).replace("{model}", model).replace("{version}", version)
@@ -127,7 +127,7 @@ class _Delay:
     sentence: str
 
 
-def _delay_in_body(error: ApiError | RateLimited) -> _Delay:
+def _delay_in_body(error: HttpError | RateLimited) -> _Delay:
     seconds = error.retry_delay_seconds
     if seconds is None:
         return _Delay([], "")
@@ -138,7 +138,7 @@ def _delay_in_body(error: ApiError | RateLimited) -> _Delay:
     return _Delay(details, f"\nPlease retry in {words}." if Told.MESSAGE in error.told else "")
 
 
-def delay_headers(error: ApiError | RateLimited, now: datetime) -> dict[str, str]:
+def delay_headers(error: HttpError | RateLimited, now: datetime) -> dict[str, str]:
     """What the headers of an error say of how long to wait; whole seconds round up."""
     exact = error.retry_delay_seconds
     if exact is None:

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from deployments.emulator.behaviours import (
     Answer,
-    ApiError,
     Behaviour,
     Blocked,
     Breakage,
     Broken,
     Finish,
+    HttpError,
     RateLimited,
     Redirect,
 )
@@ -45,7 +45,7 @@ async def send(
             return send_json(200, blocked_body(call, behaviour, response_id))
         case RateLimited():
             return _send_error(behaviour, rate_limited_body(behaviour, call.model))
-        case ApiError():
+        case HttpError():
             return _send_error(behaviour, error_body(behaviour, call.model, call.version))
         case Redirect():
             return web.Response(status=behaviour.code, headers={"Location": behaviour.location})
@@ -59,7 +59,7 @@ def send_json(status: int, body: Body) -> web.Response:
     return web.Response(status=status, body=content, headers={"Content-Type": "application/json; charset=UTF-8"})
 
 
-def _send_error(error: ApiError | RateLimited, body: Body) -> web.Response:
+def _send_error(error: HttpError | RateLimited, body: Body) -> web.Response:
     response = send_json(error.code, body)
     response.headers.update(delay_headers(error, datetime.now(UTC)))
     return response

@@ -19,9 +19,9 @@ from deployments.emulator.api import add_api_routes
 from deployments.emulator.behaviours import Behaviour
 from deployments.emulator.latency import Constant, Latency
 from deployments.emulator.ledger import Seen, Stats, Timing
-from deployments.emulator.limits import Limits
+from deployments.emulator.limits import ApiLimits
 from deployments.emulator.rules import Rule
-from deployments.emulator.state import DEFAULT_MODELS, State
+from deployments.emulator.state import DEFAULT_MODELS, EmulatorState
 
 _SHUTDOWN_SECONDS = 0.05
 _BACKLOG = 2048
@@ -44,7 +44,7 @@ class Emulator:
         rules: Sequence[Rule] = (),
         *,
         latency: Latency | None = None,
-        limits: Limits | None = None,
+        limits: ApiLimits | None = None,
         style: AnswerStyle = AnswerStyle.DIGEST,
         models: Sequence[str] = DEFAULT_MODELS,
         valid_keys: Sequence[str] | None = None,
@@ -53,10 +53,10 @@ class Emulator:
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._state = State(
+        self._state = EmulatorState(
             rules=tuple(rules),
             latency=latency or Constant(),
-            limits=limits or Limits(),
+            limits=limits or ApiLimits(),
             style=style,
             models=tuple(models),
             valid_keys=None if valid_keys is None else frozenset(valid_keys),
@@ -97,7 +97,7 @@ class Emulator:
         """Replace the rules; their uses are counted from zero."""
         self._state.set_rules(rules)
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: ApiLimits) -> None:
         """Replace the limits; their counts begin at zero."""
         self._state.set_limits(limits)
 

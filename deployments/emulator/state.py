@@ -12,7 +12,7 @@ from deployments.emulator.answers import AnswerStyle, answer_to, describe
 from deployments.emulator.behaviours import INVALID_KEY, NO_KEY, Behaviour
 from deployments.emulator.latency import Latency
 from deployments.emulator.ledger import Ledger
-from deployments.emulator.limits import Gate, Limits
+from deployments.emulator.limits import ApiLimits, Gate
 from deployments.emulator.rules import Decision, Rule, RuleBook
 from deployments.emulator.wire import Call
 
@@ -31,12 +31,12 @@ DEFAULT_MODELS = (
 
 
 @dataclass(slots=True)
-class State:
+class EmulatorState:
     """Settings, and what follows from them: rule uses, quota counts, the ledger."""
 
     rules: Sequence[Rule]
     latency: Latency
-    limits: Limits
+    limits: ApiLimits
     style: AnswerStyle
     models: tuple[str, ...]
     valid_keys: frozenset[str] | None
@@ -65,7 +65,7 @@ class State:
         self.rules = tuple(rules)
         self._book = RuleBook(self.rules, self._random)
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: ApiLimits) -> None:
         """Replace the limits."""
         self.limits = limits
         self.gate = Gate(limits)

@@ -9,7 +9,7 @@ from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
 from flows.sent import Sent
 from tasks.core.answering.quota import quota_returns
-from tasks.core.checkpoint.lock import Holder
+from tasks.core.checkpoint.holder import Holder
 from tasks.core.config.command_line import resume_command
 from tasks.core.config.parameters import RunConfig, TaskRunnerKind
 from tasks.core.environment.credentials import key_variable

@@ -9,15 +9,12 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
-from urllib.request import getproxies
+from typing import Any, Self
 
 from flows.local_server.boot import (
-    HOST,
     LOG,
     PASSWORD,
     SERVER,
-    USERS,
     Boot,
     LocalServerError,
     forget_the_dead,
@@ -26,9 +23,10 @@ from flows.local_server.boot import (
     open_locked,
     read_boot,
     tighten,
-    try_lock,
 )
+from flows.local_server.environment import Environment, past_proxies, use
 from flows.local_server.process import HISTORY_SECONDS, STOP_SECONDS
+from flows.local_server.users import User, is_used
 from flows.local_server.watch import INCOMPLETE, Watch
 
 BOOT_SECONDS = 120.0  # a first boot creates the database: 18 s on 2 cores
@@ -47,10 +45,10 @@ class LocalServer:
         self.is_all_sent = True
         self._boot_seconds = boot_seconds
         self._home = _home()
-        self._user_lock: IO[str] | None = None
+        self._user = User(self._home)
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: Watch | None = None
-        self._environment: dict[str, str | None] = {}
+        self._replaced: Environment = {}
         self._unsent: Any = None  # hears what Prefect could not send
 
     @property
@@ -68,7 +66,7 @@ class LocalServer:
 
     def abandon(self) -> None:
         """Undo `start` where no run follows; the server ends by itself."""
-        self._leave()
+        self._user.leave()
 
     def __enter__(self) -> Self:
         from prefect.settings import get_current_settings
@@ -76,13 +74,14 @@ class LocalServer:
         configured = get_current_settings().api.url
         if configured or sys.platform == "win32":
             self.url = configured
-            self._leave()
+            self._user.leave()
             return self
-        if self._user_lock is None:
+        if not self._user.is_one:
             self.start()
         boot = self._wait_until_ready()
         self.url = boot.url
-        self._use({"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password, **_past_proxies()})
+        own: Environment = {"PREFECT_API_URL": boot.url, "PREFECT_API_AUTH_STRING": boot.password}
+        self._replaced = use(own | past_proxies())
         self._watch = Watch(self._home, boot)
         self._watch.start()
         self._unsent = _hear_what_is_unsent()
@@ -101,23 +100,21 @@ class LocalServer:
         finally:
             self._unsent.stop()
             self._watch.stop()
-            is_complete = self._wait_until_gone() if self._leave() else True
+            is_complete = self._wait_until_gone() if self._user.leave() else True
             if not (self._watch.is_lost or (self.is_all_sent and is_complete and not self._unsent.seen)):
                 print(INCOMPLETE, file=sys.stderr)
-            self._use(self._environment)
+            use(self._replaced)
 
     def _join(self) -> None:
         """Become a user of the server, unless the last one is just going, and start one where none is."""
-        if self._user_lock is None:
-            self._user_lock = open_locked(self._home / USERS, shared=True)
-        if self._user_lock and (lock := open_locked(self._home / SERVER)):
+        if self._user.join() and (lock := open_locked(self._home / SERVER)):
             last = read_boot(self._home)
             with lock, _listener(last) as listener:
                 self._process = launch(self._home, lock, listener, last)
 
     def _wait_until_ready(self) -> Boot:
         deadline = time.monotonic() + self._boot_seconds
-        while not (self._user_lock and (boot := read_boot(self._home)) and boot.answers()):
+        while not (self._user.is_one and (boot := read_boot(self._home)) and boot.answers()):
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready after {self._boot_seconds:.0f} s")
             time.sleep(0.2)
@@ -129,19 +126,11 @@ class LocalServer:
         return boot
 
     def _failure(self, what: str) -> LocalServerError:
-        self._leave()
+        self._user.leave()
         return LocalServerError(
             f"The local Prefect server {what}; its log is {self._home / LOG}. "
             "Or start one yourself, `prefect server start`, and set PREFECT_API_URL."
         )
-
-    def _leave(self) -> bool:
-        """Stop being a user of the server; True if that was the last one."""
-        lock, self._user_lock = self._user_lock, None
-        if lock is None:
-            return False
-        with lock:
-            return try_lock(lock, shared=False)
 
     def _wait_until_gone(self) -> bool:
         """Until the server has let go of its lock, or has other users. False where it did not get to its end."""
@@ -149,29 +138,11 @@ class LocalServer:
         while (lock := open_locked(self._home / SERVER)) is None:
             if time.monotonic() > deadline:
                 return False
-            if self._is_used():
+            if is_used(self._home):
                 return True
             time.sleep(0.1)
         with lock:
             return read_boot(self._home) is None
-
-    def _is_used(self) -> bool:
-        """Whether another run has joined. A server that is going has the users' lock for itself."""
-        lock = open_locked(self._home / USERS, shared=True)
-        if lock is None:
-            return False
-        with lock:
-            return not try_lock(lock, shared=False)
-
-    def _use(self, environment: dict[str, str | None]) -> None:
-        """Put `environment` in place, and keep what it replaces."""
-        from prefect.context import refresh_global_settings_context
-
-        # The environment and not `temporary_settings`: that one is bound to a context variable, which
-        # Prefect's background threads and the processes started by a run do not have.
-        self._environment = {name: os.environ.pop(name, None) for name in environment}
-        os.environ.update({name: value for name, value in environment.items() if value is not None})
-        refresh_global_settings_context()
 
 
 def is_local() -> bool:
@@ -190,14 +161,6 @@ def _listener(last: Boot | None) -> socket.socket:
         return listen(last)
     except OSError:
         return listen(None)
-
-
-def _past_proxies() -> dict[str, str | None]:
-    """Prefect's clients would ask the user's proxy for this machine, and give it the password."""
-    if not getproxies():
-        return {}
-    past = ",".join(filter(None, [getproxies().get("no"), HOST]))
-    return {"NO_PROXY": past, "no_proxy": past}
 
 
 def _hear_what_is_unsent() -> Any:

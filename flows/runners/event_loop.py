@@ -7,35 +7,19 @@ background thread owns one loop and one API client for as long as the flow runs.
 This module knows nothing of chunks, models or rows, and nothing in it may block its loop.
 """
 
-from __future__ import annotations
-
 import asyncio
-import contextvars
-import logging
 import sys
-import threading
-import uuid
-from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from prefect.client.schemas.objects import RunInput, State
-from prefect.context import AsyncClientContext
+from prefect.client.schemas.objects import RunInput
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
-from prefect.logging import get_logger
-from prefect.states import Cancelled, Crashed
-from prefect.task_engine import run_task_async, run_task_sync
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task
-from prefect.utilities.collections import visit_collection
 
-from tasks.prefect_internals import CANCELLED_LINE, use_client
-
-logger = get_logger("task_runner.eventloop")
+from flows.runners.loop_thread import LoopThread
+from flows.runners.submission import Submission
 
 
 class EventLoopTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
@@ -51,7 +35,7 @@ class EventLoopTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
     def __init__(self, max_workers: int | None = None, grace_seconds: float = 4.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # No locks or loops before `__enter__`: Prefect pickles the runner along with its flow.
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
         self.max_workers = max_workers
         self.grace_seconds = grace_seconds
 
@@ -84,7 +68,7 @@ class EventLoopTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         dependencies: dict[str, set[RunInput]] | None = None,
     ) -> PrefectConcurrentFuture[Any]:
         """Queue one task run. After `cancel_all` its future is Cancelled from the start."""
-        submission = _Submission(task, parameters, wait_for, dependencies)
+        submission = Submission(task, parameters, wait_for, dependencies)
         # First, so that the future is whole before a state reaches it.
         future = PrefectConcurrentFuture[Any](submission.task_run_id, submission.future)
         self._running_thread().submit(submission)
@@ -106,7 +90,7 @@ class EventLoopTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._thread = _LoopThread(self.max_workers or sys.maxsize)
+        self._thread = LoopThread(self.max_workers or sys.maxsize)
         self._thread.start()
         return self
 
@@ -129,173 +113,7 @@ class EventLoopTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         finally:
             super().__exit__(exc_type, exc_value, traceback)
 
-    def _running_thread(self) -> _LoopThread:
+    def _running_thread(self) -> LoopThread:
         if self._thread is None:
             raise RuntimeError("The task runner must be started before submitting work.")
         return self._thread
-
-
-@dataclass(slots=True, eq=False)
-class _Submission:
-    """All that is kept of a task run until its turn comes."""
-
-    task: Task[..., Any]
-    parameters: dict[str, Any]
-    wait_for: Iterable[PrefectFuture[Any]] | None
-    dependencies: dict[str, set[RunInput]] | None
-    task_run_id: uuid.UUID = field(default_factory=uuid.uuid4)
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    future: Future[State[Any]] = field(default_factory=Future)
-
-    async def run(self, client: AsyncClientContext) -> State[Any]:
-        use_client(client)
-        call: dict[str, Any] = {
-            "task": self.task,
-            "task_run_id": self.task_run_id,
-            "parameters": self.parameters,
-            "wait_for": self.wait_for,
-            "return_type": "state",
-            "dependencies": self.dependencies,
-            "context": {},
-        }
-        try:
-            await _settled([self.parameters, self.wait_for])
-            run: Any = run_task_async if self.task.isasync else _run_in_thread
-            state: State[Any] = await run(**call)
-            return state
-        except (Exception, SystemExit) as error:  # SystemExit would end the loop, and all with it
-            return Crashed(message=f"Task run failed in Prefect's engine: {error!r}", data=error)
-
-
-async def _run_in_thread(**call: Any) -> Any:
-    return await asyncio.to_thread(lambda: run_task_sync(**call))
-
-
-async def _settled(arguments: Any) -> None:
-    """Wait for the futures among a task's arguments; the engine would block the loop for them."""
-    futures: list[PrefectFuture[Any]] = []
-    visit_collection(
-        arguments,
-        visit_fn=lambda part: futures.append(part) if isinstance(part, PrefectFuture) else None,
-        return_data=False,
-    )
-    for future in futures:
-        if isinstance(future, PrefectConcurrentFuture):
-            await asyncio.wait([asyncio.wrap_future(future.wrapped_future)])
-        else:
-            await asyncio.to_thread(future.wait)
-
-
-class _LoopThread:
-    """A thread, its loop, and what runs and waits there. Only the loop starts and ends task runs."""
-
-    loop: asyncio.AbstractEventLoop
-    _closing: asyncio.Event
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._waiting: deque[_Submission] = deque()
-        self._active: dict[asyncio.Task[State[Any]], Future[State[Any]]] = {}
-        self._refusing = self._cancelled = False
-        self._never_started: State[Any] = Cancelled(message="Cancelled before it started")
-
-    def start(self) -> None:
-        """Return once the loop runs and its API client is open."""
-        started = Future[None]()
-        get_logger("prefect.task_runs").addFilter(_cancelled_is_no_error)  # twice adds it once
-        # In a copy of the caller's context, which is where Prefect keeps its settings.
-        in_context = contextvars.copy_context().run
-        self._thread = threading.Thread(
-            target=lambda: in_context(asyncio.run, self._serve(started)),
-            name="EventLoopTaskRunner",
-            daemon=True,
-        )
-        self._thread.start()
-        started.result()
-
-    async def _serve(self, started: Future[None]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._closing = asyncio.Event()
-        try:
-            async with AsyncClientContext() as self._client:
-                started.set_result(None)
-                await self._closing.wait()
-                while self._active:
-                    await asyncio.wait(self._active)
-        except Exception as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    def submit(self, submission: _Submission) -> None:
-        self._waiting.append(submission)
-        self._soon(self._start_waiting)
-
-    def stop_starting(self) -> None:
-        self._refusing = True
-        self._soon(self._start_waiting)
-
-    def cancel_all(self) -> None:
-        self._refusing = self._cancelled = True
-        self._soon(self._cancel_active)
-
-    def close(self, grace_seconds: float) -> None:
-        self._refusing = True
-        self._soon(self._start_waiting)
-        self._soon(lambda: self._closing.set())
-        self._thread.join(grace_seconds if self._cancelled else None)
-        if self._thread.is_alive():
-            logger.warning("%d cancelled task runs did not end in time", len(self._active))
-        for future in list(self._active.values()):
-            _settle(future, Cancelled(message="Cancelled, and did not end in time"))
-        self._start_waiting()  # what came too late for the loop
-
-    def _soon(self, callback: Callable[[], object]) -> None:
-        try:
-            self.loop.call_soon_threadsafe(callback)
-        except RuntimeError:  # The loop is closed, so nothing is started any more.
-            self._start_waiting()
-
-    def _start_waiting(self) -> None:
-        while self._waiting and (self._refusing or len(self._active) < self.limit):
-            submission = self._waiting.popleft()
-            if self._refusing:
-                _settle(submission.future, self._never_started)
-                continue
-            task = self.loop.create_task(submission.run(self._client), context=submission.context)
-            self._active[task] = submission.future
-            task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[State[Any]]) -> None:
-        future = self._active.pop(task)
-        if task.cancelled():
-            _settle(future, Cancelled(message="Cancelled while it ran"))
-        elif error := task.exception():  # Prefect's signals, such as Pause
-            future.set_exception(error)
-        else:
-            _settle(future, task.result())
-        self._start_waiting()
-
-    def _cancel_active(self) -> None:
-        logger.info("Cancelling %d task runs; %d have not started", len(self._active), len(self._waiting))
-        for task in self._active:
-            task.cancel()
-        self._start_waiting()
-
-
-def _settle(future: Future[State[Any]], state: State[Any]) -> None:
-    with suppress(InvalidStateError):
-        future.set_result(state)
-
-
-class _CancelledIsNoError(logging.Filter):
-    """Drops the two red lines that Prefect logs for each task run cancelled through asyncio.
-
-    Prefect knows no other end for such a task run than Crashed; one line says it for all of them.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return CANCELLED_LINE not in record.getMessage()
-
-
-_cancelled_is_no_error = _CancelledIsNoError()

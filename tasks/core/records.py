@@ -154,7 +154,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request. `run_level`: every other request would meet the same refusal.
+    """What became of one request. `for_all_rows`: every other request would meet the same refusal.
 
     `again`: further attempts at most that it deserves; None: as its kind has it. `refused`: why the run stops, where
     it stops over this. `answered_by`: the model, where it is another one than was asked.
@@ -166,7 +166,7 @@ class Outcome:
     usage: Usage = Usage()
     retry_delay_seconds: float | None = None
     daily_quota: bool = False
-    run_level: bool = False
+    for_all_rows: bool = False
     again: int | None = None
     refused: StopReason = StopReason.REFUSED
     answered_by: str = ""

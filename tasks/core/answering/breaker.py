@@ -42,7 +42,7 @@ class Breaker:
 
     def observe(self, row: int, outcome: Outcome) -> Stop | None:
         """Take note of one outcome; a Stop when no further request should go out."""
-        if self.final(outcome):
+        if self.refuses_all(outcome):
             return self._refused_for_all(row, outcome)
         if outcome.daily_quota:
             return Stop(StopReason.QUOTA, outcome.detail)
@@ -57,9 +57,9 @@ class Breaker:
         self._refused_rows.clear()
         return None
 
-    def final(self, outcome: Outcome) -> bool:
+    def refuses_all(self, outcome: Outcome) -> bool:
         """Whether it looks as if no row could be answered; a login page that came between may go away again."""
-        return outcome.run_level and not (self.answers and outcome.kind is Kind.NETWORK)
+        return outcome.for_all_rows and not (self.answers and outcome.kind is Kind.NETWORK)
 
     def bearable(self, delay_seconds: float | None) -> float | None:
         """The delay that the API asks for, unless no run can wait that long."""

@@ -17,7 +17,7 @@ _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[\d,.]*\d")  # names and numbers 
 
 def blames_image(prepared: Prepared, outcome: Outcome) -> bool:
     """Whether the API could not read the image, or may not: then the text goes alone, as for any broken image."""
-    if outcome.kind is not Kind.INVALID_REQUEST or outcome.run_level or not prepared.request.media:
+    if outcome.kind is not Kind.INVALID_REQUEST or outcome.for_all_rows or not prepared.request.media:
         return False
     detail = outcome.detail.lower()
     return bool(prepared.request.text) and ("image" in detail or PLAIN_REFUSAL in detail)

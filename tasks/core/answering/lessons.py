@@ -48,7 +48,7 @@ class Lessons:
             self.on_outage(f"{outcome.kind}: {outcome.detail}" if weather.out else "", failing_seconds)
         if stop:
             self.obey(stop)
-        if outcome.kind.retryable or outcome.run_level:
+        if outcome.kind.retryable or outcome.for_all_rows:
             self.throttle.check()
 
     def image_left_out(self, row: int, prepared: Prepared, tries: Tries) -> None:

@@ -106,7 +106,7 @@ class OnlineAnswerer:
             if tries.alone and self.lessons.bulk.too_large(tries.tokens) and outcome.kind is Kind.RATE_LIMIT:
                 outcome = replace(outcome, detail=f"{TOO_LARGE}: {outcome.detail}")
                 return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
-            if tries.over(outcome, self.breaker.final(outcome), self.clock()):
+            if tries.ended_by(outcome, self.breaker.refuses_all(outcome), self.clock()):
                 return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
             del prepared  # with its image, which is read again
             delay = self.breaker.bearable(outcome.retry_delay_seconds)

@@ -90,12 +90,12 @@ def _outcome_of_refusal(error: ApiError) -> Outcome:
             detail=detail,
             retry_delay_seconds=retry_delay_seconds(error),
             daily_quota=kind is Kind.RATE_LIMIT and _is_daily(error.details),
-            run_level=refused is not None,
+            for_all_rows=refused is not None,
             refused=refused or StopReason.REFUSED,
         )
     # A row that meets an empty account is as good as before once the account is filled.
     kind = Kind.RATE_LIMIT if refused in ACCOUNT else kind
-    return Outcome(kind, detail=detail, run_level=refused is not None, refused=refused or StopReason.REFUSED)
+    return Outcome(kind, detail=detail, for_all_rows=refused is not None, refused=refused or StopReason.REFUSED)
 
 
 def _kind(error: ApiError) -> Kind:

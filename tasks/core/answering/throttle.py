@@ -9,15 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from tasks.core.answering.limit import Limit
 from tasks.core.answering.minute import MINUTE_SECONDS, Minute, Slot
 from tasks.core.answering.pace import Pace
 from tasks.core.clock import Clock, Sleep
 from tasks.core.config.parameters import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 
-GROWTH = 0.1  # of the limit, for every limit's worth of answers: 10 % a round trip
-QUIET_SECONDS, QUIET_GROWTH = 5.0, 1.0  # without a 429: far below the quota, so the limit doubles in a round trip
-SHRINK_LEAST, SHRINK_MOST = 0.9, 0.5
 LOOK_AGAIN_SECONDS = 5.0  # whether nobody else sends any more
 
 
@@ -35,24 +33,25 @@ class Throttle:
         sleep: Sleep = asyncio.sleep,
         changed: Callable[[int], object] = lambda limit: None,
     ) -> None:
-        self.limit = float(limits.max_concurrent)
         self.in_flight = 0
-        self._limits = limits
+        self._limit = Limit(limits.max_concurrent, lambda limit: self.changed(limit))
         self._clock, self._sleep, self.changed = clock, sleep, changed
         self._turn = asyncio.Lock()  # first come, first served
         self._moved = asyncio.Event()  # something the first in line waits for has changed
         self._paused_until = 0.0
-        self._shrunk_at = float("-inf")
-        self._refused_at = float("-inf")
-        self._answered = self._refused = 0  # since the limit last shrank
         self._minute = Minute(limits.rpm, limits.tpm)
         self._pace = Pace()
-        self._ceiling, self._gap = self.limit, 0.0
+        self._gap = 0.0
         self._taken_at = float("-inf")
         self._stop = asyncio.Event()
         self._stopped: RunStopped | None = None
         self._open = asyncio.Event()  # answers can be kept
         self._open.set()
+
+    @property
+    def limit(self) -> float:
+        """How many requests may be in flight now, as a whole number below."""
+        return self._limit.value
 
     @property
     def stopped(self) -> RunStopped | None:
@@ -114,35 +113,24 @@ class Throttle:
 
     def bound(self, ceiling: float, gap_seconds: float) -> None:
         """No more in flight than `ceiling`, which may be less than the limit allows, and so much time between them."""
-        self._ceiling, self._gap = max(1.0, ceiling), gap_seconds
-        if self.limit > self._ceiling:
-            self._set_limit(self._ceiling)
+        self._gap = gap_seconds
+        self._limit.bound(ceiling)
         self._moved.set()
 
     def answered(self, slot: Slot) -> None:
         """The API gave an answer: grow, if requests wait for the limit alone."""
         now = self._clock()
-        self._answered += 1
         self._pace.answered(now - slot.sent_at)
         in_use = self.in_flight >= int(self.limit) and self._turn.locked()
-        if in_use and self.limit < self._ceiling and not self._pace.gap_seconds:
-            growth = QUIET_GROWTH if now - self._refused_at > QUIET_SECONDS else GROWTH
-            step = max(1.0, growth * self.limit) / self.limit
-            self._set_limit(min(self.limit + step, self._ceiling))
+        self._limit.answered(now, wanted=in_use and not self._pace.gap_seconds)
 
     def rate_limited(self, slot: Slot, retry_delay_seconds: float | None) -> None:
         """The API said "slow down": obey its delay, and shrink once for all requests of the same burst."""
-        now = self._refused_at = self._clock()
-        self._refused += 1
+        now = self._clock()
         if retry_delay_seconds is not None:
             self._paused_until = max(self._paused_until, now + retry_delay_seconds)
-        if slot.sent_at <= self._shrunk_at:
-            return
-        share = self._answered / (self._answered + self._refused)
-        self._set_limit(max(1.0, self.limit * min(max(share, SHRINK_MOST), SHRINK_LEAST)))
-        self._pace.refused(now, retry_delay_seconds or 0.0, alone=int(self.limit) == 1)
-        self._shrunk_at = now
-        self._answered = self._refused = 0
+        if self._limit.refused(now, slot.sent_at):
+            self._pace.refused(now, retry_delay_seconds or 0.0, alone=int(self.limit) == 1)
 
     async def back_off(self, seconds: float) -> None:
         """Wait before asking for a slot again.
@@ -167,11 +155,6 @@ class Throttle:
         else:
             self._open.set()
             self._moved.set()
-
-    def _set_limit(self, limit: float) -> None:
-        before, self.limit = int(self.limit), limit
-        if int(limit) != before:
-            self.changed(int(limit))
 
     def _seconds_to_wait(self, tokens: int) -> float:
         """0 when a request may go now; infinity when only a returned slot can help."""

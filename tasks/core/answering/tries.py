@@ -8,7 +8,7 @@ from tasks.core.records import Kind, Outcome, Usage
 MOST_ROW_SECONDS = 3600.0  # of 429s, while others are answered
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
 AGAIN_AFTER_TIMEOUT = 1  # what was on its way is billed all the same
-AGAIN_AFTER_FINAL = 2  # for a row that was refused as if for good
+AGAIN_WHERE_ALL_REFUSED = 2  # for a row that was refused as if for good
 
 
 @dataclass(slots=True)
@@ -40,9 +40,9 @@ class Tries:
         if outcome.kind is not Kind.RATE_LIMIT:
             self.counted = min(self.counted + weight, self.made)
 
-    def over(self, outcome: Outcome, final: bool, now: float) -> bool:
-        """Whether `outcome`, noted already, is the row's last. `final`: it looks as if no row could be answered."""
-        again = AGAIN_AFTER_FINAL if final else outcome.again
+    def ended_by(self, outcome: Outcome, all_refused: bool, now: float) -> bool:
+        """Whether `outcome`, noted already, is the row's last. `all_refused`: as if no row could be answered."""
+        again = AGAIN_WHERE_ALL_REFUSED if all_refused else outcome.again
         if again is None and outcome.kind is Kind.TIMEOUT:
             again = AGAIN_AFTER_TIMEOUT
         if again is not None:

@@ -4,26 +4,17 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from tasks.core.checkpoint.layout import (
-    Damaged,
-    JobRecords,
-    Manifest,
-    RecordKind,
-    Storage,
-    Summary,
-    manifest_key,
-    parsed,
-    summary_key,
-)
+from tasks.core.checkpoint.contents import Manifest, Summary, parsed
+from tasks.core.checkpoint.layout import Damaged, JobRecords, RecordKind, Storage, manifest_key, summary_key
 
 
 def open_attempt_record(storage: Storage, manifest: Manifest) -> None:
     storage.write(manifest_key(manifest.job, manifest.attempt), manifest.model_dump(mode="json"))
 
 
-def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, open_rows: int) -> None:
+def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, retryable: int) -> None:
     """Note how an attempt ended."""
-    summary = Summary(rows=rows, open=open_rows, finished=datetime.now(UTC))
+    summary = Summary(rows=rows, open=retryable, finished=datetime.now(UTC))
     storage.write(summary_key(job, attempt), summary.model_dump(mode="json"))
 
 

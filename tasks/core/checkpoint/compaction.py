@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import groupby
 from uuid import uuid4
 
-from tasks.core.checkpoint.layout import Kept, PoolPart, Storage, pool_key
+from tasks.core.checkpoint.contents import Kept, PoolPart
+from tasks.core.checkpoint.layout import Storage, pool_key
 from tasks.core.checkpoint.pool import PART_CHARS, PART_ROWS, Pool, chars
 from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.checkpoint.table.kept import OLDEST

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from tasks.core.checkpoint.layout import Damaged, JobRecords, PoolPart, RecordKind, Storage, jobs, parsed, unpack
+from tasks.core.checkpoint.contents import PoolPart, parsed, unpack
+from tasks.core.checkpoint.layout import Damaged, JobRecords, RecordKind, Storage, jobs
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.keys import slug
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from tasks.core.checkpoint.layout import Storage, answers_key, pack
+from tasks.core.checkpoint.contents import pack
+from tasks.core.checkpoint.layout import Storage, answers_key
 from tasks.core.records import RowAnswer
 
 logger = logging.getLogger(__name__)

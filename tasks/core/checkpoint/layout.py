@@ -1,20 +1,15 @@
-"""The records of a checkpoint: where they lie and what is in them. Reads and writes nothing."""
+"""The records of a checkpoint: where they lie, and what they lie in. Reads and writes nothing."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Annotated, Any, NamedTuple, Protocol
-
-from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
+from typing import Any, NamedTuple, Protocol
 
 from tasks.core.keys import job_name
-from tasks.core.records import RowAnswer
 
 ROOT = "gemini-infer/v1"
 POOL, LOCK = "pool", "lock"
-_ROWS = TypeAdapter(list[RowAnswer])
 
 
 class Damaged(Exception):
@@ -49,51 +44,6 @@ class Storage(Protocol):
 
     def size(self, prefix: str) -> int:
         """Bytes of all records below `prefix`. Raises OSError."""
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-class Manifest(BaseModel):
-    """What one attempt set out to do. `config`: its RunConfig, with the data as it was found (absent in 0.1)."""
-
-    job: str
-    name: str
-    attempt: str
-    created: Annotated[datetime, AfterValidator(_aware)]
-    settings: str
-    rows: int
-    chunks: int
-    config: dict[str, Any] = {}
-
-
-class Summary(BaseModel):
-    """How an attempt ended: rows with a result, and those of them that are worth sending again."""
-
-    rows: int
-    open: int
-    finished: datetime
-
-
-class Answers(BaseModel):
-    """Answers as they arrived. `done`: numbers of the chunks whose answers are all in this writer's records so far."""
-
-    rows: list[RowAnswer]
-    done: list[int] = []
-
-
-class Kept(BaseModel):
-    """Answers of one attempt in a record of the pool."""
-
-    attempt: str
-    created: Annotated[datetime, AfterValidator(_aware)] | None = None
-    settings: str = ""
-    rows: list[RowAnswer]
-
-
-class PoolPart(BaseModel):
-    attempts: list[Kept]
 
 
 class RecordKind(Enum):
@@ -159,27 +109,6 @@ def pool_key(job: str, writer: str, number: int) -> str:
 
 def lock_key(job: str) -> str:
     return f"{job}/{LOCK}"
-
-
-def pack(results: Iterable[RowAnswer]) -> dict[str, Any]:
-    """Results as they are stored: plain JSON, defaults left out."""
-    return {"rows": _ROWS.dump_python(list(results), mode="json", exclude_defaults=True)}
-
-
-def unpack(value: Any) -> list[RowAnswer]:
-    """Raises Damaged when `value` is not what `pack` makes."""
-    try:
-        return _ROWS.validate_python(value["rows"])
-    except (ValidationError, TypeError, KeyError) as error:
-        raise Damaged(str(error)) from None
-
-
-def parsed[M: BaseModel](model: type[M], value: Any) -> M:
-    """Raises Damaged when `value` is no record of this kind."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise Damaged(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

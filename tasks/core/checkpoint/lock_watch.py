@@ -4,8 +4,8 @@ import asyncio
 import time
 from contextlib import suppress
 
+from tasks.core.checkpoint.holder import BEAT_SECONDS, holder_of
 from tasks.core.checkpoint.layout import Storage, lock_key
-from tasks.core.checkpoint.lock import BEAT_SECONDS, holder_of
 
 SILENT_SECONDS = 25.0  # less than it takes for another run to take the job over
 

@@ -10,19 +10,15 @@ from dataclasses import dataclass, field
 from itertools import batched
 from typing import Any
 
+from tasks.core.checkpoint.contents import Answers, Manifest, PoolPart, parsed, unpack
 from tasks.core.checkpoint.layout import (
-    Answers,
     Damaged,
     JobRecords,
-    Manifest,
-    PoolPart,
     RecordKind,
     Storage,
     StorageError,
     manifest_key,
-    parsed,
     summary_key,
-    unpack,
 )
 from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.records import RowAnswer

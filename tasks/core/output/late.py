@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.core.checkpoint.layout import Storage, answers_key, pack
+from tasks.core.checkpoint.contents import pack
+from tasks.core.checkpoint.layout import Storage, answers_key
 from tasks.core.files.atomic import drafted, make_folder
 from tasks.core.records import RowAnswer
 

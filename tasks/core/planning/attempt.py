@@ -8,8 +8,9 @@ from typing import Any
 from tasks.core.answering.run import Run
 from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
 from tasks.core.checkpoint.compaction import adopt, compact
+from tasks.core.checkpoint.contents import Manifest
 from tasks.core.checkpoint.elsewhere import pools_with
-from tasks.core.checkpoint.layout import Manifest, Storage, job_key
+from tasks.core.checkpoint.layout import Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table.rows import RunRows
@@ -59,9 +60,9 @@ class Attempt:
             ),
         )
 
-    def close(self, rows: int, open_rows: int) -> None:
+    def close(self, rows: int, retryable: int) -> None:
         """Note how it ended."""
-        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, open_rows)
+        close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, retryable)
 
     def put_together(self, lock: JobLock, finished: bool) -> None:
         """Keep the job's records few, as long as nobody else has it. `finished`: no row needs another request.
