@@ -1,9 +1,11 @@
 """The table of answers: what it keeps, whom it gives what, and that it may be larger than memory."""
 
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +97,33 @@ def test_a_disk_without_room_is_one_line_with_a_way_out(tmp_path: Path) -> None:
     table.kept._database.run("PRAGMA max_page_count = 10")
     with pytest.raises(StorageError, match="is full; SQLITE_TMPDIR names a folder with more room"):
         table.rows.answer("run-1", [answer(row, response="x" * 1000) for row in range(1000)])
+
+
+def test_work_on_a_table_grows_with_its_rows_and_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matching, compaction of a part of the data or of all, and the CSV: by the steps that SQLite takes."""
+    steps = 0
+    connect = sqlite3.connect
+
+    def counted(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        connection = connect(*arguments, **named)
+        connection.set_progress_handler(step, 100)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+
+    def work(rows: int) -> int:
+        before, table = steps, AnswerTable()
+        table.kept.add("old-1", map(answer, range(rows)))
+        table.matching.ask((f"k{row}", f"i{row}") for row in range(rows))
+        assert table.matching.match() == rows
+        assert len(list(table.earlier.by_key(whole=False))) == len(list(table.earlier.by_key(whole=True))) == rows
+        assert len(table.rows.of_rows(range(rows))) == rows
+        return steps - before
+
+    small, large = work(500), work(4000)
+    assert large < 12 * small  # 8 times the rows; 64 would be their square
