@@ -1,7 +1,9 @@
 """What tests share: a Prefect that forgets, and a Gemini emulator."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,25 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PREFECT_HOME", str(home))
         refresh_global_settings_context()
         with LocalServer():
+            _keep_empty_database(home)
             yield
     refresh_global_settings_context()
+
+
+def _keep_empty_database(home: Path) -> None:
+    """What a first boot spends most of its time on, for the homes of other tests; made once, by whoever comes first."""
+    template = home / "empty.db"
+    if not template.exists():
+        own = home / f"empty.{os.getpid()}.db"
+        with closing(sqlite3.connect(home / "prefect.db")) as source, closing(sqlite3.connect(own)) as copy:
+            source.backup(copy)
+        own.replace(template)
+
+
+@pytest.fixture(scope="session")
+def empty_database(prefect: None) -> Path:
+    """A database as Prefect makes it at a first boot (which other tests may have written to meanwhile)."""
+    return Path(os.environ["PREFECT_HOME"]) / "empty.db"
 
 
 @pytest.fixture

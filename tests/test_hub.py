@@ -23,7 +23,8 @@ try:
     ref = resolve(RunConfig(**json.loads(sys.argv[1])))
     reader = open_reader(ref)
     rows = [(sample.id, sample.text) for sample in reader.samples(range(ref.rows))]
-    print(json.dumps({"rows": rows, "image": len(reader.image(0) or b"") if reader.has_images else None}))
+    images = [reader.media.read(cell) for cell in reader.media.cells(0)] if reader.media else []
+    print(json.dumps({"rows": rows, "image": len(images[0]) if images else None}))
 except InputError as error:
     print(json.dumps({"refused": error.line}))
 """

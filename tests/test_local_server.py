@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -122,8 +123,9 @@ class Program:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     folder = tmp_path_factory.mktemp("prefect")
+    shutil.copy(empty_database, folder / "prefect.db")
     (folder / "program.py").write_text(PROGRAM)  # once: another run may be about to read it
     return folder
 

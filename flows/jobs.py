@@ -1,0 +1,127 @@
+"""The jobs of a result storage: looked at, listed, removed, made into a CSV. Sends nothing. See checkpoints.py."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tasks.core.checkpoint.attempts import latest_manifest, summary_of
+from tasks.core.checkpoint.contents import Manifest
+from tasks.core.checkpoint.holder import holder_of
+from tasks.core.checkpoint.layout import Storage, jobs, lock_key
+from tasks.core.checkpoint.pool import read_pool
+from tasks.core.config.command_line import Program, command
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.reader import open_reader
+from tasks.core.data.sources import resolve
+from tasks.core.errors import InputError
+from tasks.core.output.lines import csv_lines
+from tasks.core.output.place import csv_path
+from tasks.core.output.result import write_result
+from tasks.core.planning.attempt import origin_of, prompting_of
+from tasks.core.planning.sample_keys import sample_keys
+from tasks.core.prompts.prepare import Preparer
+from tasks.core.records import Kind
+from tasks.core.reporting.tally import Tally
+from tasks.core.text import counted, visible
+
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the list shows it. `latest`: None where no manifest can be read."""
+
+    key: str
+    latest: Manifest | None
+    rows: int
+    retryable: int
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        return visible(self.latest.name) if self.latest else "its records cannot be read"
+
+    @property
+    def age(self) -> timedelta | None:
+        """None where no record says when it was last written to."""
+        return datetime.now(UTC) - self.latest.created if self.latest else None
+
+
+def look(storage: Storage, key: str) -> Job:
+    latest, size = latest_manifest(storage, key), storage.size(key)
+    if latest and (summary := summary_of(storage, key, latest.attempt)):
+        return Job(key, latest, summary.rows, summary.open, size)
+    rows, retryable = read_pool(storage, key).table.kept.distinct()
+    return Job(key, latest, rows, retryable, size)
+
+
+def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
+    """Make the CSV of the one job whose key or name has `text` in it; returns what is in it and where it is.
+
+    Raises:
+        InputError: there is no such job, or several, or its data cannot be opened.
+    """
+    manifests = {key: latest_manifest(storage, key) for key in jobs(storage)}
+    found = {key: m for key, m in manifests.items() if text in key or (m and text in m.name)}
+    if len(found) != 1:
+        names = ", ".join(key.split("/")[-1] for key in found or manifests) or "none"
+        raise InputError(f"--write-csv {text}: {len(found)} jobs match; jobs: {names}")
+    [(key, manifest)] = found.items()
+    if manifest is None or not manifest.config:
+        raise InputError(
+            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); "
+            f"{command(Program.RUN)} with --resume writes it, and sends what is missing"
+        )
+    config = RunConfig.model_validate(manifest.config | {"limit": None})
+    data = resolve(config)
+    prompting = prompting_of(config, data)
+    answers = read_pool(storage, key).table
+    answers.matching.ask(sample_keys(data, Preparer(config.generation, prompting.draft_of)))
+    answers.matching.match()
+    answers.matching.match_failures()
+    answers.matching.forget_candidates()
+    tally = Tally.of_groups(answers.rows.groups())
+    if missing := data.rows - tally.rows:
+        tally.kinds[Kind.UNSENT] += missing
+        tally.retryable += missing
+    path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
+    origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
+    lines = csv_lines(open_reader(data), answers.rows, prompting.text_of)
+    try:
+        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
+    except OSError as error:
+        raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
+    return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}"
+
+
+def prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:
+    """Remove what is `least` old; what has no age only where it is `named` and any age will do."""
+    for job in found:
+        if job.age is None and not (named and not least):
+            name = job.key.split("/")[-1]
+            print(f"kept {name}: its age cannot be read; --prune 0m --job {name} removes it all the same")
+        elif (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
+            print(f"kept {job.name}: {holder} is at work on it")
+        elif job.age is None or job.age >= least:
+            storage.delete(storage.keys(job.key))
+            print(f"removed {job.name}: {counted(job.rows, 'row')}, {_size(job.bytes)}")
+
+
+def show(found: list[Job]) -> None:
+    if not found:
+        print("No checkpoints.")
+        return
+    print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job, with the rows of its last run")
+    for job in sorted(found, key=lambda job: job.age or timedelta.max):
+        whole = f"{job.latest.rows:,}" if job.latest else "?"
+        age = _age(job.age) if job.age is not None else "?"
+        print(f"{job.rows:>10,} {whole:>10} {job.retryable:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
+        print(f"{'':>51}  {job.key.split('/')[-1]}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def _age(age: timedelta) -> str:
+    letter = next((name for name, unit in _UNITS.items() if age >= unit), "m")
+    return f"{age // _UNITS[letter]}{letter}"
