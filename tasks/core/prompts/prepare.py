@@ -12,6 +12,7 @@ from tasks.core.keys import sample_key
 from tasks.core.media.cell import Cell
 from tasks.core.media.conversion import to_media
 from tasks.core.media.kinds import name_of
+from tasks.core.media.reading import WebFile
 from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
 from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
@@ -27,7 +28,7 @@ class MediaReader(Protocol):
         """The row's media, in order, not read yet."""
         ...
 
-    def read(self, cell: Cell) -> bytes | MediaUri | None:
+    def read(self, cell: Cell) -> bytes | MediaUri | WebFile | None:
         """What a cell stands for; None where it is empty.
 
         Raises:
@@ -52,18 +53,22 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A medium as it was read: its bytes or address, or why there are none."""
+    """A medium as it was read: its bytes or address, or why there are none.
+
+    Known by its bytes, or by its address: what is on the web is not fetched to plan a run, and a server that does not
+    answer today makes no other sample of it.
+    """
 
     cell: Cell
-    content: bytes | MediaUri | str
+    content: bytes | MediaUri | WebFile | str
 
     @property
     def of_key(self) -> tuple[bytes, bytes]:
         match self.content:
             case bytes(data):
                 return b"bytes:", data
-            case MediaUri(uri=uri):
-                return b"uri:", uri.encode()
+            case MediaUri(uri=uri) | WebFile(url=uri):
+                return b"uri:", uri.encode("utf-8", "surrogatepass")
             case note:
                 return b"note:", note.encode()
 
@@ -192,9 +197,9 @@ def _parts(found: Sequence[str | _Found], notes: _Notes, text_only: bool) -> Ite
                 yield ready
 
 
-def _ready(cell: Cell, content: bytes | MediaUri) -> Media | MediaUri:
-    if isinstance(content, bytes):
-        return to_media(content, cell.images_only)
+def _ready(cell: Cell, content: bytes | MediaUri | WebFile) -> Media | MediaUri:
+    if not isinstance(content, MediaUri):
+        return to_media(content.fetch() if isinstance(content, WebFile) else content, cell.images_only)
     if cell.images_only and content.mime_type and not content.mime_type.startswith("image/"):
         raise MediaError(f"{name_of(content.mime_type)}, not an image; --media-column sends it")
     return content
