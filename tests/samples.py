@@ -1,6 +1,7 @@
 """Samples on their way to a request, for tests that have no data set."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tasks.core.config.parameters import GenerateConfig
 from tasks.core.data.reader import Reader
@@ -32,13 +33,13 @@ def image_of(request: Request) -> Media | None:
     return next((medium for medium in request.media if isinstance(medium, Media)), None)
 
 
-def media_of(reader: Reader, row: int) -> list[bytes | MediaUri | None]:
+def media_of(reader: Reader, row: int) -> list[Any]:
     """What the row's cells of media stand for, read."""
     assert reader.media
     return [reader.media.read(cell) for cell in reader.media.cells(row)]
 
 
-def only_medium(reader: Reader, row: int) -> bytes | MediaUri | None:
+def only_medium(reader: Reader, row: int) -> Any:
     """That of a row with one or none."""
     [found] = media_of(reader, row) or [None]
     return found

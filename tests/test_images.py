@@ -408,7 +408,8 @@ def test_a_cell_that_holds_a_whole_image_as_text_does_not_fill_the_message() -> 
     """base64 in a column of paths is one error a row, not a megabyte of it."""
     for cell in ("iVBORw0KGgo" + "A" * 100_000, "iVBORw0KGgo/" * 10_000, "data:image/png;base64," + "A" * 100_000):
         with pytest.raises(MediaError) as caught:
-            read_media(cell, ["/nowhere"])
+            found: Any = read_media(cell, ["/nowhere"])
+            to_image(found)
         assert len(str(caught.value)) < SHOWN_CHARS + 100
 
 

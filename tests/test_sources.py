@@ -539,5 +539,5 @@ def test_no_column_beside_those_that_are_sent_is_opened_and_no_image_by_datasets
         with pytest.raises(MediaError, match=why):
             only_medium(reader, 0)
         if why == "is not a file":
-            with pytest.raises(MediaError, match="is not a path in the data folder"):
+            with pytest.raises(MediaError, match="is not in the data folder; --fetch-urls fetches it"):
                 only_medium(reader, 1)

@@ -110,7 +110,7 @@ def test_work_on_a_table_grows_with_its_rows_and_not_with_their_square(monkeypat
             steps += 1
             return 0
 
-        connection = connect(*arguments, **named)
+        connection: sqlite3.Connection = connect(*arguments, **named)
         connection.set_progress_handler(step, 100)
         return connection
 

@@ -48,17 +48,18 @@ RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TI
 class Media:
     """An image, a document, audio or video: its bytes as they go to the API, with their true MIME type.
 
-    `name`: how a person knows it; is not sent.
+    `name`: how a person knows it; is not sent. `note`: what of it does not go out, such as all frames but the first.
     """
 
     data: bytes
     mime_type: str
+    note: str = ""
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaUri:
-    """A file that the API fetches by itself, such as `gs://bucket/a.mp4`."""
+    """A file that the API fetches by itself, such as `gs://bucket/a.mp4`. `mime_type`: empty where the API knows it."""
 
     uri: str
     mime_type: str

@@ -58,7 +58,7 @@ class Lessons:
             RunStopped: all images fall away.
         """
         known = not tries.without_image or "image" in tries.without_image.lower()
-        if prepared.media_note and known and (stop := self.images.fell_away(row, prepared.media_note)):
+        if prepared.lacks_media and known and (stop := self.images.fell_away(row, prepared.media_note)):
             self.obey(stop)
             self.throttle.check()
 

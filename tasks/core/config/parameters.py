@@ -105,6 +105,7 @@ class RunConfig(BaseModel):
     media_column: _Column = Field(
         None, description="Columns with PDF, audio, video or images of the prompt, a,b for several."
     )
+    fetch_urls: bool = Field(False, description="Fetch media that cells name by an https:// address.")
     id_column: _Column = Field("id", description="Column with the sample id; the row number without it.")
     model: str = Field("gemini-3.5-flash-lite", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
     system_instruction: str | None = Field(

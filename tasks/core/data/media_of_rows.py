@@ -3,9 +3,11 @@
 from datasets import Dataset
 
 from tasks.core.data.cells import value_of
+from tasks.core.data.hub_files import HubFiles
 from tasks.core.data.sources import DatasetRef
 from tasks.core.media.cell import Cell, cells_of
-from tasks.core.media.reading import read_media
+from tasks.core.media.fetching import Fetcher
+from tasks.core.media.reading import WebFile, read_media
 from tasks.core.records import MediaUri
 
 
@@ -14,6 +16,8 @@ class MediaOfRows:
 
     def __init__(self, table: Dataset, ref: DatasetRef) -> None:
         self._columns, self._roots = ref.columns, ref.media_roots
+        self._from_hub = HubFiles(ref.dataset, ref.revision).fetch if ref.is_on_hub else None
+        self._from_web = Fetcher().fetch if ref.fetch_urls else None
         self._features = table.features
         self._table = table.select_columns(list(ref.columns.all_media)) if ref.columns.all_media else None
 
@@ -28,6 +32,6 @@ class MediaOfRows:
             for cell in cells_of(name, value_of(found.column(name)[0].as_py(), self._features[name]), name in images)
         ]
 
-    def read(self, cell: Cell) -> bytes | MediaUri | None:
+    def read(self, cell: Cell) -> bytes | MediaUri | WebFile | None:
         """See MediaReader."""
-        return read_media(cell.value, self._roots)
+        return read_media(cell.value, self._roots, self._from_hub, self._from_web)

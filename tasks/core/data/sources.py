@@ -26,7 +26,7 @@ class DatasetRef:
 
     `rows` counts the samples of the run. A media path may only lead into one of `media_roots`;
     relative ones start at the first. `fingerprint` changes when the data is edited between two runs of one process.
-    `encoding` and `delimiter` are those of the flags.
+    `encoding` and `delimiter` are those of the flags. `fetch_urls`: whether media of the web are.
     """
 
     dataset: str
@@ -39,6 +39,12 @@ class DatasetRef:
     fingerprint: str
     encoding: str | None = None
     delimiter: str | None = None
+    fetch_urls: bool = False
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether relative paths may name files of the repository."""
+        return not Path(self.dataset).exists()
 
 
 def resolve(config: RunConfig) -> DatasetRef:
@@ -63,6 +69,7 @@ def resolve(config: RunConfig) -> DatasetRef:
         fingerprint=_fingerprint(table),
         encoding=config.encoding,
         delimiter=config.delimiter,
+        fetch_urls=config.fetch_urls,
     )
 
 

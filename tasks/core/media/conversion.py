@@ -1,13 +1,13 @@
-"""Reads one image and makes it fit for the API. Must not decode what Gemini takes as it is.
+"""Makes one medium fit for the API. Must not decode what Gemini takes as it is.
 
-The type comes from the content, never from the name. Types that Gemini takes (png, jpeg, webp, heic, heif)
-go out byte for byte, whatever their size; what else Pillow reads is converted, so many pixels at once in a process.
-Anything that is not an image is refused.
+The type comes from the content, never from the name. Types that Gemini takes go out byte for byte, whatever their
+size, once it is sure that they are whole; what else Pillow reads is converted, so many pixels at once in a process.
+Anything else is refused.
 """
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Condition, Lock
 
@@ -15,6 +15,11 @@ from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps
 
 from tasks.core.errors import MediaError
+from tasks.core.media import boxes
+from tasks.core.media.greys import scaled
+from tasks.core.media.kinds import kind_of, name_of
+from tasks.core.media.whole import CUT_OFF, check_whole
+from tasks.core.media.whole_images import check_image, is_animated
 from tasks.core.records import Media
 from tasks.core.text import visible
 
@@ -26,14 +31,10 @@ READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000
 MOST_PIXELS = 180_000_000  # that are decoded of one image: 0.7 GB of RGB
 PIXELS_AT_ONCE = 100_000_000
 ICON = bytes([0, 0, 1, 0])
-_HEIC_BRANDS = {
-    b"heic": "heic",
-    b"heix": "heic",
-    b"heim": "heic",
-    b"heis": "heic",
-    b"mif1": "heif",
-    b"msf1": "heif",
-}
+MAX_FILE_BYTES = 2_000_000_000  # of the File API: https://ai.google.dev/gemini-api/docs/files
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # a TIFF has pages, an icon sizes
+FIRST_FRAME = "animated: the first frame is sent"
+NO_MEDIUM = "not an image, PDF, audio or video that Gemini takes"
 
 
 def set_up_pillow() -> None:
@@ -85,7 +86,18 @@ def to_media(data: bytes, images_only: bool) -> Media:
     Raises:
         MediaError: broken, too large, or of a kind that is not sent.
     """
-    return to_image(data)
+    kind = kind_of(data)
+    if kind is None:
+        return _image(data, "not an image" if images_only else NO_MEDIUM)
+    if images_only:
+        raise MediaError(f"{name_of(kind)}, not an image; --media-column sends it")
+    check_whole(data, kind)
+    return _within(MAX_FILE_BYTES, Media(data, kind))
+
+
+def is_media(data: bytes) -> bool:
+    """Whether `data` begins as a medium does."""
+    return bool(kind_of(data)) or data[4:8] == b"ftyp" or any(_factories(data))
 
 
 def to_image(data: bytes) -> Media:
@@ -94,29 +106,38 @@ def to_image(data: bytes) -> Media:
     Raises:
         MediaError: not an image, broken, or too large.
     """
-    image = _heic(data) or _readable(data)
-    if len(image.data) > MAX_BYTES:
-        raise MediaError(f"{len(image.data):,} bytes are more than the API takes ({MAX_BYTES:,})")
-    return image
+    return _image(data, "not an image")
+
+
+def _image(data: bytes, otherwise: str) -> Media:
+    return _within(MAX_BYTES, _heic(data) or _readable(data, otherwise))
+
+
+def _within(most: int, media: Media) -> Media:
+    if len(media.data) > most:
+        raise MediaError(f"{len(media.data):,} bytes are more than the API takes ({most:,})")
+    return media
 
 
 def _heic(data: bytes) -> Media | None:
     """HEIC and HEIF, which Pillow cannot read: by the brand of the ISO base media file (ISO/IEC 23008-12)."""
-    if data[4:8] != b"ftyp" or int.from_bytes(data[:4]) > len(data):
+    subtype = boxes.IMAGE_BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    if not subtype or b"avif" in data[8:32]:
         return None
-    subtype = _HEIC_BRANDS.get(data[8:12])
-    return Media(data, f"image/{subtype}") if subtype and b"avif" not in data[8:32] else None
+    if boxes.image_is_cut(data):
+        raise MediaError(CUT_OFF)
+    return Media(data, f"image/{subtype}")
 
 
-def _readable(data: bytes) -> Media:
+def _readable(data: bytes, otherwise: str) -> Media:
     try:
         if data[:4] == ICON:  # Pillow decodes it when it is opened, and the PNG in it may be larger than it says
             with _decoding.take(PIXELS_AT_ONCE):
                 return _converted(data)
-        with _opened(data) as picture:
+        with _opened(data, otherwise) as picture:
             mime_type = SENT_AS_IT_IS.get(picture.format or "")
-            if mime_type and picture.mode != "CMYK":
-                picture.verify()  # reads the structure, decodes nothing
+            if mime_type and picture.mode != "CMYK" and not is_animated(data):
+                check_image(data)
                 return Media(data, mime_type)
             pixels = _pixels(picture)
         with _decoding.take(pixels):
@@ -127,14 +148,22 @@ def _readable(data: bytes) -> Media:
         raise MediaError(visible(f"broken: {error}")) from None
 
 
-def _opened(data: bytes) -> ImageFile.ImageFile:
+def _opened(data: bytes, otherwise: str = "not an image") -> ImageFile.ImageFile:
     """As Pillow.open does, without its limit on pixels: most images are not going to be decoded."""
+    for factory in _factories(data):
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):
+            return factory(io.BytesIO(data), "")
+    check_image(data)  # half a header is none to Pillow
+    raise MediaError(otherwise)
+
+
+def _factories(data: bytes) -> Iterator[Callable[[io.BytesIO, str], ImageFile.ImageFile]]:
+    """Those of the formats that `data` begins like."""
+    start = data[:16].ljust(16, b"\0")
     for name in READABLE:
         factory, accepts = Pillow.OPEN[name]
-        if accepts is None or accepts(data[:16]) is True:
-            with suppress(SyntaxError, IndexError, TypeError, struct.error):
-                return factory(io.BytesIO(data), "")
-    raise MediaError("not an image")
+        if accepts is None or accepts(start) is True:
+            yield factory
 
 
 def _pixels(picture: Pillow.Image) -> int:
@@ -157,15 +186,20 @@ def _converted(data: bytes) -> Media:
 
     Opens the image itself: its memory is free again when this returns.
     """
+    check_image(data)
     buffer = io.BytesIO()
     picture: Pillow.Image = _opened(data)
+    note = FIRST_FRAME if picture.format in _ANIMATED and getattr(picture, "is_animated", False) else ""
+    picture.seek(0)
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode == "CMYK":
         picture.convert("RGB").save(buffer, "JPEG", quality=95)
         return Media(buffer.getvalue(), "image/jpeg")
+    if picture.mode in ("F", "I"):  # straight to RGB, Pillow cuts off at 255, and what lies in 0..1 is black
+        picture = scaled(picture)
     if picture.mode == "I;16B":  # straight to I;16 or RGB, Pillow cuts off at 255
         picture = picture.convert("I").convert("I;16")
     if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         picture = picture.convert("RGB")
-    picture.save(buffer, "PNG")
-    return Media(buffer.getvalue(), "image/png")
+    picture.save(buffer, "PNG", save_all=False)
+    return Media(buffer.getvalue(), "image/png", note)

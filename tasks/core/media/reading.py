@@ -1,20 +1,23 @@
-"""Reads one medium of a row. Looks at no content."""
+"""Reads one medium of a row, wherever it is. Looks at no content, but to tell base64 of a medium from a name."""
 
 import errno
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import MediaError
 from tasks.core.files.names import existing
+from tasks.core.media.conversion import is_media
+from tasks.core.media.forms import SHOWN_CHARS as SHOWN_CHARS
+from tasks.core.media.forms import Named, from_base64, meaning, shown
 from tasks.core.records import MediaUri
 
 LONGEST_PATH = 4096  # Linux's PATH_MAX; a longer text is no path, and asking the file system about it is slow
-
-SHOWN_CHARS = 200  # of a path in a message: a cell may hold a whole image as base64
 
 TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EIO, errno.EAGAIN, errno.EBUSY}
 
@@ -22,42 +25,71 @@ TRANSIENT |= {errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK, errno.ENETDOWN, errno
 
 PAUSES_SECONDS = (0.1, 0.4, 1.6)
 
+type FromHub = Callable[[str], Path]
+type FromWeb = Callable[[str], bytes]
 
-def read_media(value: Any, roots: Sequence[str]) -> bytes | MediaUri | None:
-    """What a medium stands for: raw bytes, a path, datasets' `{"bytes", "path"}`; None for an empty cell.
+
+@dataclass(frozen=True, slots=True)
+class WebFile:
+    """A file on the web, not fetched yet. `fetch`: may block; raises as read_media does."""
+
+    url: str
+    fetch: Callable[[], bytes]
+
+
+def read_media(
+    value: Any, roots: Sequence[str], from_hub: FromHub | None = None, from_web: FromWeb | None = None
+) -> bytes | MediaUri | WebFile | None:
+    """What a medium stands for, in any of the forms of forms.py; None for an empty cell.
+
+    `from_hub`: brings what is not in `roots`. `from_web`: None where nothing may be fetched.
 
     Raises:
-        MediaError: the path leads nowhere, or out of `roots`.
+        MediaError: the path leads nowhere, or out of `roots`; there is no medium in the cell.
         OSError: it could not be read for a reason that passes, and did not while this waited.
     """
-    if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
-        value = value.get("path") if value.get("bytes") is None else value["bytes"]
-    if value is None or value in ("", b""):
-        return None
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return _read_path(value, roots)
-    raise MediaError(f"expected bytes or a path, found {type(value).__name__}")
-
-
-def _read_path(text: str, roots: Sequence[str]) -> bytes:
-    shown = repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
-    if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
-        raise MediaError(f"{shown} is not a path in the data folder")
+    found = meaning(value)
+    if not isinstance(found, Named):
+        if isinstance(value, str) and isinstance(found, bytes) and not is_media(found):
+            raise MediaError(f"{shown(value)} holds no medium")
+        return found
+    text = found.text
+    if text.partition("://")[0].lower() in ("http", "https"):
+        return _on_the_web(text, from_web)
     try:
-        real = existing(Path(roots[0], text)).resolve()
+        return _read_path(text, roots, None)
+    except MediaError:
+        data = from_base64(text)
+        if data and is_media(data):
+            return data
+        if from_hub is None:
+            raise
+    return _read_path(text, roots, from_hub)
+
+
+def _on_the_web(url: str, from_web: FromWeb | None) -> WebFile:
+    if from_web is None:
+        raise MediaError(f"{shown(url)} is not in the data folder; --fetch-urls fetches it")
+    return WebFile(url, partial(from_web, url))
+
+
+def _read_path(text: str, roots: Sequence[str], from_hub: FromHub | None) -> bytes:
+    if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
+        raise MediaError(f"{shown(text)} is not a path in the data folder")
+    try:
+        path = existing(Path(roots[0], text))
+        real = (from_hub(text) if from_hub and not path.exists() else path).resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
-            raise MediaError(f"path {shown} leads out of the data folder")
+            raise MediaError(f"path {shown(text)} leads out of the data folder")
         return _read_patiently(real)
     except IsADirectoryError:
-        raise MediaError(f"{shown} is not a file") from None
+        raise MediaError(f"{shown(text)} is not a file") from None
     except FileNotFoundError:
-        raise MediaError(f"{shown} does not exist") from None
+        raise MediaError(f"{shown(text)} does not exist") from None
     except (OSError, RuntimeError, ValueError) as error:
         if getattr(error, "errno", None) in TRANSIENT:
             raise
-        raise MediaError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise MediaError(f"{shown(text)} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _read_patiently(path: Path) -> bytes:

@@ -11,6 +11,8 @@ from tasks.core.errors import MediaError
 from tasks.core.keys import sample_key
 from tasks.core.media.cell import Cell
 from tasks.core.media.conversion import to_media
+from tasks.core.media.kinds import name_of
+from tasks.core.media.reading import WebFile
 from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
 from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
@@ -26,7 +28,7 @@ class MediaReader(Protocol):
         """The row's media, in order, not read yet."""
         ...
 
-    def read(self, cell: Cell) -> bytes | MediaUri | None:
+    def read(self, cell: Cell) -> bytes | MediaUri | WebFile | None:
         """What a cell stands for; None where it is empty.
 
         Raises:
@@ -37,30 +39,53 @@ class MediaReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sample made ready to send. `media_note`: what goes without, and why. `fault`: why it cannot go at all."""
+    """A sample made ready to send. `fault`: why it cannot go at all.
+
+    `media_note`: what it goes without, and why. `lacks_media`: it goes without a whole medium, not a frame of one.
+    """
 
     request: Request
     key: str
     media_note: str = ""
     fault: Outcome | None = None
+    lacks_media: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A medium as it was read: its bytes or address, or why there are none."""
+    """A medium as it was read: its bytes or address, or why there are none.
+
+    Known by its bytes, or by its address: what is on the web is not fetched to plan a run, and a server that does not
+    answer today makes no other sample of it.
+    """
 
     cell: Cell
-    content: bytes | MediaUri | str
+    content: bytes | MediaUri | WebFile | str
 
     @property
     def of_key(self) -> tuple[bytes, bytes]:
         match self.content:
             case bytes(data):
                 return b"bytes:", data
-            case MediaUri(uri=uri):
-                return b"uri:", uri.encode()
+            case MediaUri(uri=uri) | WebFile(url=uri):
+                return b"uri:", uri.encode("utf-8", "surrogatepass")
             case note:
                 return b"note:", note.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """Of the media of one sample: why some do not go out, and what of the others does not."""
+
+    left_out: list[str] = field(default_factory=list)
+    shortened: list[str] = field(default_factory=list)
+
+    def text(self, media: int) -> str:
+        """Where there are several `media`, how many are left out."""
+        left_out = "; ".join(dict.fromkeys(self.left_out))
+        if left_out and media > 1:
+            left_out = f"{len(self.left_out)} of {media} left out: {left_out}"
+        return "; ".join(filter(None, [left_out, *dict.fromkeys(self.shortened)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +99,15 @@ class Preparer:
         """The request of a sample, with its key; without media that cannot be sent. `without_media`: why with none."""
         draft = self.draft_of(sample)
         placed = _placed(draft, sample.row, media)
-        notes: list[str] = []
+        notes = _Notes()
         turns = tuple(
             Turn(turn.role, tuple(_parts(found, notes, bool(without_media))))
             for turn, found in zip(draft.turns, placed, strict=True)
         )
         request = Request(tuple(turn for turn in turns if turn.parts), draft.system_instruction)
-        note = without_media or _note(notes, [part for found in placed for part in found if isinstance(part, _Found)])
-        return Prepared(request, self._key(draft, placed), note, _fault(draft, request))
+        note = without_media or notes.text(sum(isinstance(part, _Found) for found in placed for part in found))
+        lacks = bool(without_media or notes.left_out)
+        return Prepared(request, self._key(draft, placed), note, _fault(draft, request), lacks)
 
     def key_of(self, sample: Sample, media: MediaReader | None) -> str:
         """The key that `prepare` gives, without making media ready."""
@@ -154,29 +180,30 @@ def _read(cell: Cell, media: MediaReader | None) -> Iterator[_Found]:
             yield _Found(cell, content)
 
 
-def _parts(found: Sequence[str | _Found], notes: list[str], text_only: bool) -> Iterator[Part]:
-    """What goes out; `notes` gets a line for each medium that does not."""
+def _parts(found: Sequence[str | _Found], notes: _Notes, text_only: bool) -> Iterator[Part]:
+    """What goes out; `notes` gets a line for each medium that does not, or not all of it."""
     for part in found:
         if isinstance(part, str):
             yield part
         elif isinstance(part.content, str):
-            notes.append(part.content)
+            notes.left_out.append(part.content)
         elif not text_only:
             try:
-                yield _ready(part.cell, part.content)
+                ready = _ready(part.cell, part.content)
             except MediaError as error:
-                notes.append(str(error))
+                notes.left_out.append(str(error))
+            else:
+                notes.shortened.extend([ready.note] if isinstance(ready, Media) and ready.note else [])
+                yield ready
 
 
-def _ready(cell: Cell, content: bytes | MediaUri) -> Media | MediaUri:
-    return content if isinstance(content, MediaUri) else replace(to_media(content, cell.images_only), name=cell.name)
-
-
-def _note(notes: Sequence[str], found: Sequence[_Found]) -> str:
-    """Why some media do not go; where there are several, how many."""
-    if not notes or len(found) == 1:
-        return "".join(notes)
-    return f"{len(notes)} of {len(found)} left out: {'; '.join(dict.fromkeys(notes))}"
+def _ready(cell: Cell, content: bytes | MediaUri | WebFile) -> Media | MediaUri:
+    if not isinstance(content, MediaUri):
+        data = content.fetch() if isinstance(content, WebFile) else content
+        return replace(to_media(data, cell.images_only), name=cell.name)
+    if cell.images_only and content.mime_type and not content.mime_type.startswith("image/"):
+        raise MediaError(f"{name_of(content.mime_type)}, not an image; --media-column sends it")
+    return content
 
 
 def _fault(draft: Draft, request: Request) -> Outcome | None:
