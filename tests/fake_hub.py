@@ -1,8 +1,10 @@
-"""As much of the Hub as a data set needs that is one commit of files; it notes which of them are fetched."""
+"""As much of the Hub as a data set needs that is one commit of files; it notes what is fetched, and how much of it."""
 
 import hashlib
 import json
+import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +23,8 @@ class FakeHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         self.fetched: list[str] = []
+        self.given = Counter[str]()  # bytes of each file, ranges included
+        self.asked = 0  # requests of any kind
 
     @property
     def url(self) -> str:
@@ -38,6 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakeHub
 
     def do_GET(self) -> None:
+        self.server.asked += 1
         path = unquote(urlsplit(self.path).path)
         if path.startswith(f"/datasets/{NAME}/resolve/"):
             return self._file(path.split("/", 6)[6])
@@ -80,9 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.server.files.get(name)
         if data is None:
             return self._refuse("EntryNotFound")
+        headers, status = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}, 200
+        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, stop = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data))
+            headers["Content-Range"], status = f"bytes {start}-{stop - 1}/{len(data)}", 206
+            data = data[start:stop]
         if self.command == "GET":
             self.server.fetched.append(name)
-        return self._send(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
+            self.server.given[name] += len(data)
+        return self._send(status, data, headers)
 
     def _json(self, value: Any) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json", "X-Repo-Commit": COMMIT})

@@ -43,7 +43,8 @@ def write_results(output: Path, split: str = "test") -> None:
 
 
 def texts(dataset: Path, split: str = "test") -> list[str]:
-    return list(load(str(dataset), None, None, split)["input_query"])
+    rows = load(str(dataset), None, None, split)
+    return [str(text) for text in rows.read(range(len(rows))).column("input_query").to_pylist()]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -73,7 +74,7 @@ def test_an_image_folder_with_results_is_an_image_folder(folder: Path) -> None:
     Pillow.new("RGB", (8, 8), "red").save(folder / "a.png")
     (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "input_query": "what colour?"}))
     write_results(folder)
-    table = load(str(folder), None, None, "train").cast_column("image", datasets.Image(decode=False))
+    table = load(str(folder), None, None, "train").head.cast_column("image", datasets.Image(decode=False))
     assert table["input_query"] == ["what colour?"]
     assert table[0]["image"]["path"] == str(folder / "a.png")
 

@@ -130,7 +130,16 @@ class RunConfig(BaseModel):
         False, description="Go on where the first images all fall away for one reason, with the text alone."
     )
     output_dir: str = Field("result", min_length=1, description="Folder the CSV goes to.")
+    where: _Text = Field(
+        None, description="Only rows for which this holds: a Jinja expression over columns, such as level == 'hard'."
+    )
+    shuffle: int | None = Field(
+        None, ge=0, le=2**63 - 1, description="Rows in a random order by this seed, before the limit: a fair sample."
+    )
     limit: int | None = Field(None, ge=0, description="First N samples only.")
+    streaming: bool = Field(
+        False, description="Read a Hub data set as a stream that fetches only what the rows need, not whole files."
+    )
     resume: bool = Field(False, description="Continue from the checkpoint.")
     retry_errors: Annotated[list[Kind], BeforeValidator(_split_at_commas)] = Field(
         [], description="With resume: kinds of finished rows to send again, such as blocked,image."

@@ -1,6 +1,6 @@
 """Which columns of a data set a run reads, and that they hold what is sent. Reads no cell but a few of the first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,9 @@ import datasets
 from datasets import Dataset, Features, Json, LargeList, List
 
 from tasks.core.config.parameters import RunConfig
-from tasks.core.data.datasets_internals import is_read_from_a_file
 from tasks.core.data.formats.text_lines import COLUMN
 from tasks.core.data.looks import looks_like_images
+from tasks.core.data.media_columns import media_of
 from tasks.core.errors import InputError
 from tasks.core.prompts.prompting import templates_of
 from tasks.core.text import closest
@@ -72,13 +72,13 @@ def _values(config: RunConfig, columns: Columns, features: Features, media: set[
         and isinstance(features.get(columns.text), Json | List | LargeList)
     ):
         names.add(columns.text)
-    return tuple(name for name in features if name in names and name not in media and not _media(features[name]))
+    return tuple(name for name in features if name in names and name not in media and not media_of(features[name]))
 
 
 def _unnamed_images(columns: Columns, table: Dataset) -> tuple[tuple[str, ...], list[str]]:
     """The one column of images, and that it is sent; else a line on what is not."""
     others = [name for name in table.column_names if name not in (columns.text, columns.id)]
-    typed = [name for name in others if _media(table.features[name]) == datasets.Image.__name__]
+    typed = [name for name in others if media_of(table.features[name]) == datasets.Image.__name__]
     if len(typed) == 1:
         return (typed[0],), [f"Images are sent from column {typed[0]!r}; --image-column '' sends none"]
     looks = typed or [name for name in others if looks_like_images(table, name)]
@@ -130,11 +130,11 @@ def _check_media(columns: Columns, features: Features) -> None:
     datasets would open the file, pipe or URL that such a cell names as soon as the row is read as text.
     """
     for flag, name in (("--text-column", columns.text), ("--id-column", columns.id)):
-        if kind := _media(features.get(name)):
+        if kind := media_of(features.get(name)):
             way_out = _way_out(features[name], name)
             raise InputError(f"{flag} {name} {_holds(features[name], kind)}, which is no text; {way_out}")
     for name in columns.images:
-        kind = _media(features.get(name))
+        kind = media_of(features.get(name))
         if kind not in (None, datasets.Image.__name__):
             holds = _holds(features[name], kind)
             raise InputError(f"--image-column {name} {holds}, and only images are sent; --media-column {name} sends it")
@@ -153,17 +153,6 @@ def _way_out(feature: Any, name: str | None) -> str:
     if isinstance(feature, datasets.Audio | datasets.Video | datasets.Pdf):
         return f"--media-column {name} sends it"
     return "name another column"
-
-
-def _media(feature: Any) -> str | None:
-    """The first feature in `feature`, at any depth, that datasets decodes from a file: Image, Audio, Video, Pdf, …"""
-    if isinstance(feature, dict):
-        inner: Iterable[Any] = feature.values()
-    elif isinstance(feature, List | LargeList):
-        inner = [feature.feature]
-    else:
-        return type(feature).__name__ if is_read_from_a_file(feature) else None
-    return next(filter(None, map(_media, inner)), None)
 
 
 def _holds(feature: Any, kind: str | None) -> str:

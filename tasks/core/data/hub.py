@@ -1,14 +1,12 @@
-"""Opens a data set of the Hub. Its CSV, JSON and text files are fetched and read as local ones are, cell by cell."""
+"""Finds a data set of the Hub, and the files of its splits; remote/ fetches and opens them."""
 
 import os
-import re
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -16,18 +14,19 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tasks.core.data.formats.cards import is_plain, reading_of
-from tasks.core.data.formats.contents import Contents, Kind, contents_of
-from tasks.core.data.formats.files import open_rows
-from tasks.core.data.formats.folders import open_folder
-from tasks.core.data.formats.images import with_metadata
+from tasks.core.data.formats.contents import Contents, contents_of
 from tasks.core.data.formats.rows import Reading
-from tasks.core.data.formats.splits import names_in, sliced
+from tasks.core.data.formats.splits import check_single, names_in
 from tasks.core.data.locate import NOT_FOUND
+from tasks.core.data.remote.fetched import open_fetched
+from tasks.core.data.remote.of_hub import OfHub
+from tasks.core.data.remote.parquet_rows import Asked, already_staged
+from tasks.core.data.rows import Rows
+from tasks.core.data.selecting import select
+from tasks.core.data.selection import Selection
 from tasks.core.errors import InputError
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
-_FILE = re.compile(r"hf:/datasets/(?P<repo>[^@]+)@(?P<revision>[^/]+)/(?P<path>.+)")  # as a Path: one slash
 
 
 def commit_of(name: str, revision: str | None) -> str | None:
@@ -53,47 +52,40 @@ def commit_of(name: str, revision: str | None) -> str | None:
 
 
 def open_hub(
-    dataset: str, config_name: str | None, revision: str | None, spec: str, reading: Reading, token: str | None
-) -> Dataset:
-    """The rows that `spec` asks for of a data set at a commit.
+    dataset: str,
+    config_name: str | None,
+    revision: str | None,
+    spec: str,
+    reading: Reading,
+    selection: Selection,
+    token: str | None,
+) -> Rows:
+    """The rows that `spec` and `selection` ask for of a data set at a commit. No file of another split is fetched.
 
     Raises:
-        InputError: a file cannot be read whole.
+        InputError: a file cannot be read whole, or there is no room for it.
         ValueError: there is no such split; and whatever datasets raises on what it does not find.
     """
+    asked = Asked(dataset, config_name, revision, spec, selection)
+    if rows := already_staged(asked):
+        return rows
     if constants.HF_HUB_OFFLINE and (fetched := _fetched(dataset, revision)):
-        return open_folder(fetched, config_name, spec, reading)
+        return open_fetched(replace(asked, revision=fetched.name), fetched, reading)
     builder = datasets.load_dataset_builder(dataset, config_name, revision=revision, token=token)
     splits = _splits(builder, spec)
-    written = reading_of(builder.config, reading)
-    if splits and is_plain(builder.config) and all(each.kind is Kind.ROWS for each in splits.values()):
-        declared = builder.info.features
-        return sliced(spec, lambda name: open_rows(_downloaded(splits[name].files, token), name, written, declared))
-    table = datasets.load_dataset(dataset, config_name, split=spec, revision=revision, token=token)
-    if not any(each.metadata for each in splits.values()):
-        return table
-    cells = sliced(spec, lambda name: open_rows(_downloaded(splits[name].metadata, token), name, written))
-    return with_metadata(table, cells, dataset)
+    if not splits:
+        table = datasets.load_dataset(dataset, config_name, split=spec, revision=revision, token=token)
+        return select(table, selection, spec)
+    return OfHub(asked, builder, splits, reading, token).open()
 
 
 def _splits(builder: Any, spec: str) -> dict[str, Contents]:
     """What the files of each split in `spec` are; nothing where datasets knows of no files."""
     files = {str(split): [Path(file) for file in found] for split, found in (builder.config.data_files or {}).items()}
+    check_single(spec)
     if files and (unknown := [name for name in names_in(spec) if name not in files]):
         raise ValueError(f"Unknown split {unknown[0]!r}. Should be one of {list(files)}.")
     return {name: contents_of(files[name]) for name in names_in(spec) if files}
-
-
-def _downloaded(files: Sequence[Path], token: str | None) -> list[Path]:
-    """Files of the Hub on this machine, under their own names."""
-    places = [place for file in files if (place := _FILE.fullmatch(str(file)))]
-    assert len(places) == len(files)
-    return [
-        Path(
-            hf_hub_download(place["repo"], place["path"], repo_type="dataset", revision=place["revision"], token=token)
-        )
-        for place in places
-    ]
 
 
 def _fetched(dataset: str, revision: str | None) -> Path | None:

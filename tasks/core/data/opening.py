@@ -17,6 +17,9 @@ from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import names_in, sliced
 from tasks.core.data.hub import PRIVATE, open_hub
 from tasks.core.data.locate import NOT_FOUND
+from tasks.core.data.rows import Rows
+from tasks.core.data.selecting import select
+from tasks.core.data.selection import ALL, Selection
 from tasks.core.errors import InputError
 
 
@@ -27,25 +30,26 @@ def load(
     split: str,
     encoding: str | None = None,
     delimiter: str | None = None,
-) -> Dataset:
-    """One split of `dataset` (an absolute local path or a Hub id), memory-mapped.
+    selection: Selection = ALL,
+) -> Rows:
+    """The selected rows of one split of `dataset` (an absolute local path or a Hub id), memory-mapped.
 
     Raises:
-        InputError: it cannot be found or read, or has no such split.
+        InputError: it cannot be found or read, or has no such split, or a column that `selection` asks for.
     """
     is_here, reading = Path(dataset).exists(), Reading(encoding, delimiter)
     try:
         with without_logs(), without_bars() if is_here else nullcontext():  # the bar is for downloads
             return (
-                _load_here(Path(dataset), config_name, split, reading)
+                select(_load_here(Path(dataset), config_name, split, reading), selection, split)
                 if is_here
-                else _load_from_hub(dataset, config_name, revision, split, reading)
+                else _load_from_hub(dataset, config_name, revision, split, reading, selection)
             )
     except InputError:
         raise
     except ValueError as error:
         if NO_ROWS in str(error):
-            return Dataset.from_dict({})
+            return Rows(Dataset.from_dict({}))
         raise InputError(_explain_split(error, dataset, config_name, revision, split)) from None
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
@@ -62,9 +66,11 @@ def _load_here(path: Path, config_name: str | None, split: str, reading: Reading
 
 
 @lru_cache(maxsize=4)  # a commit does not change, and each look costs several requests
-def _load_from_hub(name: str, config_name: str | None, revision: str | None, split: str, reading: Reading) -> Dataset:
+def _load_from_hub(
+    name: str, config_name: str | None, revision: str | None, split: str, reading: Reading, selection: Selection
+) -> Rows:
     token = os.environ.get("HUGGINGFACE_TOKEN") or None
-    return open_hub(name, config_name, revision, split, reading, token)
+    return open_hub(name, config_name, revision, split, reading, selection, token)
 
 
 def _load_saved(path: Path, split: str) -> Dataset:

@@ -21,24 +21,22 @@ class Reader:
 
     def __init__(self, ref: DatasetRef) -> None:
         self._ref = ref
-        # As Arrow, a cell is what is stored: datasets decodes features, which for media opens files and URLs.
-        table = load(ref.dataset, ref.dataset_config, ref.revision, ref.split, ref.encoding, ref.delimiter).with_format(
-            "arrow"
+        rows = load(
+            ref.dataset, ref.dataset_config, ref.revision, ref.split, ref.encoding, ref.delimiter, ref.selection
         )
-        self._features = table.features
+        self._features = rows.features
         columns = ref.columns
-        self._texts = table.select_columns(
-            [name for name in table.column_names if name in {columns.text, columns.id, *columns.values}]
-        )
-        self.media = MediaOfRows(table, ref) if columns.has_media else None
+        wanted = {columns.text, columns.id, *columns.values}
+        self._rows = rows.only([name for name in rows.features if name in wanted])
+        self.media = MediaOfRows(rows, ref) if columns.has_media else None
 
     def samples(self, span: range) -> list[Sample]:
-        """The samples of a range of rows, in order."""
+        """The samples of a range of rows, in order. An id that is no column's is the row's number in the split."""
         if not span:
             return []
-        columns = self._texts[span.start : span.stop]
+        columns = self._rows.read(span)
         prompts = self._column(columns, self._ref.columns.text) if self._ref.columns.text else [""] * len(span)
-        ids = self._column(columns, self._ref.columns.id) if self._ref.columns.id else map(str, span)
+        ids = self._column(columns, self._ref.columns.id) if self._ref.columns.id else self._numbers(span)
         if not self._ref.columns.values:
             return [Sample(row, i, text) for row, i, text in zip(span, ids, prompts, strict=True)]
         names = self._ref.columns.values
@@ -47,6 +45,9 @@ class Reader:
             Sample(row, i, text, dict(zip(names, found, strict=True)))
             for row, i, text, found in zip(span, ids, prompts, cells, strict=True)
         ]
+
+    def _numbers(self, span: range) -> Iterator[str]:
+        return map(str, self._rows.numbers(span))
 
     def _column(self, columns: pa.Table, name: str) -> list[str]:
         return texts(columns.column(name), self._features[name])

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
-from datasets import Dataset
 from huggingface_hub import constants
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.columns import Columns, find_columns
-from tasks.core.data.datasets_internals import fingerprint_of
 from tasks.core.data.formats.folders import unpacked_roots
-from tasks.core.data.formats.foreign import identity
 from tasks.core.data.hub import commit_of
 from tasks.core.data.locate import locate
 from tasks.core.data.opening import load
+from tasks.core.data.selection import ALL, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class DatasetRef:
     `rows` counts the samples of the run. A media path may only lead into one of `media_roots`;
     relative ones start at the first. `fingerprint` changes when the data is edited between two runs of one process.
     `encoding` and `delimiter` are those of the flags. `fetch_urls`: whether media of the web are.
+    `selection`: by settings, never as a list of rows.
     """
 
     dataset: str
@@ -40,6 +39,7 @@ class DatasetRef:
     encoding: str | None = None
     delimiter: str | None = None
     fetch_urls: bool = False
+    selection: Selection = ALL
 
     @property
     def is_on_hub(self) -> bool:
@@ -56,27 +56,23 @@ def resolve(config: RunConfig) -> DatasetRef:
     name, path = config.dataset or "", locate(config.dataset)
     dataset = str(path) if path else name
     revision = config.revision if path else commit_of(name, config.revision)
-    table = load(dataset, config.dataset_config, revision, config.split, config.encoding, config.delimiter)
-    columns = find_columns(config, table)
+    selection = Selection(config.where, config.shuffle, config.limit, config.streaming)
+    rows = load(dataset, config.dataset_config, revision, config.split, config.encoding, config.delimiter, selection)
+    columns = find_columns(config, rows.head)
     return DatasetRef(
         dataset=dataset,
         dataset_config=config.dataset_config,
         revision=revision,
         split=config.split,
         columns=columns,
-        rows=len(table) if config.limit is None else min(len(table), config.limit),
+        rows=len(rows),
         media_roots=_media_roots(dataset, config),
-        fingerprint=_fingerprint(table),
+        fingerprint=rows.fingerprint,
         encoding=config.encoding,
         delimiter=config.delimiter,
         fetch_urls=config.fetch_urls,
+        selection=selection,
     )
-
-
-def _fingerprint(table: Dataset) -> str:
-    """Another one when a file that the rows are read from is written or replaced, whatever its time and size."""
-    files = sorted({file["filename"] for file in table.cache_files})
-    return "-".join([fingerprint_of(table), *map(identity, files)])
 
 
 def _media_roots(dataset: str, config: RunConfig) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def plan_attempt(
         _tell_what_is_paid_again(pool, logger)
         plan = plan_fresh(data.rows, config.save_every)
     run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table.rows), prompting)
-    return Attempt(run, plan, storage, pool, whole=config.limit is None)
+    return Attempt(run, plan, storage, pool, whole=config.limit is None and config.where is None)
 
 
 def prompting_of(config: RunConfig, data: DatasetRef) -> Prompting:

@@ -44,18 +44,19 @@ def _as_written(value: Any) -> Any:
     return value
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
-    environment.filters["tojson"] = lambda value, indent=None: json.dumps(
+def environment() -> ImmutableSandboxedEnvironment:
+    """Jinja as the user's templates and conditions have it: no files, no globals, nothing undefined."""
+    sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
+    sandbox.filters["tojson"] = lambda value, indent=None: json.dumps(
         value, ensure_ascii=False, indent=indent, default=str
     )
-    del environment.globals["lipsum"]
-    return environment
+    del sandbox.globals["lipsum"]
+    return sandbox
 
 
 @lru_cache(maxsize=8)  # not kept in Template, which travels to other processes
 def _compiled(source: str) -> Any:
-    return _environment().from_string(source)
+    return environment().from_string(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Template:
 
     def check(self, columns: Sequence[str]) -> None:
         """Raises InputError where it is no template, or names what is no column."""
-        unknown = sorted(self.names - {*columns, "row", "split", *ALL_MEDIA, *_environment().globals})
+        unknown = sorted(self.names - {*columns, "row", "split", *ALL_MEDIA, *environment().globals})
         if unknown:
             raise InputError(f"{self.flag} asks for {', '.join(unknown)}; columns: {', '.join(columns)}")
 
@@ -77,7 +78,7 @@ class Template:
     def names(self) -> set[str]:
         """The columns, or what it takes for such."""
         try:
-            return meta.find_undeclared_variables(_environment().parse(self.source))
+            return meta.find_undeclared_variables(environment().parse(self.source))
         except TemplateSyntaxError as error:
             raise InputError(f"{self.flag} is no template: line {error.lineno}: {error.message}") from None
 

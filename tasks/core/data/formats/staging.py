@@ -78,8 +78,8 @@ def staged_table(digest: str, batches: Callable[[], tuple[pa.Schema, Iterator[pa
     return _staged(digest, write)
 
 
-def _staged(digest: str, write: Callable[[str], None]) -> Dataset:
-    path = kept(f"{digest}.arrow")
+def made(path: Path, write: Callable[[str], None]) -> Path:
+    """`path`, which `write` has made where it was not there: whole, or not at all."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent)
@@ -89,7 +89,11 @@ def _staged(digest: str, write: Callable[[str], None]) -> Dataset:
             Path(draft).replace(path)
         finally:
             Path(draft).unlink(missing_ok=True)
-    return Dataset.from_file(str(path))
+    return path
+
+
+def _staged(digest: str, write: Callable[[str], None]) -> Dataset:
+    return Dataset.from_file(str(made(kept(f"{digest}.arrow"), write)))
 
 
 def _write_as_learned(draft: str, batches: Iterator[Batch], columns: _Columns) -> bool:

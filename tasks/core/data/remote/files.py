@@ -1,0 +1,103 @@
+"""Files of a commit on the Hub: fetched whole, one after another, and how large they are."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import batched
+from pathlib import Path
+
+from datasets import Dataset
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+from tasks.core.data.formats.staging import kept, made
+from tasks.core.data.rows import Rows
+from tasks.core.data.selection import Numbers, Selection, all_matches, conditional, first_of
+
+_FILE = re.compile(r"hf:/{1,2}datasets/(?P<repo>[^@]+)@(?P<revision>[^/]+)/(?P<path>.+)")  # a Path has one slash
+_PATHS = 500  # asked about at once
+type Open = Callable[[list[Path]], Dataset]
+
+
+def downloaded(file: Path, token: str | None) -> Path:
+    """A file of the Hub on this machine, under its own name."""
+    place = _FILE.fullmatch(str(file))
+    assert place
+    return Path(
+        hf_hub_download(place["repo"], place["path"], repo_type="dataset", revision=place["revision"], token=token)
+    )
+
+
+def url_of(file: Path) -> str:
+    """As fsspec takes it."""
+    return str(file).replace("hf:/", "hf://", 1)
+
+
+def bytes_of(files: Sequence[Path], token: str | None) -> int:
+    """How much there is to fetch of them."""
+    places = [place for file in files if (place := _FILE.fullmatch(str(file))) and not _is_here(place)]
+    return sum(
+        info.size
+        for part in batched(places, _PATHS)
+        for info in HfApi().get_paths_info(
+            part[0]["repo"],
+            [place["path"] for place in part],
+            revision=part[0]["revision"],
+            repo_type="dataset",
+            token=token,
+        )
+        if hasattr(info, "size")
+    )
+
+
+def _is_here(place: re.Match[str]) -> bool:
+    found = try_to_load_from_cache(place["repo"], place["path"], revision=place["revision"], repo_type="dataset")
+    return isinstance(found, str)
+
+
+def first_files(
+    files: Sequence[Path], token: str | None, open_rows: Open, rows: int, matches: int | None, selection: Selection
+) -> list[Path]:
+    """The first files, fetched: as many as have `rows` rows, or as many `matches` of the selection's condition.
+
+    Raises:
+        InputError: as `open_rows` and `conditional`.
+    """
+    fetched = list[Path]()
+    for file in files:
+        fetched.append(downloaded(file, token))
+        if len(fetched) == len(files):
+            break
+        table = open_rows(fetched[-1:])
+        rows -= len(table)
+        if matches is not None and selection.where is not None:
+            matches -= len(first_of(_matches(table, selection.where), matches))
+        if rows <= 0 or (matches is not None and matches <= 0):
+            break
+    return fetched
+
+
+def _matches(table: Dataset, where: str) -> Iterator[Numbers]:
+    condition, columns = conditional(table.features, where, "")
+    return all_matches(Rows(table).only(columns).read, len(table), condition, table.features)
+
+
+def note_files(dataset: str, commit: str | None, split: str, files: Sequence[Path]) -> None:
+    """Remember which files a split has: without the Hub, a few of them could be taken for all."""
+    if commit:
+        names = [place["path"] for file in files if (place := _FILE.fullmatch(str(file)))]
+
+        def write(draft: str) -> None:
+            Path(draft).write_text(json.dumps(names))
+
+        made(_note(dataset, commit, split), write)
+
+
+def missing_files(dataset: str, folder: Path, split: str) -> list[str]:
+    """Those of a split that no run has fetched into the `folder` of a commit."""
+    note = _note(dataset, folder.name, split)
+    names: list[str] = json.loads(note.read_text()) if note.exists() else []
+    return [name for name in names if not (folder / name).exists()]
+
+
+def _note(dataset: str, commit: str, split: str) -> Path:
+    return kept(f"files/{dataset.replace('/', '--')}@{commit}-{split}.json")

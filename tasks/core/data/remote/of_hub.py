@@ -1,0 +1,112 @@
+"""Opens splits of the Hub whose files are known: each kind of file in its own way, and of the split alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset
+from datasets.data_files import DataFilesDict, DataFilesList
+
+from tasks.core.data.formats.cards import is_plain, reading_of
+from tasks.core.data.formats.contents import Contents, Kind
+from tasks.core.data.formats.files import open_rows
+from tasks.core.data.formats.images import with_metadata
+from tasks.core.data.formats.rows import Reading
+from tasks.core.data.formats.splits import first_rows, sliced
+from tasks.core.data.formats.suffixes import Format, format_of
+from tasks.core.data.remote.files import bytes_of, downloaded, first_files, note_files, url_of
+from tasks.core.data.remote.parquet import ParquetFiles
+from tasks.core.data.remote.parquet_rows import Asked, open_parquet
+from tasks.core.data.remote.room import free_bytes
+from tasks.core.data.rows import Rows
+from tasks.core.data.selecting import select
+from tasks.core.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class OfHub:
+    """`builder`: datasets' own, which has found the files. `splits`: those that are asked for."""
+
+    asked: Asked
+    builder: Any
+    splits: dict[str, Contents]
+    reading: Reading
+    token: str | None
+
+    def open(self) -> Rows:
+        """The rows that are asked for.
+
+        Raises:
+            InputError: a file cannot be read whole, or there is no room for it.
+        """
+        plain = is_plain(self.builder.config)
+        if plain and all(each.kind is Kind.ROWS for each in self.splits.values()):
+            return self._text()
+        if plain and all(format_of(file) is Format.PARQUET for each in self.splits.values() for file in each.files):
+            files = {name: self._parquet(each) for name, each in self.splits.items()}
+            return open_parquet(self.asked, files, self._others, self._fits())
+        self._check_room()
+        return select(self._others(), self.asked.selection, self.asked.spec)
+
+    def _text(self) -> Rows:
+        """Cell by cell, as local files are read."""
+        if self.asked.selection.limit is None:
+            self._check_room()
+        return select(sliced(self.asked.spec, self._text_split), self.asked.selection, self.asked.spec)
+
+    def _text_split(self, name: str) -> Dataset:
+        files, chosen, spec = self.splits[name].files, self.asked.selection, self.asked.spec
+        note_files(self.asked.dataset, self.asked.revision, name, files)
+        written, declared = reading_of(self.builder.config, self.reading), self.builder.info.features
+
+        def opened(fetched: list[Path]) -> Dataset:
+            return open_rows(fetched, name, written, declared)
+
+        enough = first_rows(spec, None if chosen.reorders else chosen.limit).get(name, 0)
+        matches = chosen.limit if chosen.shuffle is None and "[" not in spec else None
+        return opened(first_files(files, self.token, opened, enough, matches, chosen))
+
+    def _parquet(self, contents: Contents) -> ParquetFiles:
+        return ParquetFiles([url_of(file) for file in contents.files], self.token, self.builder.info.features)
+
+    def _others(self) -> Dataset:
+        """As datasets reads them; of pictures, what their metadata says as it is written."""
+        table = sliced(self.asked.spec, self._other_split)
+        if not any(each.metadata for each in self.splits.values()):
+            return table
+        written = reading_of(self.builder.config, self.reading)
+        cells = sliced(self.asked.spec, lambda name: open_rows(self._metadata(name), name, written))
+        return with_metadata(table, cells, self.asked.dataset)
+
+    def _other_split(self, name: str) -> Dataset:
+        table: Dataset = datasets.load_dataset(
+            self.asked.dataset,
+            self.asked.config_name,
+            data_files=self._data_files(name),
+            split=name,
+            revision=self.asked.revision,
+            token=self.token,
+            verification_mode="no_checks",
+        )
+        return table
+
+    def _metadata(self, name: str) -> list[Path]:
+        return [downloaded(file, self.token) for file in self.splits[name].metadata]
+
+    def _data_files(self, name: str) -> DataFilesDict:
+        """Those of one split as datasets has found them, so that it looks for no others."""
+        found: DataFilesList = self.builder.config.data_files[name]
+        return DataFilesDict({name: found})
+
+    def _fits(self) -> bool:
+        """Whether there is room for the files and the table that is made of them, unless it has been made."""
+        files = [file for each in self.splits.values() for file in (*each.files, *each.metadata)]
+        return 2 * bytes_of(files, self.token) <= free_bytes()
+
+    def _check_room(self) -> None:
+        if not self._fits():
+            raise InputError(
+                f"{self.asked.dataset} {self.asked.spec} does not fit on the disk ({free_bytes():,} bytes are free); "
+                "pass --limit, a smaller --split, or point HF_HOME at a larger disk"
+            )
