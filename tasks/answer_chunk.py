@@ -19,11 +19,13 @@ from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.process import Process
 from tasks.core.answering.run import Run
 from tasks.core.answering.run_here import ChunkAnswers
+from tasks.core.answering.uploading import UploadingModel
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
+from tasks.core.media.uploads import Uploads
 from tasks.core.records import Chunk
 from tasks.core.reporting.tally import Tally
 from tasks.result_storage import storage_of_results
@@ -33,7 +35,9 @@ _STOPPED, _DEFERRED = "stopped", "deferred"
 
 
 def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
-    return OnlineAnswerer(GeminiClient(run.generation), run.limits, watcher)
+    client = GeminiClient(run.generation)
+    model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
+    return OnlineAnswerer(model, run.limits, watcher)
 
 
 process = Process(_answerer_of)

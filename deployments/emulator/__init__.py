@@ -1,4 +1,4 @@
-"""A local stand-in for the Gemini API: `generateContent` and `models`, on the real wire format.
+"""A local stand-in for the Gemini API: `generateContent`, `models` and `files`, on the real wire format.
 
 For tests, for a demo without a key and for load tests. It must not import the flow or Prefect, must not
 know the SDK, and must never call out: whoever talks to it does so over HTTP on this machine.

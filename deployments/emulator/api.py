@@ -90,9 +90,9 @@ class _Api:
         if refusal is not None:
             return _Plan(unread, refusal)
         try:
-            call = parse_call(unread.version, unread.model, body)
+            call = parse_call(unread.version, unread.model, body, state.files.use)
         except BadRequestError as error:
-            return _Plan(unread, HttpError(400, str(error)))
+            return _Plan(unread, error.refusal)
         digest = call.digest
         state.ledger.note_call(call, digest)
         limited = state.gate.refuse(state.clock())

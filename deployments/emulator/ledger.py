@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from deployments.emulator.behaviours import Behaviour, label_of
 from deployments.emulator.replies import Usage
-from deployments.emulator.wire import Call, Json
+from deployments.emulator.wire import Call, Json, Medium
 
 _TIMINGS_KEPT = 1_000_000
 _REQUESTS_KEPT = 1_000
@@ -28,7 +28,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a request asked for, its image reduced to a size. `config`: top keys in camelCase."""
+    """What a request asked for, its media reduced to size and hash. `config`: top keys in camelCase."""
 
     version: str
     model: str
@@ -37,6 +37,7 @@ class Seen:
     config: Json
     mime_type: str | None
     image_bytes: int
+    media: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Ledger:
                 config=call.config,
                 mime_type=call.mime_type,
                 image_bytes=len(call.image or b""),
+                media=call.media,
             )
         )
 

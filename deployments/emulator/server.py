@@ -17,6 +17,8 @@ from deployments.emulator.admin import add_admin_routes
 from deployments.emulator.answers import AnswerStyle, digest_of
 from deployments.emulator.api import add_api_routes
 from deployments.emulator.behaviours import Behaviour
+from deployments.emulator.file_api import add_file_routes
+from deployments.emulator.files import Files
 from deployments.emulator.latency import Constant, Latency
 from deployments.emulator.ledger import Seen, Stats, Timing
 from deployments.emulator.limits import ApiLimits
@@ -89,6 +91,11 @@ class Emulator:
         """The last thousand requests, oldest first."""
         return list(self._state.ledger.last_requests)
 
+    @property
+    def files(self) -> Files:
+        """The File API's: how long they live, what the next uploads meet, how many there were."""
+        return self._state.files
+
     def times_answered(self, prompt: str, image: bytes | None = None) -> int:
         """How often this prompt with this image was answered, and so paid for."""
         return self._state.ledger.answered[digest_of(prompt, image)]
@@ -118,6 +125,7 @@ class Emulator:
         self._port = listener.getsockname()[1]
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         add_api_routes(app, self._state)
+        add_file_routes(app, self._state)
         add_admin_routes(app, self._state)
         # handler_cancellation: a handler ends when its client goes away, which is how HANG ends at all.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)

@@ -10,6 +10,7 @@ from random import Random
 
 from deployments.emulator.answers import AnswerStyle, answer_to, describe
 from deployments.emulator.behaviours import INVALID_KEY, NO_KEY, Behaviour
+from deployments.emulator.files import Files
 from deployments.emulator.latency import Latency
 from deployments.emulator.ledger import Ledger
 from deployments.emulator.limits import ApiLimits, Gate
@@ -43,6 +44,7 @@ class EmulatorState:
     seed: int
     clock: Callable[[], float]
     outage: Behaviour | None = None
+    files: Files = field(init=False)
     ledger: Ledger = field(init=False)
     gate: Gate = field(init=False)
     _random: Random = field(init=False)
@@ -50,6 +52,7 @@ class EmulatorState:
     _ids: Iterator[int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.files = Files(self.clock)
         self.reset()
 
     def reset(self) -> None:

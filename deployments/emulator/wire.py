@@ -4,21 +4,46 @@ Takes both spellings of every key (`inlineData`, `inline_data`) and both base64 
 """
 
 import binascii
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from deployments.emulator.answers import digest_of
+from deployments.emulator.behaviours import HttpError
+from deployments.emulator.files import StoredFile, no_such_file
 
 _URL_SAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
-_IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
+# Of what begins like this, the API takes these; of `text/` any, and of `application/` some that are no matter here.
+_TYPES = {
+    "image/": frozenset({"png", "jpeg", "webp", "heic", "heif"}),
+    "audio/": frozenset({"wav", "mp3", "mpeg", "aiff", "aac", "ogg", "flac", "m4a"}),
+    "video/": frozenset({"mp4", "mpeg", "mov", "avi", "x-flv", "mpg", "webm", "wmv", "3gpp"}),
+}
 
 type Json = Mapping[str, Any]
+type UseFile = Callable[[str], StoredFile | HttpError]
 
 
 class BadRequestError(Exception):
     """The body is not a request that the API would take; the message is the API's own."""
+
+    def __init__(self, message: str, refusal: HttpError | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal or HttpError(400, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One that came with a request. `uri`: where it is, if it did not come along; `sha256`: of its bytes, if known."""
+
+    mime_type: str
+    data_bytes: int
+    sha256: str
+    uri: str = ""
+    resolution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +51,8 @@ class Call:
     """What a request asks for.
 
     prompt: all text parts of `contents`, joined by newlines.
-    image: the bytes of the inline parts (several are joined), None if there is none.
+    image: the bytes of all media (several are joined; of a URI that leads elsewhere, itself), None if there is none.
+    media: what they are, each.
     config: `generationConfig` as sent, its top keys in camelCase.
     """
 
@@ -37,6 +63,7 @@ class Call:
     mime_type: str | None = None
     system: str | None = None
     config: Json = field(default_factory=dict)
+    media: tuple[Medium, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -44,8 +71,8 @@ class Call:
         return digest_of(self.prompt, self.image)
 
 
-def parse_call(version: str, model: str, body: bytes) -> Call:
-    """Read `body`, the JSON of a request. Raises BadRequestError."""
+def parse_call(version: str, model: str, body: bytes, use_file: UseFile = no_such_file) -> Call:
+    """Read `body`, the JSON of a request; `use_file` gives the files of the File API. Raises BadRequestError."""
     try:
         root = json.loads(body)
     except ValueError as error:
@@ -53,25 +80,48 @@ def parse_call(version: str, model: str, body: bytes) -> Call:
     if not isinstance(root, dict) or not root.get("contents"):
         raise BadRequestError("* GenerateContentRequest.contents: contents is not specified\n")
     try:
-        return _call(version, model, root)
+        return _call(version, model, root, use_file)
     except (AttributeError, TypeError) as error:  # a string where an object should be, and the like
         raise BadRequestError(f"Invalid JSON payload received. {error}") from error
 
 
-def _call(version: str, model: str, root: Json) -> Call:
+def _call(version: str, model: str, root: Json, use_file: UseFile) -> Call:
     parts = list(_parts(root["contents"]))
-    images = [blob for part in parts if (blob := _pick(part, "inlineData"))]
+    found = [each for part in parts if (each := _medium(part, use_file))]
     system = _pick(root, "systemInstruction")
     config = _pick(root, "generationConfig") or {}
     return Call(
         version=version,
         model=model,
         prompt=_text(parts),
-        image=b"".join(_image_bytes(blob) for blob in images) if images else None,
-        mime_type=_mime_type(images[0]) if images else None,
+        image=b"".join(data for _, data in found) if found else None,
+        mime_type=found[0][0].mime_type if found else None,
         system=_text(list(_parts(system))) if system else None,
         config={_camel(key): value for key, value in config.items()},
+        media=tuple(medium for medium, _ in found),
     )
+
+
+def _medium(part: Json, use_file: UseFile) -> tuple[Medium, bytes] | None:
+    resolution = (_pick(part, "mediaResolution") or {}).get("level", "")
+    if blob := _pick(part, "inlineData"):
+        data = _image_bytes(blob)
+        return Medium(_mime_type(blob), len(data), _sha256(data), resolution=resolution), data
+    if not (named := _pick(part, "fileData")):
+        return None
+    uri: str = _pick(named, "fileUri") or ""
+    if "/files/" not in urlsplit(uri).path:
+        return Medium(_mime_type(named), 0, "", uri, resolution), uri.encode()
+    name = uri.rpartition("/files/")[2]
+    file = use_file(f"files/{name}")
+    if isinstance(file, HttpError):
+        raise BadRequestError(file.message, file)
+    mime_type = _pick(named, "mimeType") or file.mime_type
+    return Medium(mime_type, len(file.data), _sha256(file.data), uri, resolution), file.data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _parts(contents: Any) -> Iterator[Json]:
@@ -98,7 +148,8 @@ def _image_bytes(blob: Json) -> bytes:
 
 def _mime_type(blob: Json) -> str:
     mime_type: str = _pick(blob, "mimeType") or ""
-    if not mime_type or (mime_type.startswith("image/") and mime_type not in _IMAGE_TYPES):
+    kind, _, subtype = mime_type.partition("/")
+    if not subtype or subtype not in _TYPES.get(f"{kind}/", {subtype}):
         raise BadRequestError(f"Unsupported MIME type: {mime_type}")
     return mime_type
 

@@ -65,6 +65,15 @@ class MediaUri:
     mime_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A medium that the File API keeps, until `expires_at` (seconds since 1970)."""
+
+    uri: str
+    mime_type: str
+    expires_at: float
+
+
 type Part = str | Media | MediaUri
 
 

@@ -12,15 +12,24 @@ from tasks.core.records import Kind, Outcome
 
 FIRST_IMAGES = 10
 PLAIN_REFUSAL = "contains an invalid argument"  # which one, the API does not say
+_MEDIA = re.compile(r"image|\b(?:document|pdf|audio|video|media|mime type|file)\b", re.IGNORECASE)
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[\d,.]*\d")  # names and numbers of one image
 
 
 def blames_image(prepared: Prepared, outcome: Outcome) -> bool:
-    """Whether the API could not read the image, or may not: then the text goes alone, as for any broken image."""
-    if outcome.kind is not Kind.INVALID_REQUEST or outcome.for_all_rows or not prepared.request.media:
+    """Whether the API could not read a medium, or may not: then the text goes alone, as for any that is broken."""
+    if outcome.for_all_rows or not (prepared.request.media and prepared.request.text):
         return False
-    detail = outcome.detail.lower()
-    return bool(prepared.request.text) and ("image" in detail or PLAIN_REFUSAL in detail)
+    if outcome.kind is Kind.IMAGE:
+        return True
+    return outcome.kind is Kind.INVALID_REQUEST and (
+        names_media(outcome.detail) or PLAIN_REFUSAL in outcome.detail.lower()
+    )
+
+
+def names_media(detail: str) -> bool:
+    """Whether the API says that it was a medium which it refused."""
+    return _MEDIA.search(detail) is not None
 
 
 class ImageGuard:

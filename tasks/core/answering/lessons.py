@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tasks.core.answering.breaker import Breaker, Stop
 from tasks.core.answering.bulk import Bulk
-from tasks.core.answering.image_guard import ImageGuard
+from tasks.core.answering.image_guard import ImageGuard, names_media
 from tasks.core.answering.minute import Slot
 from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
@@ -57,7 +57,7 @@ class Lessons:
         Raises:
             RunStopped: all images fall away.
         """
-        known = not tries.without_image or "image" in tries.without_image.lower()
+        known = not tries.without_image or names_media(tries.without_image)
         if prepared.lacks_media and known and (stop := self.images.fell_away(row, prepared.media_note)):
             self.obey(stop)
             self.throttle.check()

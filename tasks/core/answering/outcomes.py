@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.core.answering.refusals import ACCOUNT, refused_by, violations
 from tasks.core.answering.retry_delay import retry_delay_seconds
-from tasks.core.errors import ApiError, MalformedAnswer, StopReason
+from tasks.core.errors import ApiError, MalformedAnswer, MediaError, StopReason
 from tasks.core.records import Kind, ModelOutput, Outcome
 from tasks.core.text import one_line
 
@@ -37,6 +37,8 @@ def outcome_of_error(error: Exception, timeout_seconds: float) -> Outcome:
         return _outcome_of_refusal(error)
     if isinstance(error, TimeoutError):
         return Outcome(Kind.TIMEOUT, detail=f"no answer within {timeout_seconds:g} s")
+    if isinstance(error, MediaError):
+        return Outcome(Kind.IMAGE, detail=str(error))
     if isinstance(error, MalformedAnswer):
         return Outcome(Kind.SERVER_ERROR, detail=f"the answer cannot be read: {error}")
     return Outcome(Kind.NETWORK, detail=str(error) or type(error).__name__)

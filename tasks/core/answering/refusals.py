@@ -21,6 +21,8 @@ _NO_CREDIT = re.compile(
     r"|\benable billing",
     re.IGNORECASE,
 )
+# "You do not have permission to access the File abc-123 or it may not exist."
+_GONE = re.compile(r"\bfile\b.*\b(?:not exist|not found)", re.IGNORECASE | re.DOTALL)
 _NO_QUOTA = re.compile(r"\blimit: 0(?!\.?\d)")
 
 
@@ -33,6 +35,8 @@ def refused_by(error: ApiError) -> StopReason | None:
         return StopReason.NO_QUOTA if _says_no_quota(error) else None
     if 300 <= error.code < 400:
         return StopReason.REFUSED
+    if is_gone(error):
+        return None
     if error.code == 404:
         return StopReason.REFUSED_MODEL if "model" in error.message.lower() else StopReason.REFUSED_ENDPOINT
     if error.code in (401, 403) or reasons & _KEY_REASONS:
@@ -40,6 +44,11 @@ def refused_by(error: ApiError) -> StopReason | None:
     if error.status == "FAILED_PRECONDITION":
         return StopReason.REFUSED_PLACE if "location" in error.message.lower() else StopReason.REFUSED
     return None
+
+
+def is_gone(error: ApiError) -> bool:
+    """Whether a file of the File API that the request names has expired, or never was."""
+    return error.code in (403, 404) and _GONE.search(error.message) is not None
 
 
 def violations(details: list[dict[str, Any]]) -> list[Any]:

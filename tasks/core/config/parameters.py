@@ -17,6 +17,15 @@ from tasks.core.config.text_file import text_or_file
 from tasks.core.records import Kind
 
 
+class MediaResolution(StrEnum):
+    """How finely Gemini looks at media; the finer, the more tokens."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    ULTRA_HIGH = "ultra_high"
+
+
 class GenerateConfig(BaseModel):
     """What shapes an answer beside the sample itself."""
 
@@ -26,11 +35,13 @@ class GenerateConfig(BaseModel):
     system_instruction: str | None = None
     generation_config: dict[str, Any] = {}
     demo: bool = False  # answers that are made up are no answers of the model
+    media_resolution: MediaResolution | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits; equal for settings that ask for the same answers."""
-        text = json.dumps(self.model_dump(exclude=set() if self.demo else {"demo"}), sort_keys=True)
+        unset = {name for name in ("demo", "media_resolution") if not getattr(self, name)}  # as before there were any
+        text = json.dumps(self.model_dump(exclude=unset), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -113,6 +124,9 @@ class RunConfig(BaseModel):
     )
     generation_config: Annotated[dict[str, Any], AfterValidator(_one_candidate)] = Field(
         {}, description='Gemini\'s generationConfig as JSON, such as {"temperature": 0}.'
+    )
+    media_resolution: MediaResolution | None = Field(
+        None, description="How finely Gemini looks at media: low, medium, high or ultra_high."
     )
     max_concurrent: int = Field(10, ge=1, le=10_000, description="Requests in flight at most.")
     rpm: int | None = Field(None, ge=1, description="Requests a minute at most.")

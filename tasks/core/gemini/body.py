@@ -8,8 +8,8 @@ import base64
 import json
 from typing import Any
 
-from tasks.core.config.parameters import GenerateConfig
-from tasks.core.records import MediaUri, Part, Request, Turn
+from tasks.core.config.parameters import GenerateConfig, MediaResolution
+from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
 
 class BodyWriter:
@@ -17,31 +17,44 @@ class BodyWriter:
 
     def __init__(self, generation: GenerateConfig) -> None:
         self._generation = generation
+        # The finest there is only for a part, the others for a request as a whole (see the SDK's types).
+        self._finest = generation.media_resolution is MediaResolution.ULTRA_HIGH
         self._same = self._rest(generation.system_instruction)
 
     def body(self, request: Request) -> bytes:
         own = request.system_instruction
         rest = self._same if own is None else self._rest(own)
-        return b'{"contents": [%b], %b' % (b", ".join(map(_turn, request.turns)), rest)
+        return b'{"contents": [%b], %b' % (b", ".join(map(self._turn, request.turns)), rest)
 
     def _rest(self, system_instruction: str | None) -> bytes:
-        rest: dict[str, Any] = {"generationConfig": self._generation.generation_config}
+        config, resolution = self._generation.generation_config, self._generation.media_resolution
+        if resolution and not self._finest:
+            config = {**config, "mediaResolution": _level(resolution)}
+        rest: dict[str, Any] = {"generationConfig": config}
         if system_instruction:
             rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
         return _json(rest).removeprefix(b"{")
 
+    def _turn(self, turn: Turn) -> bytes:
+        return b'{"parts": [%b], "role": %b}' % (b", ".join(map(self._part, turn.parts)), _json(turn.role))
 
-def _turn(turn: Turn) -> bytes:
-    return b'{"parts": [%b], "role": %b}' % (b", ".join(map(_part, turn.parts)), _json(turn.role))
+    def _part(self, part: Part) -> bytes:
+        if isinstance(part, str):
+            return _json({"text": part})
+        finest = b'"mediaResolution": %b, ' % _json({"level": _level(MediaResolution.ULTRA_HIGH)})
+        return b"{%b%b}" % (finest if self._finest else b"", _medium(part))
 
 
-def _part(part: Part) -> bytes:
-    if isinstance(part, str):
-        return _json({"text": part})
+def _medium(part: Media | MediaUri) -> bytes:
     if isinstance(part, MediaUri):
-        return _json({"fileData": {"file_uri": part.uri, "mime_type": part.mime_type}})
+        named = {"mime_type": part.mime_type} if part.mime_type else {}
+        return b'"fileData": %b' % _json({"file_uri": part.uri, **named})
     data = base64.urlsafe_b64encode(part.data)  # the API takes both alphabets; the SDK writes this one
-    return b'{"inlineData": {"data": "%b", "mime_type": %b}}' % (data, _json(part.mime_type))
+    return b'"inlineData": {"data": "%b", "mime_type": %b}' % (data, _json(part.mime_type))
+
+
+def _level(resolution: MediaResolution) -> str:
+    return f"MEDIA_RESOLUTION_{resolution.name}"
 
 
 def _json(value: Any) -> bytes:

@@ -18,6 +18,7 @@ from google.genai import types
 from tasks.core.config.parameters import GenerateConfig
 from tasks.core.errors import InputError, MalformedAnswer
 from tasks.core.gemini.body import BodyWriter
+from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
 from tasks.core.gemini.transport import PROXY_ERRORS, new_session
 from tasks.core.gemini.wire import read_answer
@@ -67,6 +68,7 @@ class GeminiClient:
         options = types.HttpOptions(aiohttp_client=self._session, retry_options=types.HttpRetryOptions(attempts=1))
         self._client = genai.Client(http_options=options)
         self._generate, self._writer = Generate(self._client, self._model), BodyWriter(generation)
+        self.files = GeminiFiles(self._client)
 
     async def generate(self, request: Request) -> ModelOutput:
         """One call.
