@@ -131,6 +131,21 @@ def _beside(ours: float, pool: float, unit: str) -> str:
     return f"bare pool {pool:.{2 if pool < 10 else 0}f} {unit}; {ours / pool:.2f} of it"
 
 
+def bench_media(table: Table, folder: Path) -> None:
+    """Rows with three images beside rows with one: three times the bytes, once the rest."""
+    rows = 200 if table.short else 1000
+    data = {n: write_rows(folder / f"media{n}", rows, images=20, image_bytes=100_000, a_row=n) for n in (1, 3)}
+    with emulator() as api:
+        one, three = (infer(folder, api.url, data[n], max_concurrent=20, save_every=50) for n in (1, 3))
+    extra = three.anonymous_mb - one.anonymous_mb
+    table.add(
+        f"three images of 100 KB a row beside one, {rows:,} rows",
+        f"{three.cpu_seconds / one.cpu_seconds:.2f} times the CPU, {extra:+.0f} MB",
+        "≤ 3 times, ≤ +100 MB",
+        f"{one.cpu_seconds:.1f} to {three.cpu_seconds:.1f} s; {one.anonymous_mb:.0f} to {three.anonymous_mb:.0f} MB",
+    )
+
+
 def bench_memory(table: Table, folder: Path) -> None:
     """Peaks are those of the whole run, start-up and CSV included."""
     few, many = (200, 1000) if table.short else (1000, 20_000)
@@ -315,6 +330,7 @@ BENCHES: dict[str, Callable[[Table, Path], None]] = {
     "cpu-images": bench_cpu_images,
     "saturated": bench_saturated,
     "saturated-images": bench_saturated_images,
+    "media": bench_media,
     "memory": bench_memory,
     "start": bench_start,
     "rate-limit": bench_rate_limit,

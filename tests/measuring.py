@@ -165,14 +165,22 @@ def prompt(number: int) -> str:
 
 
 def write_rows(
-    folder: Path, rows: int, *, images: int = 0, image_bytes: int = 20_000, every: int = 1, suffix: str = ".png"
+    folder: Path,
+    rows: int,
+    *,
+    images: int = 0,
+    image_bytes: int = 20_000,
+    every: int = 1,
+    suffix: str = ".png",
+    a_row: int = 1,
 ) -> str:
-    """A JSONL data set; every `every`-th row with one of `images` pictures. Returns its path."""
+    """A JSONL data set; every `every`-th row with `a_row` of `images` pictures. Returns its path."""
     folder.mkdir(exist_ok=True)
     names = [_write_image(folder / f"{n}{suffix}", n, image_bytes) for n in range(images)]
     with (folder / "data.jsonl").open("w") as file:
         for n in range(rows):
-            picture = {"image_path": names[n // every % images] if n % every == 0 else ""} if images else {}
+            found = [names[(n // every + m) % images] for m in range(a_row)] if images and n % every == 0 else []
+            picture = {"image_path": found if a_row > 1 else "".join(found)} if images else {}
             file.write(json.dumps({"id": f"r{n}", "input_query": prompt(n)} | picture) + "\n")
     return str(folder / "data.jsonl")
 
