@@ -68,7 +68,12 @@ def write_shards(folder: Path, shards: int, rows: int, split: str = "test", grou
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for n in range(shards):
         table = pa.table(rows_of(rows, n * rows, size), schema=FEATURES.arrow_schema)
-        pq.write_table(table, folder / "data" / f"{split}-{n:05}-of-{shards:05}.parquet", row_group_size=group)
+        pq.write_table(
+            table,
+            folder / "data" / f"{split}-{n:05}-of-{shards:05}.parquet",
+            row_group_size=group,
+            write_statistics=False,
+        )
     return folder
 
 

@@ -3,6 +3,7 @@
 What is wrong with it is an InputError of one line, whatever the reader has raised.
 """
 
+import errno
 import os
 from contextlib import nullcontext
 from functools import lru_cache
@@ -53,8 +54,20 @@ def load(
         raise InputError(_explain_split(error, dataset, config_name, revision, split)) from None
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"{error}; {PRIVATE}", NOT_FOUND) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise _unreadable(dataset, error) from None
+        raise InputError(
+            f"{dataset} {split} does not fit on the disk: {error}; "
+            "pass --limit, a smaller --split, or point HF_HOME at a larger disk",
+            "OSError",
+        ) from None
     except Exception as error:  # a reader may raise anything on data that is not what it expects
-        raise InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__) from None
+        raise _unreadable(dataset, error) from None
+
+
+def _unreadable(dataset: str, error: Exception) -> InputError:
+    return InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__)
 
 
 def _load_here(path: Path, config_name: str | None, split: str, reading: Reading) -> Dataset:

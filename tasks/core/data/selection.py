@@ -47,7 +47,8 @@ def conditional(features: Features, where: str, split: str) -> tuple[Condition, 
         InputError: it is none, or asks for what is no column.
     """
     condition = Condition(where, split)
-    return condition, condition.columns(list(features), [name for name in features if media_of(features[name])])
+    columns = condition.columns(list(features), [name for name in features if media_of(features[name])])
+    return condition, columns or tuple(features)[:1]  # a table without columns has no rows
 
 
 def matches(table: pa.Table, first: int, condition: Condition, features: Features) -> Numbers:
@@ -57,8 +58,7 @@ def matches(table: pa.Table, first: int, condition: Condition, features: Feature
         InputError: that cannot be told of a row.
     """
     names = table.column_names
-    cells = zip(*(values(table.column(name), features[name]) for name in names), strict=True)
-    rows = cells if names else iter([()] * len(table))
+    rows = zip(*(values(table.column(name), features[name]) for name in names), strict=True)
     return np.array(
         [n for n, row in enumerate(rows) if _holds(condition, dict(zip(names, row, strict=True)), first + n)], np.int64
     )

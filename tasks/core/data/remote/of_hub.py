@@ -84,6 +84,7 @@ class OfHub:
             self.asked.dataset,
             self.asked.config_name,
             data_files=self._data_files(name),
+            features=self.builder.info.features,  # the card's, which datasets forgets where files are named
             split=name,
             revision=self.asked.revision,
             token=self.token,

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class Shelf:
     def __init__(self, parent: Path, budget: int) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(parent)
-        self._folder = tempfile.TemporaryDirectory(dir=parent, prefix=f"{_owner(os.getpid())}-")
+        self._folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{socket.gethostname()}-{os.getpid()}-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at the end of the process, too
         self._budget = budget
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._changed = Condition()
@@ -97,11 +99,7 @@ class Shelf:
         return sum(kept.size for kept in self._kept.values())
 
     def _path(self, number: int) -> Path:
-        return Path(self._folder.name) / f"{number}.arrow"
-
-
-def _owner(pid: int) -> str:
-    return f"{socket.gethostname()}-{pid}"
+        return self._folder / f"{number}.arrow"
 
 
 def _remove_left_behind(parent: Path) -> None:
