@@ -181,7 +181,7 @@ def test_what_the_card_says_of_files_and_columns_holds_for_the_rows_alone_too(tm
     with FakeHub(folder).running() as hub:
         found = read(tmp_path / "home", hub.url, template, template | {"limit": 5}, template | {"split": "test[-5:]"})
         assert not hub.given["other/o.parquet"]
-    assert found[0]["rows"][1][2:] == [2**63 + 1, "question 1", "difficult", 0.1]
+    assert found[0]["rows"][1][2:] == [2**63 + 1, "question 1", "difficult", "0.1"]
     assert found[1] == {"rows": found[0]["rows"][:5], "media": found[0]["media"][:5]}
     assert found[2] == {"rows": found[0]["rows"][-5:], "media": found[0]["media"][-5:]}
 
