@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import trustme
 
 from deployments.emulator import Emulator, answer_to
 from tasks.core.errors import MediaError
@@ -82,6 +83,20 @@ def test_the_connection_goes_to_the_address_that_was_checked() -> None:
         fetcher = Fetcher(is_allowed=anything, resolve=lambda host, port: answers.pop())
         assert fetcher.fetch(f"http://cats.example:{web.server_port}/a.png") == PNG
         assert web.asked == [f"cats.example:{web.server_port}/a.png"]
+
+
+def test_a_certificate_is_that_of_the_name_and_not_of_the_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Though the address is what is connected to; who has none for the name is not trusted."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    fetcher = Fetcher(is_allowed=anything, resolve=lambda host, port: [HERE])
+    with Web({"/a": Page(PNG)}, authority.issue_cert("cats.example")).running() as web:
+        assert fetcher.fetch(f"https://cats.example:{web.server_port}/a") == PNG
+        with pytest.raises(MediaError, match="has no certificate that can be trusted"):
+            fetcher.fetch(f"https://dogs.example:{web.server_port}/a")
 
 
 def test_a_redirect_is_checked_as_the_first_address_was() -> None:

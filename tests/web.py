@@ -1,11 +1,14 @@
 """A small web on this machine: pages by path, and what was asked."""
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import trustme
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,16 @@ class Page:
 class Web(ThreadingHTTPServer):
     """Serves `pages`; `asked`: host and path of each request."""
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
+    def __init__(self, pages: Mapping[str, Page], certificate: trustme.LeafCert | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pages, self.asked = dict(pages), list[str]()
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who does not trust the certificate hangs up."""
 
     @property
     def url(self) -> str:
