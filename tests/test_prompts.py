@@ -186,6 +186,19 @@ def test_a_template_that_renders_the_same_request_has_the_same_key(tmp_path: Pat
     assert len({plain, *(key(prompt_template=other) for other in others)}) == len(others) + 1
 
 
+def test_the_system_instruction_of_a_row_is_part_of_its_key_whenever_it_is_asked_for() -> None:
+    """Also where the run's own settings were looked at before, as planning does."""
+    generation = GenerateConfig(model="m")
+    run = generation.fingerprint
+
+    def key(said: str) -> str:
+        talk = [{"role": "system", "content": said}, {"role": "user", "content": "a"}]
+        return Preparer(generation, Prompting("m").draft_of).key_of(Sample(0, "", "", {"m": talk}), None)
+
+    assert len({key("be brief"), key("be long"), key("be brief")}) == 2
+    assert generation.with_system_instruction("be brief").fingerprint != run == generation.fingerprint
+
+
 def test_a_text_cannot_pass_for_a_conversation_in_its_key() -> None:
     """Each says something else to the model."""
     talk = Sample(0, "", "", {"m": [{"role": "user", "content": "a"}, {"role": "model", "content": "b"}]})

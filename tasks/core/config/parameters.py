@@ -44,6 +44,10 @@ class GenerateConfig(BaseModel):
         text = json.dumps(self.model_dump(exclude=unset), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
+    def with_system_instruction(self, text: str) -> "GenerateConfig":
+        """The same but for that. Made anew: `model_copy` would take the fingerprint along."""
+        return type(self)(**self.model_dump() | {"system_instruction": text})
+
 
 class LimitsConfig(BaseModel):
     """What changes the speed of a run, and nothing else."""

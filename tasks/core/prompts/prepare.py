@@ -130,7 +130,7 @@ class Preparer:
 
     def _key(self, draft: Draft, placed: Sequence[Sequence["str | _Found"]]) -> str:
         own = draft.system_instruction
-        generation = self.generation if own is None else self.generation.model_copy(update={"system_instruction": own})
+        generation = self.generation if own is None else self.generation.with_system_instruction(own)
         media = [part.of_key for parts in placed for part in parts if isinstance(part, _Found)]
         return sample_key(generation.fingerprint, _layout(draft, placed), *media)
 
