@@ -89,6 +89,7 @@ def test_a_template_that_cannot_be_right_is_refused_before_the_run(tmp_path: Pat
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{% for i in range(999999999) %}x{% endfor %}", "Range too big"),
         ("{{ choices.append(1) }}", "is unsafe"),
+        ("{{ input_query | dictsort }}", "has no attribute 'items'"),
     ],
 )
 def test_a_row_that_cannot_be_rendered_is_an_error_of_that_row(tmp_path: Path, template: str, says: str) -> None:

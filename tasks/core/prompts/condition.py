@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, meta
+from jinja2 import TemplateSyntaxError, meta
 
 from tasks.core.errors import InputError
 from tasks.core.prompts.template import environment
@@ -63,5 +63,5 @@ class Condition:
         """
         try:
             return bool(_compiled(self.source)({"row": cells, "split": self.split, **cells}))
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        except Exception as error:  # as in a template
             raise ValueError(visible(str(error))) from None

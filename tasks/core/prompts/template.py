@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.core.errors import InputError
@@ -20,7 +20,6 @@ from tasks.core.prompts.draft import DraftPart, Slot
 from tasks.core.text import visible
 
 ALL_MEDIA = ("image", "images", "media")
-MOST_CHARS = 20_000_000  # of a rendered prompt: a loop in a template has no other bound
 _MARK = secrets.token_hex(16)  # nobody's data has it
 _MARKS = re.compile(f"{_MARK}<(.*?)>", re.DOTALL)
 
@@ -93,10 +92,10 @@ class Template:
         known = {**cells, **places}
         try:
             text: str = _compiled(self.source).render({**known, "row": known, "split": self.split})
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise ValueError(visible(f"{self.flag} cannot be rendered: {error}")) from None
         except RecursionError:
             raise ValueError(f"{self.flag} cannot be rendered: it calls itself without end") from None
+        except Exception as error:  # a filter may raise anything on a cell that is not what it expects
+            raise ValueError(visible(f"{self.flag} cannot be rendered: {error}")) from None
         return text
 
 
