@@ -1,17 +1,13 @@
 """Data sets of the Hub are read as local ones are, from the files of the split alone."""
 
 import io
-import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image as Pillow
 
-from tests.fake_hub import NAME, FakeHub
+from tests.fake_hub import FakeHub, read_from_hub
 
 READ = """
 import json, sys
@@ -30,19 +26,7 @@ except InputError as error:
 """
 
 
-def read(home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:
-    """What a process of its own makes of the data set: the Hub's library reads the environment on import."""
-    environ = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
-    done = subprocess.run(
-        [sys.executable, "-c", READ, json.dumps({"dataset": NAME} | parameters)],
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+read = partial(read_from_hub, READ)
 
 
 def written(folder: Path, **files: str) -> Path:

@@ -1,15 +1,12 @@
 """Media that cells of a Hub data set name by a path in its repository."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.fake_hub import COMMIT, NAME, FakeHub
+from tests.fake_hub import COMMIT, FakeHub, read_from_hub
 from tests.media_samples import IMAGES, OTHERS
 
 READ = """
@@ -31,19 +28,7 @@ print(json.dumps({"commit": ref.revision, "found": found}))
 PNG, PDF = IMAGES["image/png"], OTHERS["application/pdf"]
 
 
-def read(home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:
-    """In a process of its own: the Hub's library reads the environment on import."""
-    environ = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
-    done = subprocess.run(
-        [sys.executable, "-c", READ, json.dumps({"dataset": NAME, **parameters})],
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+read = partial(read_from_hub, READ)
 
 
 @pytest.mark.parametrize("name", ["test.jsonl", "test.csv"])
