@@ -84,10 +84,8 @@ def _unnamed_images(columns: Columns, table: Dataset) -> tuple[tuple[str, ...], 
     looks = typed or [name for name in others if looks_like_images(table, name)]
     if not looks:
         return (), []
-    what = f"column {looks[0]!r} looks" if len(looks) == 1 else f"columns {', '.join(map(repr, looks))} look"
-    return (), [
-        f"{what[0].upper()}{what[1:]} like images and nothing of it is sent; --image-column {','.join(looks)} does"
-    ]
+    what = f"Column {looks[0]!r} looks" if len(looks) == 1 else f"Columns {', '.join(map(repr, looks))} look"
+    return (), [f"{what} like images and nothing of it is sent; --image-column {','.join(looks)} does"]
 
 
 def _text_column(config: RunConfig, columns: list[str], where: str) -> str | None:
