@@ -2,12 +2,14 @@
 
 import errno
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tasks.core.answering.deadline import Deadline
 from tasks.core.answering.item import Item
+from tasks.core.prompts.draft import Draft, plain
 from tasks.core.records import Kind, Request, Sample
 from tests.samples import PREPARER, OnePerRow
 
@@ -42,3 +44,17 @@ async def test_it_is_read_only_when_its_turn_comes() -> None:
     assert (item.is_empty, reads) == (False, [])
     assert (await item.prepare(Deadline(60, set()))).fault is None
     assert reads == [7]
+
+
+async def test_its_draft_is_made_once_however_often_it_is_asked_and_tried() -> None:
+    """A template is rendered over the row there."""
+    made: list[str] = []
+
+    def draft_of(sample: Sample) -> Draft:
+        made.append(sample.id)
+        return plain(sample.text)
+
+    item = Item(SAMPLE, replace(PREPARER, draft_of=draft_of))
+    assert (item.is_empty, item.tokens) == (False, 4)
+    assert [(await item.prepare(Deadline(60, set()))).request.text for _ in range(2)] == ["a question"] * 2
+    assert made == ["id"]

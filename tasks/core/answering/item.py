@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tasks.core.answering.deadline import Deadline
-from tasks.core.prompts.prepare import MediaReader, Prepared, Preparer
+from tasks.core.prompts.draft import Draft
+from tasks.core.prompts.prepare import MEDIUM_TOKENS, MediaReader, Prepared, Preparer
 from tasks.core.records import Kind, Outcome, RowAnswer, Sample, Usage
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
@@ -18,16 +19,20 @@ class Item:
     sample: Sample
     preparer: Preparer
     media: MediaReader | None = None
+    draft: Draft = field(init=False)  # a template is rendered once
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draft", self.preparer.draft_of(self.sample))
 
     @property
     def tokens(self) -> int:
-        """Prompt tokens, estimated."""
-        return self.preparer.tokens(self.sample, self.media)
+        """Prompt tokens, on the high side: a token is rarely shorter than 3 bytes of UTF-8."""
+        return len(self.draft.text.encode("utf-8", "surrogatepass")) // 3 + 1 + (MEDIUM_TOKENS if self.media else 0)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send, as far as can be told without reading."""
-        return self.media is None and self.preparer.is_empty(self.sample)
+        return self.media is None and not self.draft.fault and not self.draft.text.strip()
 
     async def prepare(self, deadline: Deadline, without_media: str = "") -> Prepared:
         """Its request. Never raises: what goes wrong is an outcome, the `fault`. `without_media`: why it goes without.
@@ -35,10 +40,10 @@ class Item:
         Media are read in a thread, within `deadline`, and are not kept here: they take memory.
         """
         if self.media is None:
-            return self.preparer.prepare(self.sample, None)
+            return self._ready(None)
         try:
             async with deadline:
-                return await asyncio.to_thread(self.preparer.prepare, self.sample, self.media, without_media)
+                return await asyncio.to_thread(self._ready, self.media, without_media)
         except OSError as error:  # a TimeoutError among them
             return self.failed(_unread(error, deadline.seconds))
         except Exception as error:  # a reader's own
@@ -46,7 +51,7 @@ class Item:
 
     def failed(self, fault: Outcome) -> Prepared:
         """What stands for it where it could not be made ready, or was not: its text alone."""
-        return replace(self.preparer.prepare(self.sample, None), fault=fault)
+        return replace(self._ready(None), fault=fault)
 
     def answer_of(self, prepared: Prepared, outcome: Outcome, usage: Usage, timeouts: int = 0) -> RowAnswer:
         """What is kept of it. `usage`: of all its requests; `timeouts`: those that brought no answer in time."""
@@ -64,6 +69,9 @@ class Item:
             timeouts=timeouts,
             answered_by=outcome.answered_by,
         )
+
+    def _ready(self, media: MediaReader | None, without_media: str = "") -> Prepared:
+        return self.preparer.ready(self.draft, self.sample.row, media, without_media)
 
 
 def mishandled(error: Exception) -> Outcome:

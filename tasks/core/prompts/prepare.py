@@ -96,9 +96,12 @@ class Preparer:
     draft_of: Callable[[Sample], Draft] = field(default=lambda sample: plain(sample.text))
 
     def prepare(self, sample: Sample, media: MediaReader | None, without_media: str = "") -> Prepared:
-        """The request of a sample, with its key; without media that cannot be sent. `without_media`: why with none."""
-        draft = self.draft_of(sample)
-        placed = _placed(draft, sample.row, media)
+        """See `ready`."""
+        return self.ready(self.draft_of(sample), sample.row, media, without_media)
+
+    def ready(self, draft: Draft, row: int, media: MediaReader | None, without_media: str = "") -> Prepared:
+        """The request of a draft, with its key; without media that cannot be sent. `without_media`: why with none."""
+        placed = _placed(draft, row, media)
         notes = _Notes()
         turns = tuple(
             Turn(turn.role, tuple(_parts(found, notes, bool(without_media))))
@@ -117,16 +120,6 @@ class Preparer:
         except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
             placed = _placed(draft, sample.row, _Unreadable(f"cannot be read: {error}"))
         return self._key(draft, placed)
-
-    def is_empty(self, sample: Sample) -> bool:
-        """Whether there is nothing to send where there are no media."""
-        draft = self.draft_of(sample)
-        return not draft.fault and not draft.text.strip()
-
-    def tokens(self, sample: Sample, media: MediaReader | None) -> int:
-        """Prompt tokens, on the high side: a token is rarely shorter than 3 bytes of UTF-8."""
-        text = self.draft_of(sample).text
-        return len(text.encode("utf-8", "surrogatepass")) // 3 + 1 + (MEDIUM_TOKENS if media else 0)
 
     def _key(self, draft: Draft, placed: Sequence[Sequence["str | _Found"]]) -> str:
         own = draft.system_instruction
