@@ -20,7 +20,8 @@ from tasks.answer_chunk import process
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import JobLock
-from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.config.groups.run import TaskRunnerKind
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
 from tasks.core.records import RowAnswer

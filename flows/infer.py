@@ -40,7 +40,9 @@ from tasks.answer_chunk import answer_chunk
 from tasks.core.checkpoint.layout import Storage, StorageError
 from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.command_line import checked
-from tasks.core.config.parameters import RunConfig, TaskRunnerKind, with_parameters_of
+from tasks.core.config.groups.run import TaskRunnerKind
+from tasks.core.config.parameters import RunConfig
+from tasks.core.config.signature import with_parameters_of
 from tasks.core.data.sources import DatasetRef
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import Origin

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.config.groups.run import TaskRunnerKind
+from tasks.core.config.parameters import RunConfig
 from tasks.core.data.locate import locate
 from tasks.core.environment.credentials import check_credentials
 from tasks.core.environment.endpoint import mend_base_url

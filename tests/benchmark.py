@@ -246,7 +246,8 @@ def bench_planning(table: Table, folder: Path) -> None:
 def planning_seconds(folder: Path, rows: int) -> float:
     """Half of the rows are finished."""
     from tasks.core.checkpoint.table import AnswerTable
-    from tasks.core.config.parameters import GenerateConfig, RunConfig
+    from tasks.core.config.generation import GenerateConfig
+    from tasks.core.config.parameters import RunConfig
     from tasks.core.data.sources import resolve
     from tasks.core.planning.resume import plan_resume
     from tasks.core.planning.sample_keys import sample_keys

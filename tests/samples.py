@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.data.reader import Reader
 from tasks.core.media.cell import Cell
 from tasks.core.prompts.prepare import Preparer

@@ -29,7 +29,7 @@ from tasks.core.checkpoint.layout import (
 )
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table import AnswerTable
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.keys import sample_key
 from tasks.core.records import Kind, RowAnswer
 from tests.memory import TORN, Memory, Unreachable

@@ -12,7 +12,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from flows.infer import infer
 from tasks.core.config.command_line import parse, resume_command
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig, RunConfig, with_parameters_of
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
+from tasks.core.config.parameters import RunConfig
+from tasks.core.config.signature import with_parameters_of
 from tasks.core.errors import InputError
 from tasks.core.records import Kind
 

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
 
-from tasks.core.config.parameters import GenerateConfig, RunConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.data.formats.staging import kept
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve

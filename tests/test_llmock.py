@@ -10,7 +10,8 @@ from llmock.verdict import Verdict, judge
 
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, RowAnswer, Sample

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from deployments.emulator import Emulator, answer_to
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MediaError
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.conversion import FIRST_FRAME, NO_MEDIUM, to_media

@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MediaError
 from tasks.core.media.reading import WebFile, read_media
 from tasks.core.prompts.prepare import Preparer

@@ -3,7 +3,8 @@
 import pytest
 
 from deployments.emulator import Emulator
-from tasks.core.config.parameters import GenerateConfig, MediaResolution, RunConfig
+from tasks.core.config.generation import GenerateConfig, MediaResolution
+from tasks.core.config.parameters import RunConfig
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.records import Media, MediaUri, Request
 from tests.media_samples import IMAGES

@@ -18,7 +18,8 @@ from tasks.core.answering.image_guard import FIRST_IMAGES
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import ApiError, MalformedAnswer, MediaError, RunStopped, StopReason
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage

@@ -48,7 +48,7 @@ from deployments.emulator import (
 )
 from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.retry_delay import MOST_SECONDS
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.environment.credentials import has_credentials
 from tasks.core.errors import ApiError, MalformedAnswer, StopReason
 from tasks.core.gemini.client import GeminiClient

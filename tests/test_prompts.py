@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tasks.core.config.command_line import checked
-from tasks.core.config.parameters import GenerateConfig, RunConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import Reader, open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError

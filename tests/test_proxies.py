@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from deployments.emulator import Emulator
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.environment.endpoint import why_unreachable
 from tasks.core.environment.proxies import proxy_of, settle_proxies
 from tasks.core.errors import InputError

@@ -11,7 +11,8 @@ from tasks.core.answering import process as module
 from tasks.core.answering.process import Process
 from tasks.core.answering.request_loop import RequestLoop
 from tasks.core.answering.run import Run
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import StopReason
 from tasks.core.prompts.prompting import Prompting
 from tests.answerers import TableAnswerer

@@ -12,7 +12,7 @@ from google import genai
 from google.genai import types
 from google.oauth2.credentials import Credentials
 
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MalformedAnswer
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.gemini.sdk_internals import base_url_of

@@ -20,7 +20,8 @@ import pytest
 import yaml
 from PIL import Image as Pillow
 
-from tasks.core.config.parameters import GenerateConfig, RunConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import SLICE, Reader, _open_reader
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError, MediaError

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.core.answering.minute import MINUTE_SECONDS, Slot
 from tasks.core.answering.throttle import Throttle
-from tasks.core.config.parameters import LimitsConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy

@@ -12,7 +12,8 @@ from deployments.emulator import Emulator, HttpError, RateLimited, Rule, answer_
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.uploading import UploadingModel
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import MediaError
 from tasks.core.gemini import files
 from tasks.core.gemini.client import GeminiClient

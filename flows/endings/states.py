@@ -11,7 +11,8 @@ from flows.sent import Sent
 from tasks.core.answering.quota import quota_returns
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.config.command_line import resume_command
-from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.config.groups.run import TaskRunnerKind
+from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.credentials import key_variable
 from tasks.core.environment.variables import set_in
 from tasks.core.errors import REFUSALS, Deferred, InputError, RunStopped, StopReason

@@ -19,7 +19,8 @@ from prefect.task_runners import TaskRunner
 from flows.runners.signals import handled
 from tasks.answer_chunk import stop_here
 from tasks.core.answering.run import Run
-from tasks.core.config.parameters import RunConfig, TaskRunnerKind
+from tasks.core.config.groups.run import TaskRunnerKind
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 
 

@@ -12,7 +12,7 @@ from tasks.core.answering.image_guard import ImageGuard, names_media
 from tasks.core.answering.minute import Slot
 from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
-from tasks.core.config.parameters import LimitsConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.prompts.prepare import Prepared
 from tasks.core.records import Kind, Outcome
 

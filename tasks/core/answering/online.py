@@ -22,7 +22,7 @@ from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
 from tasks.core.answering.workers import as_they_come
 from tasks.core.clock import Clock, Sleep
-from tasks.core.config.parameters import LimitsConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.prompts.prepare import NOTHING_TO_SEND, Prepared
 from tasks.core.records import Kind, Outcome, Request, RowAnswer, Usage

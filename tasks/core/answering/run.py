@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tasks.core.config.parameters import GenerateConfig, LimitsConfig
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.data.sources import DatasetRef
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.prompts.prompting import Prompting

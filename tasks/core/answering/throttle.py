@@ -13,7 +13,7 @@ from tasks.core.answering.limit import Limit
 from tasks.core.answering.minute import MINUTE_SECONDS, Minute, Slot
 from tasks.core.answering.pace import Pace
 from tasks.core.clock import Clock, Sleep
-from tasks.core.config.parameters import LimitsConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 
 LOOK_AGAIN_SECONDS = 5.0  # whether nobody else sends any more

@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from tasks.core.config.parameters import RunConfig
+from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
 
 _METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON"}
@@ -123,8 +123,10 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    for name, field in RunConfig.model_fields.items():
-        _add_flag(parser, name, field)
+    for group in GROUPS:
+        add = parser.add_argument_group(group.__doc__).add_argument
+        for name, field in group.model_fields.items():
+            _add_flag(add, name, field)
     parser.add_argument(
         "--show",
         type=_positive,
@@ -135,18 +137,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
     help_text = (field.description or "").replace("%", "%%")
     if field.annotation is bool:
-        parser.add_argument(_flag(name), action=argparse.BooleanOptionalAction, help=help_text)
+        add(_flag(name), action=argparse.BooleanOptionalAction, help=help_text)
         return
     if field.default not in (None, [], {}):
         help_text += f" Default: {field.default}."
     kind = next((word for word in _METAVARS if word in str(field.annotation)), "")
     if kind == "dict":
-        parser.add_argument(_flag(name), type=_json, metavar="JSON", help=help_text)
+        add(_flag(name), type=_json, metavar="JSON", help=help_text)
     else:
-        parser.add_argument(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
+        add(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
 
 
 def _positive(text: str) -> int:

@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Any
 
-from tasks.core.config.parameters import GenerateConfig, MediaResolution
+from tasks.core.config.generation import GenerateConfig, MediaResolution
 from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
 

@@ -15,7 +15,7 @@ import aiohttp
 from google import genai
 from google.genai import types
 
-from tasks.core.config.parameters import GenerateConfig
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import InputError, MalformedAnswer
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.files import GeminiFiles

@@ -14,7 +14,8 @@ from tasks.core.checkpoint.layout import Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table.rows import RunRows
-from tasks.core.config.parameters import LimitsConfig, RunConfig
+from tasks.core.config.limits import LimitsConfig
+from tasks.core.config.parameters import RunConfig
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume

@@ -1,0 +1,1 @@
+"""The parameters of a run, by what they are about; `parameters.py` puts them together."""
