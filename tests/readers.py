@@ -8,6 +8,8 @@ from tasks.core.media.cell import Cell, cells_of
 class OneCell:
     """A MediaReader whose every row has the same cell, read already."""
 
+    has_columns = True
+
     def __init__(self, value: Any, images_only: bool = True) -> None:
         self._value, self._images_only = value, images_only
 

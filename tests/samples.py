@@ -17,6 +17,8 @@ type Read = Callable[[int], bytes | MediaUri | None]
 class OnePerRow:
     """A MediaReader: one medium a row, by its number."""
 
+    has_columns = True
+
     def __init__(self, read: Read) -> None:
         self._read = read
 

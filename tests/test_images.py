@@ -19,7 +19,7 @@ from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import MediaError
-from tasks.core.media.conversion import MAX_BYTES, PIXELS_AT_ONCE, PixelBudget, to_image
+from tasks.core.media.conversion import PIXELS_AT_ONCE, PixelBudget, to_image
 from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_media
 
 ROOT = Path(__file__).parent.parent
@@ -271,10 +271,13 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
     assert int(done.stdout) < 3000 * 3000 * 4 / 2
 
 
-def test_an_image_larger_than_a_request_may_be_is_refused() -> None:
-    """Before it is sent in vain."""
-    with pytest.raises(MediaError, match="more than the API takes"):
-        to_image((24).to_bytes(4) + b"ftypheic" + bytes(MAX_BYTES))
+def test_an_image_larger_than_a_file_of_the_api_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is sent in vain; one that is only too large for a request is not."""
+    monkeypatch.setattr("tasks.core.media.conversion.MAX_FILE_BYTES", 80_000_000)
+    data = (24).to_bytes(4) + b"ftypheic" + bytes(79_000_000)
+    assert to_image(data).mime_type == "image/heic"
+    with pytest.raises(MediaError, match="80,000,012 bytes are more than the API takes"):
+        to_image(data + bytes(1_000_000))
 
 
 @pytest.mark.parametrize("value", [None, "", b"", {"bytes": None, "path": None}, {"bytes": b"", "path": "x.png"}])

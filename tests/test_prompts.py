@@ -69,7 +69,8 @@ def test_numbers_keep_their_digits_in_a_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{{ inputquery }}", "--prompt-template asks for inputquery; columns: id, input_query"),
+        ("{{ inputquery }}", "--prompt-template asks for inputquery, which is no column; columns: id, input_query"),
+        ("{{ inputquery }}", "; did you mean 'input_query'?"),
         ("{{ a", "--prompt-template is no template: line 1"),
         ("{% if %}", "--prompt-template is no template: line 1"),
         ("@nowhere.txt", "--prompt-template @nowhere.txt: No such file"),

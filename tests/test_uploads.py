@@ -98,6 +98,16 @@ async def test_an_image_that_fits_goes_along_where_a_pdf_does_not(emulator: Emul
     assert [bool(medium.uri) for medium in emulator.last_requests[0].media] == [False, True, False]
 
 
+async def test_an_image_larger_than_a_request_is_uploaded(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone, or of several that are too much together the largest."""
+    small, large = picture("PNG"), picture("PNG", compress_level=0)
+    monkeypatch.setattr(uploads, "MAX_BYTES", len(large) - 1)
+    async with answering() as (answerer, _):
+        [answer] = await answers(answerer, items([[small, large]]))
+    assert answer.response == answer_to("row 0", small + large, "image/png")
+    assert [bool(medium.uri) for medium in emulator.last_requests[0].media] == [False, True]
+
+
 async def test_a_later_run_finds_the_file_by_its_content(emulator: Emulator) -> None:
     """As long as it lives for more than an hour."""
     for uploaded in (1, 1):

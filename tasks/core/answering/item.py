@@ -27,19 +27,26 @@ class Item:
     @property
     def tokens(self) -> int:
         """Prompt tokens, on the high side: a token is rarely shorter than 3 bytes of UTF-8."""
-        return len(self.draft.text.encode("utf-8", "surrogatepass")) // 3 + 1 + (MEDIUM_TOKENS if self.media else 0)
+        return (
+            len(self.draft.text.encode("utf-8", "surrogatepass")) // 3 + 1 + (MEDIUM_TOKENS if self._has_media else 0)
+        )
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send, as far as can be told without reading."""
-        return self.media is None and not self.draft.fault and not self.draft.text.strip()
+        return not self._has_media and not self.draft.fault and not self.draft.text.strip()
+
+    @property
+    def _has_media(self) -> bool:
+        """Whether there may be media, as far as can be told without reading."""
+        return self.media is not None and (self.media.has_columns or self.draft.has_media)
 
     async def prepare(self, deadline: Deadline, without_media: str = "") -> Prepared:
         """Its request. Never raises: what goes wrong is an outcome, the `fault`. `without_media`: why it goes without.
 
         Media are read in a thread, within `deadline`, and are not kept here: they take memory.
         """
-        if self.media is None:
+        if not self._has_media:
             return self._ready(None)
         try:
             async with deadline:

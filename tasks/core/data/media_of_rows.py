@@ -20,6 +20,11 @@ class MediaOfRows:
         self._features = rows.features
         self._rows = rows.only(ref.columns.all_media) if ref.columns.all_media else None
 
+    @property
+    def has_columns(self) -> bool:
+        """See MediaReader."""
+        return self._rows is not None
+
     def cells(self, row: int) -> list[Cell]:
         """See MediaReader: images first, then other media, each column in the order it was named."""
         if self._rows is None:

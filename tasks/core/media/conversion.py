@@ -23,8 +23,6 @@ from tasks.core.media.whole_images import check_image, is_animated
 from tasks.core.records import Media
 from tasks.core.text import visible
 
-# Gemini's limit is 100 MB for the encoded request; base64 takes a third more than the bytes.
-MAX_BYTES = 70_000_000
 SENT_AS_IT_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 # Formats with a signature worth the name, and none that runs another program (as EPS does).
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG2000", "PPM", "QOI", "TIFF")
@@ -92,7 +90,7 @@ def to_media(data: bytes, images_only: bool) -> Media:
     if images_only:
         raise MediaError(f"{name_of(kind)}, not an image; --media-column sends it")
     check_whole(data, kind)
-    return _within(MAX_FILE_BYTES, Media(data, kind))
+    return _within_a_file(Media(data, kind))
 
 
 def is_media(data: bytes) -> bool:
@@ -110,12 +108,12 @@ def to_image(data: bytes) -> Media:
 
 
 def _image(data: bytes, otherwise: str) -> Media:
-    return _within(MAX_BYTES, _heic(data) or _readable(data, otherwise))
+    return _within_a_file(_heic(data) or _readable(data, otherwise))
 
 
-def _within(most: int, media: Media) -> Media:
-    if len(media.data) > most:
-        raise MediaError(f"{len(media.data):,} bytes are more than the API takes ({most:,})")
+def _within_a_file(media: Media) -> Media:
+    if len(media.data) > MAX_FILE_BYTES:
+        raise MediaError(f"{len(media.data):,} bytes are more than the API takes ({MAX_FILE_BYTES:,})")
     return media
 
 

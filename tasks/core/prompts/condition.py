@@ -8,11 +8,10 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, meta
 
 from tasks.core.errors import InputError
-from tasks.core.prompts.template import environment
-from tasks.core.text import closest, visible
+from tasks.core.prompts.template import KNOWN, check_names, environment
+from tasks.core.text import visible
 
 FLAG = "--where"
-_KNOWN = frozenset({"row", "split"})
 
 
 @lru_cache(maxsize=8)  # not kept in Condition, which travels to other processes
@@ -47,12 +46,9 @@ class Condition:
             InputError: it asks for what is no column, or for one of `media`.
         """
         names = self.names
-        for name in sorted(names - _KNOWN - set(environment().globals)):
-            if name not in there:
-                where = f"columns: {', '.join(there)}{closest(name, there)}"
-                raise InputError(f"{FLAG} asks for {name}, which is no column; {where}")
-            if name in media:
-                raise InputError(f"{FLAG} asks for column {name}, which holds media; it can ask for text and numbers")
+        check_names(FLAG, names, there)
+        for name in sorted(names.intersection(media) - KNOWN):
+            raise InputError(f"{FLAG} asks for column {name}, which holds media; it can ask for text and numbers")
         return tuple(name for name in there if name not in media and (name in names or "row" in names))
 
     def holds(self, cells: Mapping[str, Any]) -> bool:

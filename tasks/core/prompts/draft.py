@@ -35,6 +35,11 @@ class Draft:
     def text(self) -> str:
         return "\n".join(part for turn in self.turns for part in turn.parts if isinstance(part, str))
 
+    @property
+    def has_media(self) -> bool:
+        """Whether it brings media of its own, beside those of the row's columns."""
+        return any(isinstance(part, Cell) for turn in self.turns for part in turn.parts)
+
 
 def plain(text: str) -> Draft:
     """Media first, then the text."""

@@ -24,6 +24,11 @@ NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 class MediaReader(Protocol):
     """The media of a data set's rows. Both methods may block."""
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether rows have media beside those that stand in their conversations."""
+        ...
+
     def cells(self, row: int) -> Sequence[Cell]:
         """The row's media, in order, not read yet."""
         ...
@@ -131,6 +136,7 @@ class Preparer:
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
     why: str
+    has_columns = True
 
     def cells(self, row: int) -> list[Cell]:
         return [Cell("", None)]

@@ -7,7 +7,7 @@ A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,9 +17,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.core.errors import InputError
 from tasks.core.prompts.draft import DraftPart, Slot
-from tasks.core.text import visible
+from tasks.core.text import closest, visible
 
 ALL_MEDIA = ("image", "images", "media")
+KNOWN = frozenset({"row", "split"})
 _MARK = secrets.token_hex(16)  # nobody's data has it
 _MARKS = re.compile(f"{_MARK}<(.*?)>", re.DOTALL)
 
@@ -53,6 +54,13 @@ def environment() -> ImmutableSandboxedEnvironment:
     return sandbox
 
 
+def check_names(flag: str, names: Collection[str], columns: Collection[str]) -> None:
+    """Raises InputError where `names`, which templates or conditions ask for, are neither columns nor what all know."""
+    for name in sorted({*names} - {*columns, *KNOWN, *environment().globals}):
+        where = f"columns: {', '.join(columns)}{closest(name, columns)}"
+        raise InputError(f"{flag} asks for {name}, which is no column; {where}")
+
+
 @lru_cache(maxsize=8)  # not kept in Template, which travels to other processes
 def _compiled(source: str) -> Any:
     return environment().from_string(source)
@@ -69,9 +77,7 @@ class Template:
 
     def check(self, columns: Sequence[str]) -> None:
         """Raises InputError where it is no template, or names what is no column."""
-        unknown = sorted(self.names - {*columns, "row", "split", *ALL_MEDIA, *environment().globals})
-        if unknown:
-            raise InputError(f"{self.flag} asks for {', '.join(unknown)}; columns: {', '.join(columns)}")
+        check_names(self.flag, self.names - {*ALL_MEDIA}, columns)
 
     @property
     def names(self) -> set[str]:
