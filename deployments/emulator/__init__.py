@@ -1,4 +1,4 @@
-"""A local stand-in for the Gemini API: `generateContent`, `models` and `files`, on the real wire format.
+"""A local stand-in for the Gemini API: `generateContent`, `models`, `files`, `batches`, on the real wire format.
 
 For tests, for a demo without a key and for load tests. It must not import the flow or Prefect, must not
 know the SDK, and must never call out: whoever talks to it does so over HTTP on this machine.
@@ -10,6 +10,8 @@ As a process of its own: `python -m deployments.emulator --help`.
 """
 
 from deployments.emulator.answers import AnswerStyle, answer_to, describe, digest_of
+from deployments.emulator.batch_faults import BatchFault, FaultKind
+from deployments.emulator.batch_jobs import BatchLimits, JobState
 from deployments.emulator.behaviours import (
     BAD_IMAGE,
     BILLING_DISABLED,
@@ -60,14 +62,18 @@ __all__ = [
     "Answer",
     "AnswerStyle",
     "ApiLimits",
+    "BatchFault",
+    "BatchLimits",
     "Behaviour",
     "Blocked",
     "Breakage",
     "Broken",
     "Constant",
     "Emulator",
+    "FaultKind",
     "Finish",
     "HttpError",
+    "JobState",
     "Latency",
     "LogNormal",
     "Quota",

@@ -9,17 +9,23 @@ They count as no request and need no key. A setting that cannot be read is refus
     POST limits         ApiLimits
     POST latency        Latency
     POST availability   {"outage": Behaviour | null}   what everybody meets until the next such call
+    GET  batches        {"jobs": [[name, display name, state], ...], "calls": {...}, "faults": {...}}, newest first
+    POST batches        {"pending_seconds": 0, "running_seconds": 0, "limits": BatchLimits, "page_size": 100}
+    POST batch-faults   [BatchFault, ...]              replaces those that have not struck
+    POST forward        {"seconds": 3600}              the clock is ahead by so much more
     POST reset          -
 """
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
+from deployments.emulator.batch_faults import BatchFault
+from deployments.emulator.batch_jobs import BatchLimits, Jobs
 from deployments.emulator.behaviours import Behaviour
 from deployments.emulator.latency import Latency
 from deployments.emulator.limits import ApiLimits
@@ -37,7 +43,24 @@ class _Availability:
     outage: Behaviour | None
 
 
-def add_admin_routes(app: web.Application, state: EmulatorState) -> None:
+@dataclass(frozen=True, slots=True)
+class _Forward:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    pending_seconds: float = 0.0
+    running_seconds: float = 0.0
+    limits: BatchLimits = field(default_factory=BatchLimits)
+    page_size: int = 100
+
+    def set(self, jobs: Jobs) -> None:
+        jobs.pending_seconds, jobs.running_seconds = self.pending_seconds, self.running_seconds
+        jobs.limits, jobs.page_size = self.limits, self.page_size
+
+
+def add_admin_routes(app: web.Application, state: EmulatorState, jobs: Jobs, forward: Callable[[float], None]) -> None:
     """Serve the admin routes from `app`."""
     app.router.add_get("/emulator/stats", _reader(lambda: asdict(state.ledger.snapshot())))
     app.router.add_get("/emulator/latencies", _reader(lambda: [astuple(t) for t in state.ledger.timings]))
@@ -49,7 +72,16 @@ def add_admin_routes(app: web.Application, state: EmulatorState) -> None:
         "/emulator/availability",
         _writer(TypeAdapter(_Availability), lambda availability: state.set_outage(availability.outage)),
     )
+    app.router.add_get("/emulator/batches", _reader(lambda: _batches(jobs)))
+    app.router.add_post("/emulator/batches", _writer(TypeAdapter(_Batches), lambda settings: settings.set(jobs)))
+    app.router.add_post("/emulator/batch-faults", _writer(TypeAdapter(list[BatchFault]), jobs.faults.set))
+    app.router.add_post("/emulator/forward", _writer(TypeAdapter(_Forward), lambda by: forward(by.seconds)))
     app.router.add_post("/emulator/reset", _reader(state.reset))
+
+
+def _batches(jobs: Jobs) -> dict[str, Any]:
+    known = [[job.name, job.display_name, job.state] for job in jobs.all()]
+    return {"jobs": known, "calls": jobs.calls, "faults": jobs.faults.struck}
 
 
 def _reader(read: Callable[[], Any]) -> _Handler:

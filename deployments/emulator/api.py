@@ -10,7 +10,7 @@ from aiohttp import web
 
 from deployments.emulator.behaviours import UNKNOWN_MODEL, Answer, Behaviour, Finish, HttpError, is_billed
 from deployments.emulator.replies import Body, model_body, text_of, usage_of
-from deployments.emulator.send import send, send_json
+from deployments.emulator.send import key_of, send, send_json
 from deployments.emulator.state import EmulatorState
 from deployments.emulator.wire import BadRequestError, Call, parse_call
 
@@ -63,7 +63,7 @@ class _Api:
 
     async def list_models(self, request: web.Request) -> web.StreamResponse:
         """`GET …/models?pageSize=&pageToken=`. A page token is the number of the next model."""
-        refusal = self._state.refuse_caller(_key(request))
+        refusal = self._state.refuse_caller(key_of(request))
         if refusal is not None:
             return await send(request, refusal, _unread_call(request))
         try:
@@ -104,7 +104,7 @@ class _Api:
         return _Plan(call, decision.behaviour, state.draw(decision.latency), digest)
 
     def _refusal(self, request: web.Request) -> Behaviour | None:
-        refusal = self._state.refuse_caller(_key(request))
+        refusal = self._state.refuse_caller(key_of(request))
         if refusal is None and request.match_info["model"] not in self._state.models:
             return UNKNOWN_MODEL
         return refusal
@@ -118,8 +118,3 @@ class _Api:
 def _unread_call(request: web.Request) -> Call:
     """A call of which only the path is known."""
     return Call(request.match_info["version"], request.match_info.get("model", ""), prompt="")
-
-
-def _key(request: web.Request) -> str | None:
-    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return request.headers.get("x-goog-api-key") or bearer or request.query.get("key")

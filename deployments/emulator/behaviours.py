@@ -20,10 +20,11 @@ from pydantic import Field
 
 
 class Quota(StrEnum):
-    """Which quota a 429 names: one that recovers in a minute, one that does not today, or none."""
+    """Which quota a 429 names: one that recovers in a minute, one that does not today, room for files, or none."""
 
     PER_MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
     PER_DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+    STORAGE = "FileStorageBytesPerProject"
     UNNAMED = "unnamed"
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deployments.emulator.behaviours import HttpError
+from deployments.emulator.behaviours import HttpError, Quota, RateLimited
 
 _LIFETIME_SECONDS = 48 * 3600.0
+_STORAGE_FULL = RateLimited(9223372036854775807.0, Quota.STORAGE)  # the delay that the real API sends with it
+MOST_NAME_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,10 @@ class _Upload:
 
 @dataclass(slots=True)
 class Files:
-    """`processing_seconds`: from the upload until a file may be used. `refusals`: what the next uploads meet."""
+    """`processing_seconds`: from the upload until a file may be used. `refusals`: what the next uploads meet.
+
+    `storage_bytes`: room for all of them together.
+    """
 
     clock: Callable[[], float]
     lifetime_seconds: float = _LIFETIME_SECONDS
@@ -47,14 +52,17 @@ class Files:
     refusals: list[HttpError] = field(default_factory=list)
     fails: bool = False  # whether processing does
     uploads: int = 0
+    storage_bytes: int | None = None
     _files: dict[str, StoredFile] = field(default_factory=dict)
     _under_way: dict[str, _Upload] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def start(self, file: dict[str, Any], mime_type: str) -> str | HttpError:
-        """Begin an upload; returns its id."""
+    def start(self, file: dict[str, Any], mime_type: str, size: int = 0) -> str | HttpError | RateLimited:
+        """Begin an upload of `size` bytes; returns its id."""
         if self.refusals:
             return self.refusals.pop(0)
+        if self.storage_bytes is not None and size + sum(len(one.data) for one in self.all()) > self.storage_bytes:
+            return _STORAGE_FULL
         number = f"{next(self._ids):06d}"
         name = str(file.get("name") or f"files/emulated-{number}")
         if self.find(name):
@@ -64,11 +72,15 @@ class Files:
 
     def go_on(self, number: str, data: bytes, offset: int) -> bool:
         """Take the next bytes of an upload; False where they are not the next ones of any."""
-        upload = self._under_way.get(number)
-        if upload is None or sum(map(len, upload.parts)) != offset:
+        if self.received(number) != offset:
             return False
-        upload.parts.append(data)
+        self._under_way[number].parts.append(data)
         return True
+
+    def received(self, number: str) -> int | None:
+        """How many bytes of an upload there are; None where it is none, or over."""
+        upload = self._under_way.get(number)
+        return None if upload is None else sum(map(len, upload.parts))
 
     def end(self, number: str) -> StoredFile:
         """What was uploaded is a file now."""

@@ -42,9 +42,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A snapshot of the counts. Only `generateContent` requests count.
+    """A snapshot of the counts. Only `generateContent` requests count, and rows of batch jobs among the answers.
 
-    answers: replies with generated text, which is what is paid for.
+    answers: replies with generated text, which is what is paid for; `batch_answers` of them in batch jobs.
     abandoned: requests whose client went away before the reply; the real API may bill them.
     answered_more_than_once: digest of prompt and image → how often it was answered, if more than once.
     first_request_at, last_answer_at: on the emulator's clock; None while there was none.
@@ -64,6 +64,7 @@ class Stats:
     output_tokens: int
     first_request_at: float | None
     last_answer_at: float | None
+    batch_answers: int = 0
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Ledger:
     peak_in_flight: int = 0
     requests: int = 0
     abandoned: int = 0
+    batch_answers: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
     first_request_at: float | None = None
@@ -149,4 +151,5 @@ class Ledger:
             output_tokens=self.output_tokens,
             first_request_at=self.first_request_at,
             last_answer_at=self.last_answer_at,
+            batch_answers=self.batch_answers,
         )

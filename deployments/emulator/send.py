@@ -53,6 +53,17 @@ async def send(
             return await _break(request, behaviour.how)
 
 
+async def refuse(request: web.Request, behaviour: Behaviour) -> web.StreamResponse:
+    """Answer a request that is not about a model with a refusal."""
+    return await send(request, behaviour, Call(request.match_info["version"], "", prompt=""))
+
+
+def key_of(request: web.Request) -> str | None:
+    """The key that a request came with."""
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return request.headers.get("x-goog-api-key") or bearer or request.query.get("key")
+
+
 def send_json(status: int, body: Body) -> web.Response:
     """A JSON response with the content type of the real API."""
     content = json.dumps(body).encode()

@@ -16,6 +16,9 @@ from aiohttp import web
 from deployments.emulator.admin import add_admin_routes
 from deployments.emulator.answers import AnswerStyle, digest_of
 from deployments.emulator.api import add_api_routes
+from deployments.emulator.batch_api import add_batch_routes
+from deployments.emulator.batch_jobs import Jobs
+from deployments.emulator.batch_rows import Rows
 from deployments.emulator.behaviours import Behaviour
 from deployments.emulator.file_api import add_file_routes
 from deployments.emulator.files import Files
@@ -55,6 +58,7 @@ class Emulator:
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock, self._ahead_seconds = clock, 0.0
         self._state = EmulatorState(
             rules=tuple(rules),
             latency=latency or Constant(),
@@ -63,8 +67,9 @@ class Emulator:
             models=tuple(models),
             valid_keys=None if valid_keys is None else frozenset(valid_keys),
             seed=seed,
-            clock=clock,
+            clock=self.now,
         )
+        self._jobs = Jobs(self.now, Rows(self._state, lambda: self._jobs.faults).answer)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -96,6 +101,19 @@ class Emulator:
         """The File API's: how long they live, what the next uploads meet, how many there were."""
         return self._state.files
 
+    @property
+    def batches(self) -> Jobs:
+        """The Batch API's: how long jobs take, what goes wrong with them, how many there were."""
+        return self._jobs
+
+    def now(self) -> float:
+        """The emulator's clock, in seconds."""
+        return self._clock() + self._ahead_seconds
+
+    def forward(self, seconds: float) -> None:
+        """Let its clock be ahead by so much more: nobody waits for a batch job, or for a file to expire."""
+        self._ahead_seconds += seconds
+
     def times_answered(self, prompt: str, image: bytes | None = None) -> int:
         """How often this prompt with this image was answered, and so paid for."""
         return self._state.ledger.answered[digest_of(prompt, image)]
@@ -117,7 +135,10 @@ class Emulator:
         self._state.set_outage(outage)
 
     def reset(self) -> None:
-        """Forget all counts; rules, limits and the random generator start afresh. Settings stay."""
+        """Forget all counts; rules, limits and the random generator start afresh.
+
+        Settings, files and batch jobs stay.
+        """
         self._state.reset()
 
     async def __aenter__(self) -> Self:
@@ -125,8 +146,9 @@ class Emulator:
         self._port = listener.getsockname()[1]
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         add_api_routes(app, self._state)
-        add_file_routes(app, self._state)
-        add_admin_routes(app, self._state)
+        add_file_routes(app, self._state, self._jobs)
+        add_batch_routes(app, self._state, self._jobs)
+        add_admin_routes(app, self._state, self._jobs, self.forward)
         # handler_cancellation: a handler ends when its client goes away, which is how HANG ends at all.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
