@@ -22,7 +22,7 @@ class RunWatcher(Watcher):
         self._grace_seconds = config.grace_seconds
         self._logger = get_run_logger()
         self._limits = LimitLog(config.max_concurrent, self._logger)
-        self._outages = OutageLog(config.give_up_seconds, self._logger)
+        self._outages = OutageLog(config.limits.give_up_seconds, self._logger)
         self._saving_fails = False
 
     def answered(self, answer: RowAnswer) -> None:

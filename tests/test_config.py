@@ -58,7 +58,7 @@ def test_flags_become_a_config() -> None:
         (["--save-every", "0"], "ValueError: --save-every '0': Input should be greater than or equal to 1"),
         (["--limit", "many"], "ValueError: --limit 'many': Input should be a valid integer"),
         (["--generation-config", "{"], "not JSON"),
-        (["--generation-config", "7"], "--generation-config 7: Input should be a valid dictionary"),
+        (["--generation-config", "7"], "--generation-config '7': neither a JSON object nor a file that can be read"),
         (["--generation-config", '{"candidateCount": 2}'], "candidateCount 2 would be paid for and thrown away"),
         (["--generation-config", '{"candidate_count": 8}'], "candidate_count 8 would be paid for and thrown away"),
         (["--retry-errors", "blcked"], "--retry-errors 'blcked'"),

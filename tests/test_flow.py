@@ -167,11 +167,22 @@ def test_generation_settings_and_system_instruction_reach_the_api(
     """Only what the user has set is sent."""
     data = write_jsonl(tmp_path / "d.jsonl", numbered(1))
     run(dataset=data)
-    run(dataset=data, generation_config={"temperature": 0, "maxOutputTokens": 9}, system_instruction="Be brief.")
+    run(
+        dataset=data,
+        generation_config={"topK": 3},
+        temperature=0,
+        max_output_tokens=9,
+        system_instruction="Be brief.",
+        safety="off",
+        tools="google_search",
+        request_body='{"labels": {"a": "b"}}',
+        service_tier="flex",
+    )
     plain, shaped = emulator.last_requests
     assert (plain.system, plain.config) == (None, {})
     assert shaped.system == "Be brief."
-    assert shaped.config == {"temperature": 0, "maxOutputTokens": 9}
+    assert shaped.config == {"topK": 3, "temperature": 0, "maxOutputTokens": 9}
+    assert sorted(shaped.beside) == ["labels", "safetySettings", "serviceTier", "tools"]
 
 
 @pytest.mark.parametrize(

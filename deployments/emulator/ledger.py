@@ -28,7 +28,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a request asked for, its media reduced to size and hash. `config`: top keys in camelCase."""
+    """What a request asked for, its media reduced to size and hash. `config`, `beside`: see Call."""
 
     version: str
     model: str
@@ -38,6 +38,7 @@ class Seen:
     mime_type: str | None
     image_bytes: int
     media: tuple[Medium, ...] = ()
+    beside: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Ledger:
                 mime_type=call.mime_type,
                 image_bytes=len(call.image or b""),
                 media=call.media,
+                beside=call.beside,
             )
         )
 

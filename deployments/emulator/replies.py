@@ -172,12 +172,14 @@ def model_body(name: str) -> Body:
 
 def _tail(call: Call, text: str | None, response_id: str) -> Body:
     usage = usage_of(call, text)
-    metadata = {
+    metadata: Body = {
         "promptTokenCount": usage.prompt_tokens,
         "totalTokenCount": usage.prompt_tokens + usage.output_tokens,
     }
     if text is not None:
         metadata["candidatesTokenCount"] = usage.output_tokens
+    if call.tier:
+        metadata["serviceTier"] = call.tier
     return {"usageMetadata": metadata, "modelVersion": call.model, "responseId": response_id}
 
 

@@ -15,6 +15,7 @@ class Rule:
     """When to behave in which way; every condition must hold.
 
     pattern: regular expression sought in the prompt; empty fits every prompt.
+    tier: the `serviceTier` that the request asks for; empty fits all.
     times: only so often in all; `times_each`: only so often for each distinct prompt and image.
     probability: of a request that fits so far, the share that meets the behaviour.
     latency: instead of the emulator's own.
@@ -26,6 +27,7 @@ class Rule:
     times_each: int | None = None
     probability: float = 1.0
     latency: Latency | None = None
+    tier: str = ""
 
     def __post_init__(self) -> None:
         try:
@@ -53,10 +55,10 @@ class RuleBook:
         self._uses: Counter[int] = Counter()
         self._uses_each: Counter[tuple[int, str]] = Counter()
 
-    def decide(self, prompt: str, digest: str) -> Decision:
+    def decide(self, prompt: str, digest: str, tier: str = "") -> Decision:
         """The first fitting rule's behaviour, an answer if none fits. `digest` names prompt and image."""
         for index, rule in enumerate(self._rules):
-            if self._fits(index, rule, prompt, digest):
+            if rule.tier in ("", tier) and self._fits(index, rule, prompt, digest):
                 self._uses[index] += 1
                 if rule.times_each is not None:
                     self._uses_each[index, digest] += 1

@@ -93,7 +93,7 @@ class EmulatorState:
 
     def decide(self, call: Call, digest: str) -> Decision:
         """What a request meets that was let in and understood."""
-        return self._book.decide(call.prompt, digest)
+        return self._book.decide(call.prompt, digest, call.tier)
 
     def draw(self, latency: Latency | None) -> float:
         """Seconds: of `latency`, or of the emulator's own if that is None."""

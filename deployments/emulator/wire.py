@@ -23,6 +23,8 @@ _TYPES = {
     "video/": frozenset({"mp4", "mpeg", "mov", "avi", "x-flv", "mpg", "webm", "wmv", "3gpp"}),
 }
 
+_READ = ("contents", "systemInstruction", "generationConfig")
+
 type Json = Mapping[str, Any]
 type UseFile = Callable[[str], StoredFile | HttpError]
 
@@ -54,6 +56,7 @@ class Call:
     image: the bytes of all media (several are joined; of a URI that leads elsewhere, itself), None if there is none.
     media: what they are, each.
     config: `generationConfig` as sent, its top keys in camelCase.
+    beside: what else there is at the top, as sent, its keys in camelCase.
     """
 
     version: str
@@ -64,11 +67,17 @@ class Call:
     system: str | None = None
     config: Json = field(default_factory=dict)
     media: tuple[Medium, ...] = ()
+    beside: Json = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """The name of prompt and image in the counts."""
         return digest_of(self.prompt, self.image)
+
+    @property
+    def tier(self) -> str:
+        """The service tier that it asks for; empty where it asks for none."""
+        return str(self.beside.get("serviceTier") or "")
 
 
 def parse_call(version: str, model: str, body: bytes, use_file: UseFile = no_such_file) -> Call:
@@ -99,6 +108,7 @@ def _call(version: str, model: str, root: Json, use_file: UseFile) -> Call:
         system=_text(list(_parts(system))) if system else None,
         config={_camel(key): value for key, value in config.items()},
         media=tuple(medium for medium, _ in found),
+        beside={name: value for key, value in root.items() if (name := _camel(key)) not in _READ},
     )
 
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
 
-_METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON"}
+_METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON|FILE"}
 CONSOLE = "gemini-infer"
 EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
@@ -102,8 +102,10 @@ def _flag(name: str) -> str:
 
 
 def _explain(error: dict[str, Any]) -> str:
+    what: str = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # of several flags, which it names
+        return what
     name = str(error["loc"][0])
-    what = error["msg"].removeprefix("Value error, ")
     return f"{_flag(name)} {error['input']!r}: {what}"
 
 
@@ -145,20 +147,10 @@ def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
     if field.default not in (None, [], {}):
         help_text += f" Default: {field.default}."
     kind = next((word for word in _METAVARS if word in str(field.annotation)), "")
-    if kind == "dict":
-        add(_flag(name), type=_json, metavar="JSON", help=help_text)
-    else:
-        add(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
+    add(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not (number := int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of requests")
     return number
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None

@@ -8,6 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core.config.limits import ServiceTier
+
+SHAPES_NO_ANSWER = ("labels", "store")  # of a request's body
+
 
 class MediaResolution(StrEnum):
     """How finely Gemini looks at media; the finer, the more tokens."""
@@ -28,13 +32,18 @@ class GenerateConfig(BaseModel):
     generation_config: dict[str, Any] = {}
     demo: bool = False  # answers that are made up are no answers of the model
     media_resolution: MediaResolution | None = None
+    request_body: dict[str, Any] = {}  # what is sent beside contents, system instruction and generationConfig
+    service_tier: ServiceTier | None = None  # of the price alone
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits; equal for settings that ask for the same answers."""
-        unset = {name for name in ("demo", "media_resolution") if not getattr(self, name)}  # as before there were any
-        text = json.dumps(self.model_dump(exclude=unset), sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        body = {name: value for name, value in self.request_body.items() if name not in SHAPES_NO_ANSWER}
+        settings = self.model_dump(exclude={"service_tier"}) | {"request_body": body}
+        for name in ("demo", "media_resolution", "request_body"):  # fingerprints are older than these
+            if not settings[name]:
+                del settings[name]
+        return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def with_system_instruction(self, text: str) -> "GenerateConfig":
         """The same but for that. Made anew: `model_copy` would take the fingerprint along."""

@@ -5,17 +5,26 @@ What changes answers (`generation`) is kept apart from what changes only speed (
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.groups.base import Parameters
+from tasks.core.config.groups.cost import CostParameters
 from tasks.core.config.groups.data import DataParameters
 from tasks.core.config.groups.model import ModelParameters
 from tasks.core.config.groups.pace import PaceParameters
 from tasks.core.config.groups.prompt import PromptParameters
 from tasks.core.config.groups.result import ResultParameters
 from tasks.core.config.groups.run import RunParameters
-from tasks.core.config.limits import LimitsConfig
+from tasks.core.config.limits import LimitsConfig, patience_of
 
 
 # Fields come in the order of the groups from the last to the first.
-class RunConfig(RunParameters, ResultParameters, PaceParameters, ModelParameters, PromptParameters, DataParameters):
+class RunConfig(
+    RunParameters,
+    ResultParameters,
+    CostParameters,
+    PaceParameters,
+    ModelParameters,
+    PromptParameters,
+    DataParameters,
+):
     """Everything a run can be told. Keys never appear here: they come from the environment."""
 
     def with_files_read(self) -> "RunConfig":
@@ -27,11 +36,17 @@ class RunConfig(RunParameters, ResultParameters, PaceParameters, ModelParameters
     @property
     def generation(self) -> GenerateConfig:
         given = self.model_dump(include=set(GenerateConfig.model_fields))
-        return GenerateConfig(**given | {"system_instruction": self.system_text})
+        made = {
+            "system_instruction": self.system_text,
+            "generation_config": self.whole_generation_config,
+            "request_body": self.whole_request_body,
+        }
+        return GenerateConfig(**given | made)
 
     @property
     def limits(self) -> LimitsConfig:
-        return LimitsConfig(**self.model_dump(include=set(LimitsConfig.model_fields)))
+        given = self.model_dump(include=set(LimitsConfig.model_fields), exclude_none=True)
+        return LimitsConfig(**patience_of(self.service_tier)._asdict() | given)
 
 
 GROUPS: tuple[type[Parameters], ...] = (
@@ -39,6 +54,7 @@ GROUPS: tuple[type[Parameters], ...] = (
     PromptParameters,
     ModelParameters,
     PaceParameters,
+    CostParameters,
     ResultParameters,
     RunParameters,
 )

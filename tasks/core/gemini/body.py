@@ -30,7 +30,9 @@ class BodyWriter:
         config, resolution = self._generation.generation_config, self._generation.media_resolution
         if resolution and not self._finest:
             config = {**config, "mediaResolution": _level(resolution)}
-        rest: dict[str, Any] = {"generationConfig": config}
+        rest: dict[str, Any] = {"generationConfig": config, **self._generation.request_body}
+        if tier := self._generation.service_tier:
+            rest["serviceTier"] = tier
         if system_instruction:
             rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
         return _json(rest).removeprefix(b"{")

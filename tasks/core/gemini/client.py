@@ -7,7 +7,7 @@ and refuse a good answer for a side field.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -16,7 +16,8 @@ from google import genai
 from google.genai import types
 
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.errors import InputError, MalformedAnswer
+from tasks.core.config.setting_names import settings_named
+from tasks.core.errors import ApiError, InputError, MalformedAnswer
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
@@ -63,7 +64,7 @@ class GeminiClient:
     """
 
     def __init__(self, generation: GenerateConfig) -> None:
-        self._model = generation.model
+        self._model, self._generation = generation.model, generation
         self._session = new_session()
         options = types.HttpOptions(aiohttp_client=self._session, retry_options=types.HttpRetryOptions(attempts=1))
         self._client = genai.Client(http_options=options)
@@ -80,6 +81,8 @@ class GeminiClient:
         """
         try:
             answer = await self._generate.post(self._writer.body(request))
+        except ApiError as error:
+            raise told(error, self._generation) from None
         except (aiohttp.ClientConnectionError, *PROXY_ERRORS) as error:
             raise ConnectionError(_short(error)) from None
         except (aiohttp.ClientPayloadError, ValueError) as error:
@@ -103,6 +106,15 @@ class GeminiClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def told(error: ApiError, generation: GenerateConfig) -> ApiError:
+    """A refused argument, with the flag of the setting that it names."""
+    return (
+        replace(error, message=error.message + settings_named(error.message, generation))
+        if error.code == 400
+        else error
+    )
 
 
 def _short(error: Exception) -> str:

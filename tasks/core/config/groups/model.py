@@ -1,27 +1,68 @@
-"""Which model answers, and how. All of it is part of a sample's key; see generation.py."""
+"""Which model answers, and how. All of it is part of a sample's key, but what shapes no answer; see generation.py."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tasks.core.config.api_settings import Json, Tool, number, safety_settings, safety_word, thinking_word, tool_list
 from tasks.core.config.generation import MediaResolution
-from tasks.core.config.groups.base import Parameters
+from tasks.core.config.groups.base import Parameters, split_at_commas
+from tasks.core.config.json_value import object_or_file
+from tasks.core.config.merging import in_body, merged, one_candidate, with_thinking
 
-
-def _one_candidate(generation_config: dict[str, Any]) -> dict[str, Any]:
-    for name in ("candidateCount", "candidate_count"):
-        if (count := generation_config.get(name, 1)) not in (1, None):
-            raise ValueError(f"{name} {count!r} would be paid for and thrown away: a row has one answer")
-    return generation_config
+_JsonObject = Annotated[dict[str, Any], BeforeValidator(object_or_file)]
 
 
 class ModelParameters(Parameters):
     """model"""
 
     model: str = Field("gemini-3.5-flash-lite", pattern=r"^[\w./@:-]+$", description="Any Gemini model name.")
-    generation_config: Annotated[dict[str, Any], AfterValidator(_one_candidate)] = Field(
-        {}, description='Gemini\'s generationConfig as JSON, such as {"temperature": 0}.'
+    temperature: float | None = Field(None, ge=0, le=2, description="How far answers vary; 0: as little as can be.")
+    max_output_tokens: int | None = Field(None, ge=1, description="Tokens of an answer at most, thoughts included.")
+    seed: int | None = Field(
+        None, ge=-(2**31), lt=2**31, description="Where the model's choices begin: the same for the same answers."
+    )
+    thinking: Annotated[str | None, BeforeValidator(thinking_word)] = Field(
+        None, description="Thinking: tokens at most (0 for none, -1 as the model likes), or a level such as low."
+    )
+    safety: Annotated[str | None, AfterValidator(safety_word)] = Field(
+        None, description="Safety filters: off, or thresholds such as HARASSMENT=BLOCK_ONLY_HIGH, comma between."
+    )
+    tools: Annotated[list[Tool], BeforeValidator(split_at_commas)] = Field(
+        [], description="What the model may use: google_search, url_context, code_execution; comma between."
     )
     media_resolution: MediaResolution | None = Field(
         None, description="How finely Gemini looks at media: low, medium, high or ultra_high."
     )
+    generation_config: Annotated[_JsonObject, AfterValidator(one_candidate)] = Field(
+        {}, description='Gemini\'s generationConfig, for whatever has no flag: JSON such as {"topK": 1}, or a file.'
+    )
+    request_body: Annotated[_JsonObject, AfterValidator(in_body)] = Field(
+        {}, description="What is merged into each request, such as toolConfig and labels: JSON, or a file."
+    )
+
+    @property
+    def whole_generation_config(self) -> Json:
+        """`generation_config` with what flags add to it, as if it had stood there."""
+        flags = {
+            "temperature": ("--temperature", number(self.temperature)),
+            "maxOutputTokens": ("--max-output-tokens", self.max_output_tokens),
+            "seed": ("--seed", self.seed),
+        }
+        if self.media_resolution:  # which is written by its own rule: see gemini/body.py
+            merged(self.generation_config, "--generation-config", {"mediaResolution": ("--media-resolution", True)})
+        return with_thinking(merged(self.generation_config, "--generation-config", flags), self.thinking)
+
+    @property
+    def whole_request_body(self) -> Json:
+        """`request_body` with what flags add to it."""
+        flags = {
+            "safetySettings": ("--safety", safety_settings(self.safety)),
+            "tools": ("--tools", tool_list(self.tools)),
+        }
+        return merged(self.request_body, "--request-body", flags)
+
+    @model_validator(mode="after")
+    def _say_nothing_twice(self) -> Self:
+        _ = self.whole_generation_config, self.whole_request_body
+        return self

@@ -1,0 +1,38 @@
+"""Finds the setting that a refusal of the API is about, so that the user reads the name of a flag."""
+
+import re
+
+from tasks.core.config.api_settings import camel
+from tasks.core.config.generation import GenerateConfig
+
+_FLAGS = {
+    "temperature": "--temperature or --generation-config",
+    "maxOutputTokens": "--max-output-tokens or --generation-config",
+    "seed": "--seed or --generation-config",
+    "thinkingConfig": "--thinking or --generation-config",
+    "mediaResolution": "--media-resolution",
+    "safetySettings": "--safety or --request-body",
+    "tools": "--tools or --request-body",
+    "serviceTier": "--service-tier",
+}
+_WORDS = {"thinkingConfig": "thinking", "safetySettings": r"safety.?settings?|harm.?category\w*", "tools": "tools?"}
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
+
+
+def settings_named(message: str, generation: GenerateConfig) -> str:
+    """`; temperature is set by --temperature …` for each setting of the run's that `message` names, or nothing."""
+    homes = dict.fromkeys(generation.generation_config, "--generation-config")
+    homes |= dict.fromkeys(generation.request_body, "--request-body")
+    homes |= {"mediaResolution": ""} if generation.media_resolution else {}
+    homes |= {"serviceTier": ""} if generation.service_tier else {}
+    named = {name: home for name, home in homes.items() if _words(name, generation).search(message)}
+    return "".join(f"; {name} is set by {_FLAGS.get(camel(name), home)}" for name, home in named.items())
+
+
+def _words(name: str, generation: GenerateConfig) -> re.Pattern[str]:
+    """`maxOutputTokens` as messages spell it: with humps, bars or spaces between its words."""
+    words = _WORDS.get(name) or "[ _]?".join(map(re.escape, _HUMP.split(name)))
+    if name == "tools":  # or one of them by its name
+        inner = [inner for tool in generation.request_body["tools"] if isinstance(tool, dict) for inner in tool]
+        words = "|".join([words, *("[ _]?".join(map(re.escape, _HUMP.split(each))) for each in inner)])
+    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
