@@ -8,7 +8,7 @@ from tasks.core.answering.base import Watcher
 from tasks.core.answering.deadline import Deadline
 from tasks.core.answering.item import Item
 from tasks.core.errors import Deferred, RunStopped, StopReason
-from tasks.core.records import Kind, Outcome, RowAnswer, Usage
+from tasks.core.records import Kind, Outcome, RowAnswer
 
 
 class TableAnswerer:
@@ -31,7 +31,7 @@ class TableAnswerer:
             if (text := self.table.get(item.sample.text)) is None:
                 missing += 1
                 continue
-            yield item.answer_of(prepared, Outcome(Kind.ANSWERED, text), Usage())
+            yield item.answer_of(prepared, Outcome(Kind.ANSWERED, text))
         if missing and self.due:
             raise Deferred(self.due, f"{missing} answers are being made")
         if missing:

@@ -20,9 +20,10 @@ from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
+from tasks.core.details import Usage
 from tasks.core.errors import ApiError, MalformedAnswer, MediaError, RunStopped, StopReason
 from tasks.core.prompts.prepare import Preparer
-from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample, Usage
+from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample
 from tests.samples import PREPARER, OnePerRow, image_of
 
 PNG = base64.b64decode(

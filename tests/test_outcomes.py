@@ -130,7 +130,18 @@ async def test_every_behaviour_has_its_kind(emulator: Emulator) -> None:
         assert (behaviour, outcome.kind, outcome.for_all_rows) == (behaviour, kind, False)
         assert detail in outcome.detail
         assert "\n" not in outcome.detail
+        assert outcome.maybe_billed is isinstance(behaviour, Broken), behaviour
     assert emulator.stats.requests == len(KINDS)
+
+
+async def test_a_connection_that_never_was_cannot_have_been_billed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unlike one that was lost: nothing went out."""
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("GOOGLE_API_KEY", "test-key")
+    async with GeminiClient(GenerateConfig(model="m")) as client:
+        with pytest.raises(ConnectionError) as refused:
+            await client.generate(Request.of("text"))
+    assert outcome_of_error(refused.value, 60).maybe_billed is False
 
 
 REFUSALS: list[tuple[Behaviour, StopReason, Kind]] = [

@@ -14,6 +14,7 @@ from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.uploading import UploadingModel
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
+from tasks.core.details import Spent
 from tasks.core.errors import MediaError
 from tasks.core.gemini import files
 from tasks.core.gemini.client import GeminiClient
@@ -209,7 +210,7 @@ async def test_an_upload_that_fails_for_now_is_tried_again_with_its_row(emulator
         [answer] = await answers(answerer, items([LARGE_PDF]))
         assert (answer.kind, answer.error_message) == (Kind.ANSWERED, "")
         emulator.files.refusals = [HttpError(503)]
-        outcome = await answerer._call(Request.of(Media(LARGE_PDF + b"\n", "application/pdf"), "text"))
+        outcome = await answerer._call(Request.of(Media(LARGE_PDF + b"\n", "application/pdf"), "text"), Spent())
     assert (outcome.kind, outcome.detail[:4]) == (Kind.SERVER_ERROR, "503 ")
 
 
@@ -265,7 +266,7 @@ async def test_a_key_that_may_not_upload_stops_the_run_as_any_refusal() -> None:
         patch.setenv("GOOGLE_GEMINI_BASE_URL", emulator.url)
         patch.setenv("GOOGLE_API_KEY", "test-key")
         async with answering() as (answerer, _):
-            outcome = await answerer._call(REQUEST)
+            outcome = await answerer._call(REQUEST, Spent())
     assert (outcome.kind, outcome.for_all_rows) == (Kind.INVALID_REQUEST, True)
 
 

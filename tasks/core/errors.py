@@ -5,6 +5,7 @@ Exception
 ├── MediaError      one image or other medium cannot be sent; its row goes without
 ├── ApiError        one call was refused
 ├── MalformedAnswer one call was answered with something that is not an answer
+├── ConnectionLost  one call may have been answered, and nobody knows
 ├── RunIncomplete   rows are left that are worth sending again
 ├── RunStopped      no further request may go out; answers that have arrived are kept
 └── Deferred        no error: the answers are due later
@@ -55,6 +56,10 @@ class ApiError(Exception):
 
 class MalformedAnswer(Exception):
     """A 2xx whose body is not a Gemini answer."""
+
+
+class ConnectionLost(ConnectionError):
+    """The connection was lost after a request may have gone out: it may have been answered, and billed."""
 
 
 class RunIncomplete(Exception):

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import Field
-
+from tasks.core.details import NO_TOKENS, STANDARD, Count, Details, Usage
 from tasks.core.errors import StopReason
-
-type Count = Annotated[int, Field(ge=0, lt=2**63)]  # as any database holds it; a larger one is damage
 
 
 class Kind(StrEnum):
@@ -129,21 +126,6 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens billed, in tokens."""
-
-    prompt_tokens: int = 0
-    answer_tokens: int = 0
-
-    def __add__(self, other: Self) -> "Usage":
-        return Usage(self.prompt_tokens + other.prompt_tokens, self.answer_tokens + other.answer_tokens)
-
-    @property
-    def total(self) -> int:
-        return self.prompt_tokens + self.answer_tokens
-
-
-@dataclass(frozen=True, slots=True)
 class ModelOutput:
     """One answer of the API, reduced to what the outcome depends on. Reasons keep Gemini's spelling.
 
@@ -155,11 +137,13 @@ class ModelOutput:
     finish_reason: str = ""
     block_reason: str = ""
     safety_ratings: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_TOKENS
     blank: bool = False  # a 200 that says nothing at all
     other_parts: str = ""
     thoughts: bool = False
     model_version: str = ""
+    service_tier: str = STANDARD
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +151,23 @@ class Outcome:
     """What became of one request. `for_all_rows`: every other request would meet the same refusal.
 
     `again`: further attempts at most that it deserves; None: as its kind has it. `refused`: why the run stops, where
-    it stops over this. `answered_by`: the model, where it is another one than was asked.
+    it stops over this. `answered_by`: the model, where it is another one than was asked. `maybe_billed`: the request
+    went out and its answer, if there was one, is not known.
     """
 
     kind: Kind
     text: str = ""
     detail: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_TOKENS
     retry_delay_seconds: float | None = None
     daily_quota: bool = False
     for_all_rows: bool = False
     again: int | None = None
     refused: StopReason = StopReason.REFUSED
     answered_by: str = ""
+    maybe_billed: bool = False
+    service_tier: str = STANDARD
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +175,9 @@ class RowAnswer:
     """What is kept of one sample in the checkpoint. `key` is the sample key (see checkpoint.py).
 
     `kind` decides whether the row is finished; `image_note` says why an image was not sent; `timeouts`: requests that
-    brought no answer in time and may have been billed; `answered_by` is the model, where it is another one than was
-    asked.
+    brought no answer in time and may have been billed, `lost`: that brought none for another reason and may have been;
+    `answered_by` is the model, where it is another one than was asked; `details`: packed, for they are read only where
+    they are written down (see details.py). Tokens are those of all requests of the row.
     """
 
     row: Count
@@ -203,6 +192,11 @@ class RowAnswer:
     answer_tokens: Count = 0
     timeouts: Count = 0
     answered_by: str = ""
+    cached_tokens: Count = 0
+    thought_tokens: Count = 0
+    lost: Count = 0
+    service_tier: str = STANDARD
+    details: str = ""
 
     @property
     def retryable(self) -> bool:

@@ -5,9 +5,10 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from tasks.core.answering.deadline import Deadline
+from tasks.core.details import Spent, packed
 from tasks.core.prompts.draft import Draft
 from tasks.core.prompts.prepare import MEDIUM_TOKENS, MediaReader, Prepared, Preparer
-from tasks.core.records import Kind, Outcome, RowAnswer, Sample, Usage
+from tasks.core.records import Kind, Outcome, RowAnswer, Sample
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
 
@@ -60,8 +61,9 @@ class Item:
         """What stands for it where it could not be made ready, or was not: its text alone."""
         return replace(self._ready(None), fault=fault)
 
-    def answer_of(self, prepared: Prepared, outcome: Outcome, usage: Usage, timeouts: int = 0) -> RowAnswer:
-        """What is kept of it. `usage`: of all its requests; `timeouts`: those that brought no answer in time."""
+    def answer_of(self, prepared: Prepared, outcome: Outcome, spent: Spent | None = None) -> RowAnswer:
+        """What is kept of it. `spent`: what its requests have taken, if there were any."""
+        spent = spent or Spent()
         return RowAnswer(
             row=self.sample.row,
             id=self.sample.id,
@@ -71,10 +73,15 @@ class Item:
             response=outcome.text,
             detail=outcome.detail,
             image_note=prepared.media_note,
-            prompt_tokens=usage.prompt_tokens,
-            answer_tokens=usage.answer_tokens,
-            timeouts=timeouts,
+            prompt_tokens=spent.usage.prompt_tokens,
+            answer_tokens=spent.usage.answer_tokens,
+            timeouts=spent.timeouts,
             answered_by=outcome.answered_by,
+            cached_tokens=spent.usage.cached_tokens,
+            thought_tokens=spent.usage.thought_tokens,
+            lost=spent.lost,
+            service_tier=outcome.service_tier,
+            details=packed(outcome.details, spent),
         )
 
     def _ready(self, media: MediaReader | None, without_media: str = "") -> Prepared:

@@ -23,9 +23,10 @@ from tasks.core.answering.tries import Tries
 from tasks.core.answering.workers import as_they_come
 from tasks.core.clock import Clock, Sleep
 from tasks.core.config.limits import LimitsConfig
+from tasks.core.details import Spent
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.prompts.prepare import NOTHING_TO_SEND, Prepared
-from tasks.core.records import Kind, Outcome, Request, RowAnswer, Usage
+from tasks.core.records import Kind, Outcome, Request, RowAnswer
 
 LEAST_WORKERS = 10  # rows that take turns: else one bad row would look like weather
 MODELS_SECONDS = 10.0
@@ -43,11 +44,12 @@ class OnlineAnswerer:
         watcher: Watcher | None = None,
         *,
         clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
         self.model, self.limits, self.watcher = model, limits, watcher or Watcher()
-        self.clock, self.random = clock, random
+        self.clock, self.wall_clock, self.random = clock, wall_clock, random
         self.throttle = Throttle(limits, clock=clock, sleep=sleep, changed=self.watcher.limit_changed)
         self.breaker = Breaker(limits.give_up_seconds, clock)
         self.lessons = Lessons(limits, self.throttle, self.breaker, self._obey, self.watcher.outage)
@@ -92,7 +94,7 @@ class OnlineAnswerer:
             raise
         except Exception as error:
             logger.debug("row %d could not be handled", item.sample.row, exc_info=True)
-            return item.answer_of(item.failed(fault := mishandled(error)), fault, Usage())
+            return item.answer_of(item.failed(fault := mishandled(error)), fault)
 
     async def _answer_row(self, item: Item) -> RowAnswer:
         tries = Tries(self.limits.max_attempts, item.tokens)
@@ -105,9 +107,9 @@ class OnlineAnswerer:
             tries.note(outcome, self.breaker.weather.weight(item.sample.row), self.clock())
             if tries.alone and self.lessons.bulk.too_large(tries.tokens) and outcome.kind is Kind.RATE_LIMIT:
                 outcome = replace(outcome, detail=f"{TOO_LARGE}: {outcome.detail}")
-                return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
+                return item.answer_of(prepared, outcome, tries.spent)
             if tries.ended_by(outcome, self.breaker.refuses_all(outcome), self.clock()):
-                return item.answer_of(prepared, outcome, tries.usage, tries.timeouts)
+                return item.answer_of(prepared, outcome, tries.spent)
             del prepared  # with its image, which is read again
             delay = self.breaker.bearable(outcome.retry_delay_seconds)
             if outcome.kind is not Kind.RATE_LIMIT or not delay or tries.alone:  # else the throttle waits
@@ -128,19 +130,23 @@ class OnlineAnswerer:
                     self.throttle.check()
                 return prepared, prepared.fault
             await self.throttle.wait_to_send(slot)
-            outcome = await self._call(prepared.request)
+            outcome = await self._call(prepared.request, tries.spent)
             if not blames_image(prepared, outcome):
                 self._learn(item.sample.row, slot, tries, prepared, outcome)
             return prepared, outcome
         finally:
             self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)
 
-    async def _call(self, request: Request) -> Outcome:
+    async def _call(self, request: Request, spent: Spent) -> Outcome:
+        spent.requests += 1
+        started = self.clock()
         try:
             async with self._deadline(self._calls):
                 return outcome_of(await self.model.generate(request))
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
+        finally:
+            spent.latency_seconds, spent.answered_at = self.clock() - started, self.wall_clock()
 
     def _deadline(self, running: set[Deadline]) -> Deadline:
         return Deadline(self.limits.timeout_seconds, running)

@@ -1,11 +1,12 @@
 """Says what became of one request: an answer or an exception in, an Outcome out. Sends nothing, waits for nothing."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tasks.core.answering.refusals import ACCOUNT, refused_by, violations
 from tasks.core.answering.retry_delay import retry_delay_seconds
-from tasks.core.errors import ApiError, MalformedAnswer, MediaError, StopReason
+from tasks.core.errors import ApiError, ConnectionLost, MalformedAnswer, MediaError, StopReason
 from tasks.core.records import Kind, ModelOutput, Outcome
 from tasks.core.text import one_line
 
@@ -27,8 +28,27 @@ _RETRYABLE_CODES = frozenset({409, 425, 499})  # in conflict, too early, cancell
 
 def outcome_of(output: ModelOutput) -> Outcome:
     """What an answer of the API amounts to."""
-    outcome = _outcome_of(output)
-    return replace(outcome, answered_by=output.model_version) if output.model_version else outcome
+    outcome = partial(
+        Outcome,
+        usage=output.usage,
+        answered_by=output.model_version,
+        service_tier=output.service_tier,
+        details=output.details,
+    )
+    text = _writable(output.text)
+    if output.blank:
+        return outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer", maybe_billed=True)
+    if output.block_reason and not text:
+        return outcome(Kind.BLOCKED, detail=_reasons("block_reason", output.block_reason, output))
+    reason = _reasons("finish_reason", output.finish_reason or "none", output)
+    if output.finish_reason in BLOCKING:
+        return outcome(Kind.BLOCKED, text, reason)
+    if not text:
+        return _empty(output, reason, outcome)
+    dropped = f"dropped beside the text: {output.other_parts}" if output.other_parts else ""
+    if output.finish_reason not in ("STOP", ""):
+        return outcome(Kind.TRUNCATED, text, f"{reason}; {dropped}" if dropped else reason)
+    return outcome(Kind.ANSWERED, text, dropped)
 
 
 def outcome_of_error(error: Exception, timeout_seconds: float) -> Outcome:
@@ -36,37 +56,21 @@ def outcome_of_error(error: Exception, timeout_seconds: float) -> Outcome:
     if isinstance(error, ApiError):
         return _outcome_of_refusal(error)
     if isinstance(error, TimeoutError):
-        return Outcome(Kind.TIMEOUT, detail=f"no answer within {timeout_seconds:g} s")
+        return Outcome(Kind.TIMEOUT, detail=f"no answer within {timeout_seconds:g} s", maybe_billed=True)
     if isinstance(error, MediaError):
         return Outcome(Kind.IMAGE, detail=str(error))
     if isinstance(error, MalformedAnswer):
-        return Outcome(Kind.SERVER_ERROR, detail=f"the answer cannot be read: {error}")
-    return Outcome(Kind.NETWORK, detail=str(error) or type(error).__name__)
+        return Outcome(Kind.SERVER_ERROR, detail=f"the answer cannot be read: {error}", maybe_billed=True)
+    lost = isinstance(error, ConnectionLost)
+    return Outcome(Kind.NETWORK, detail=str(error) or type(error).__name__, maybe_billed=lost)
 
 
-def _outcome_of(output: ModelOutput) -> Outcome:
-    text = _writable(output.text)
-    if output.blank:
-        return Outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer")
-    if output.block_reason and not text:
-        return Outcome(Kind.BLOCKED, detail=_reasons("block_reason", output.block_reason, output), usage=output.usage)
-    reason = _reasons("finish_reason", output.finish_reason or "none", output)
-    if output.finish_reason in BLOCKING:
-        return Outcome(Kind.BLOCKED, text, reason, output.usage)
-    if not text:
-        return _empty(output, reason)
-    dropped = f"dropped beside the text: {output.other_parts}" if output.other_parts else ""
-    if output.finish_reason not in ("STOP", ""):
-        return Outcome(Kind.TRUNCATED, text, f"{reason}; {dropped}" if dropped else reason, output.usage)
-    return Outcome(Kind.ANSWERED, text, dropped, output.usage)
-
-
-def _empty(output: ModelOutput, reason: str) -> Outcome:
+def _empty(output: ModelOutput, reason: str, outcome: Callable[..., Outcome]) -> Outcome:
     if output.finish_reason == "MAX_TOKENS" and output.thoughts:
-        return Outcome(Kind.EMPTY, detail=f"{reason}: {_THOUGHT_ALL_AWAY}", usage=output.usage)
+        return outcome(Kind.EMPTY, detail=f"{reason}: {_THOUGHT_ALL_AWAY}")
     came = f", in place of a text: {output.other_parts}" if output.other_parts else ""
     again = TRIES_AFTER_EMPTY if output.finish_reason in _RETRYABLE_EMPTINESS else None
-    return Outcome(Kind.EMPTY, detail=reason + came, usage=output.usage, again=again)
+    return outcome(Kind.EMPTY, detail=reason + came, again=again)
 
 
 def _reasons(name: str, reason: str, output: ModelOutput) -> str:

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tasks.core.records import Kind, Outcome, Usage
+from tasks.core.details import Spent
+from tasks.core.records import Kind, Outcome
 
 MOST_ROW_SECONDS = 3600.0  # of 429s, while others are answered
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
@@ -15,7 +16,7 @@ AGAIN_WHERE_ALL_REFUSED = 2  # for a row that was refused as if for good
 class Tries:
     """Of one row of about `tokens`. `counted`: failures, each as far as it is the row's own; `most` of them end it.
 
-    `without_image`: why the text goes alone. `alone`: it goes when no other row does. `timeouts`: of requests.
+    `without_image`: why the text goes alone. `alone`: it goes when no other row does.
     """
 
     most: int
@@ -23,19 +24,20 @@ class Tries:
     made: int = 0
     counted: float = 0.0
     kinds: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
-    usage: Usage = field(default_factory=Usage)
+    spent: Spent = field(default_factory=Spent)
     since: float | None = None  # of the first outcome: waiting for the first slot is no try
     without_image: str = ""
     image_again: bool = False  # it was refused once, and goes again
     alone: bool = False
-    timeouts: int = 0
 
     def note(self, outcome: Outcome, weight: float, now: float) -> None:
         """`weight`: how far a failure counts against the row."""
         self.made += 1
         self.kinds[outcome.kind] += 1
-        self.usage += outcome.usage
-        self.timeouts += outcome.kind is Kind.TIMEOUT and outcome.again is None
+        in_time = outcome.kind is not Kind.TIMEOUT or outcome.again is not None
+        self.spent.failed, self.spent.usage = self.spent.usage, self.spent.usage + outcome.usage
+        self.spent.timeouts += not in_time
+        self.spent.lost += in_time and outcome.maybe_billed
         self.since = now if self.since is None else self.since
         if outcome.kind is not Kind.RATE_LIMIT:
             self.counted = min(self.counted + weight, self.made)

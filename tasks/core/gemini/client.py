@@ -17,7 +17,7 @@ from google.genai import types
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.setting_names import settings_named
-from tasks.core.errors import ApiError, InputError, MalformedAnswer
+from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
@@ -77,14 +77,14 @@ class GeminiClient:
         Raises:
             ApiError: the API refused it.
             MalformedAnswer: a 200 that cannot be read.
-            ConnectionError: no answer came; the message says why.
+            ConnectionError: no answer came; the message says why. ConnectionLost: it may have been on its way.
         """
         try:
             answer = await self._generate.post(self._writer.body(request))
         except ApiError as error:
             raise told(error, self._generation) from None
         except (aiohttp.ClientConnectionError, *PROXY_ERRORS) as error:
-            raise ConnectionError(_short(error)) from None
+            raise _unreached(error)(_short(error)) from None
         except (aiohttp.ClientPayloadError, ValueError) as error:
             raise MalformedAnswer(_short(error)) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -115,6 +115,12 @@ def told(error: ApiError, generation: GenerateConfig) -> ApiError:
         if error.code == 400
         else error
     )
+
+
+def _unreached(error: Exception) -> type[ConnectionError]:
+    """Whether the connection was lost, or never there."""
+    lost = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.SocketTimeoutError))
+    return ConnectionLost if lost and not isinstance(error, aiohttp.ClientConnectorError) else ConnectionError
 
 
 def _short(error: Exception) -> str:

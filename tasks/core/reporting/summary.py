@@ -35,6 +35,8 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
     if tally.timeouts:
         lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
+    if tally.lost:
+        lines.append(f"requests whose answer was lost and may have been billed: {tally.lost:,}")
     for model, rows in tally.other_models.most_common():
         lines.append(f"answered by {model}, not by the model asked for: {counted(rows, 'row')}")
     return lines

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tasks.core.checkpoint.table.rows import Group
-from tasks.core.records import Kind, RowAnswer, Usage
+from tasks.core.details import Usage
+from tasks.core.records import Kind, RowAnswer
 
 
 @dataclass(slots=True)
@@ -17,6 +18,7 @@ class Tally:
     image_notes: int = 0
     retryable: int = 0
     timeouts: int = 0
+    lost: int = 0
     usage: Usage = field(default_factory=Usage)
     other_models: Counter[str] = field(default_factory=Counter)
 
@@ -37,7 +39,8 @@ class Tally:
             tally.image_notes += group.image_notes
             tally.retryable += group.rows if group.kind.retryable else 0
             tally.timeouts += group.timeouts
-            tally.usage += Usage(group.prompt_tokens, group.answer_tokens)
+            tally.lost += group.lost
+            tally.usage += _usage(group)
             if group.answered_by:
                 tally.other_models[group.answered_by] += group.rows
         return tally
@@ -48,7 +51,8 @@ class Tally:
         self.image_notes += bool(result.image_note)
         self.retryable += result.retryable
         self.timeouts += result.timeouts
-        self.usage += Usage(result.prompt_tokens, result.answer_tokens)
+        self.lost += result.lost
+        self.usage += _usage(result)
         if result.answered_by:
             self.other_models[result.answered_by] += 1
 
@@ -67,3 +71,7 @@ class Tally:
     def __str__(self) -> str:
         """`9 answered, 1 blocked`, most first."""
         return ", ".join(f"{n:,} {kind}" for kind, n in self.kinds.most_common()) or "no rows"
+
+
+def _usage(of: RowAnswer | Group) -> Usage:
+    return Usage(of.prompt_tokens, of.answer_tokens, of.cached_tokens, of.thought_tokens)

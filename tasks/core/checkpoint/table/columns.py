@@ -8,7 +8,8 @@ from typing import Any
 from tasks.core.records import Kind, RowAnswer
 
 _FIELDS = tuple(field.name for field in fields(RowAnswer))
-STORED = tuple(name for name in _FIELDS if name != "response")  # columns of `answer`
+_APART = ("response", "details")  # columns of `response`
+STORED = tuple(name for name in _FIELDS if name not in _APART)  # columns of `answer`
 stored = attrgetter(*STORED)
 TURN = "(attempt.turn << 40) + answer.place"  # newest attempt first, then as they were read
 _KINDS = {kind.value: kind for kind in Kind}
@@ -16,7 +17,8 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 def columns(row: str = "answer.row", sample_id: str = "answer.id", text: bool = True) -> str:
     """What `answer_of` makes a RowAnswer of. `row`, `sample_id`: of the run where they are not the attempt's own."""
-    special = {"row": row, "id": sample_id, "response": "coalesce(response.text, '')" if text else "''"}
+    apart = {name: f"coalesce(response.{name}, '')" if text else "''" for name in _APART}
+    special = {"row": row, "id": sample_id, **apart}
     return ", ".join(special.get(name, f"answer.{name}") for name in _FIELDS)
 
 

@@ -18,7 +18,7 @@ CREATE TABLE attempt (number INTEGER PRIMARY KEY, name TEXT UNIQUE, created TEXT
                       under_way INTEGER DEFAULT 0);
 CREATE TABLE answer (place INTEGER PRIMARY KEY, attempt INTEGER, packed INTEGER, retryable INTEGER,
                      {", ".join(STORED)}, UNIQUE (attempt, row));
-CREATE TABLE response (place INTEGER PRIMARY KEY, text TEXT);  -- apart: most questions are not about the texts
+CREATE TABLE response (place INTEGER PRIMARY KEY, response TEXT, details TEXT);  -- apart: few questions are about them
 CREATE TABLE sample (row INTEGER PRIMARY KEY, key TEXT, id TEXT);
 CREATE TABLE of_row (row INTEGER PRIMARY KEY, place INTEGER);  -- the answer to a row of the run
 CREATE TABLE candidate (place INTEGER PRIMARY KEY, key TEXT, id TEXT, turn INTEGER, usable INTEGER, retryable INTEGER);

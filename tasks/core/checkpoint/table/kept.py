@@ -49,8 +49,8 @@ class KeptAnswers:
             numbered = list(enumerate(some, first))
             rows = [(place, number, packed, answer.retryable, *stored(answer)) for place, answer in numbered]
             self._database.run_each(_KEEP, rows)
-            texts = [(place, answer.response) for place, answer in numbered if answer.response]
-            self._database.run_each("INSERT INTO response VALUES (?, ?)", texts)
+            texts = [(place, a.response, a.details) for place, a in numbered if a.response or a.details]
+            self._database.run_each("INSERT INTO response VALUES (?, ?, ?)", texts)
         return range(start, self._places)
 
     def __len__(self) -> int:

@@ -13,24 +13,28 @@ SELECT {columns("of_row.row", "coalesce(sample.id, answer.id)")} FROM of_row JOI
 LEFT JOIN response USING (place) LEFT JOIN sample ON sample.row = of_row.row
 """
 _GROUPS = """
-SELECT kind, answered_by, count(*), sum(has_image), sum(image_note != ''), sum(timeouts),
-    sum(prompt_tokens), sum(answer_tokens)
-FROM of_row JOIN answer USING (place) GROUP BY kind, answered_by
+SELECT kind, answered_by, service_tier, count(*), sum(has_image), sum(image_note != ''), sum(timeouts), sum(lost),
+    sum(prompt_tokens), sum(answer_tokens), sum(cached_tokens), sum(thought_tokens)
+FROM of_row JOIN answer USING (place) GROUP BY kind, answered_by, service_tier
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some answers of the run that are alike in kind and model, counted."""
+    """Some answers of the run that are alike in kind, model and service tier, counted."""
 
     kind: Kind
     answered_by: str
+    service_tier: str
     rows: int
     images: int
     image_notes: int
     timeouts: int
+    lost: int
     prompt_tokens: int
     answer_tokens: int
+    cached_tokens: int
+    thought_tokens: int
 
 
 class RunRows:
