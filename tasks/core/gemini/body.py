@@ -13,10 +13,13 @@ from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
 
 class BodyWriter:
-    """Bodies of `generateContent`. What every request says alike is written once."""
+    """Bodies of `generateContent`. What every request says alike is written once.
 
-    def __init__(self, generation: GenerateConfig) -> None:
-        self._generation = generation
+    `as_documented`: in the spelling and the base64 of the API's own pages, for the lines of a batch job.
+    """
+
+    def __init__(self, generation: GenerateConfig, *, as_documented: bool = False) -> None:
+        self._generation, self._as_documented = generation, as_documented
         # The finest there is only for a part, the others for a request as a whole (see the SDK's types).
         self._finest = generation.media_resolution is MediaResolution.ULTRA_HIGH
         self._same = self._rest(generation.system_instruction)
@@ -44,15 +47,17 @@ class BodyWriter:
         if isinstance(part, str):
             return _json({"text": part})
         finest = b'"mediaResolution": %b, ' % _json({"level": _level(MediaResolution.ULTRA_HIGH)})
-        return b"{%b%b}" % (finest if self._finest else b"", _medium(part))
+        return b"{%b%b}" % (finest if self._finest else b"", _medium(part, self._as_documented))
 
 
-def _medium(part: Media | MediaUri) -> bytes:
+def _medium(part: Media | MediaUri, as_documented: bool) -> bytes:
+    uri, mime_type = ("fileUri", "mimeType") if as_documented else ("file_uri", "mime_type")
     if isinstance(part, MediaUri):
-        named = {"mime_type": part.mime_type} if part.mime_type else {}
-        return b'"fileData": %b' % _json({"file_uri": part.uri, **named})
-    data = base64.urlsafe_b64encode(part.data)  # the API takes both alphabets; the SDK writes this one
-    return b'"inlineData": {"data": "%b", "mime_type": %b}' % (data, _json(part.mime_type))
+        named = {mime_type: part.mime_type} if part.mime_type else {}
+        return b'"fileData": %b' % _json({uri: part.uri, **named})
+    # Online the API takes both alphabets, and the SDK writes the other one.
+    data = base64.b64encode(part.data) if as_documented else base64.urlsafe_b64encode(part.data)
+    return b'"inlineData": {"data": "%b", %b: %b}' % (data, _json(mime_type), _json(part.mime_type))
 
 
 def _level(resolution: MediaResolution) -> str:

@@ -18,6 +18,7 @@ from google.genai import types
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.setting_names import settings_named
 from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
+from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
@@ -70,6 +71,7 @@ class GeminiClient:
         self._client = genai.Client(http_options=options)
         self._generate, self._writer = Generate(self._client, self._model), BodyWriter(generation)
         self.files = GeminiFiles(self._client)
+        self.batches = GeminiBatches(self._client, self._session, generation)
 
     async def generate(self, request: Request) -> ModelOutput:
         """One call.

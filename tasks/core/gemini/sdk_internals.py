@@ -3,6 +3,8 @@
 The SDK has no public way to send a body that is written already, or to say where it would send one.
 """
 
+import os
+from dataclasses import dataclass
 from typing import Any
 
 from google import genai
@@ -31,3 +33,29 @@ class Generate:
         request.data = body  # bytes go out as they are
         response: Any = await self._api._async_request_once(request, implicit_retry=False)
         return response.response_stream[0] or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes, and the headers that let it in."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class Addresses:
+    """URLs and headers as the SDK makes them, of calls that its public methods make wrongly (see batches.py).
+
+    `versions`: of the API; one where the environment says it, or else those that there may be, the SDK's own first.
+    """
+
+    def __init__(self, client: genai.Client) -> None:
+        self._api = client._api_client
+        own = str(self._api._http_options.api_version or "")
+        self.versions = (own,) if os.environ.get("GOOGLE_GENAI_API_VERSION") else (own, "v1beta")
+
+    def of(self, method: str, path: str, version: str) -> Address:
+        """`path`: what follows the version, or has `{api_version}` where that stands; with what is asked behind it."""
+        options: Any = {"api_version": version}
+        request = self._api._build_request(method, path, {}, options)
+        return Address(request.url, dict(request.headers))
