@@ -15,7 +15,7 @@ from tasks.core.records import Media, MediaUri, Part, Request, Turn
 class BodyWriter:
     """Bodies of `generateContent`. What every request says alike is written once.
 
-    `as_documented`: in the spelling and the base64 of the API's own pages, for the lines of a batch job.
+    `as_documented`: for the lines of a batch job, in the spelling and the base64 of the API's own pages.
     """
 
     def __init__(self, generation: GenerateConfig, *, as_documented: bool = False) -> None:
@@ -34,7 +34,7 @@ class BodyWriter:
         if resolution and not self._finest:
             config = {**config, "mediaResolution": _level(resolution)}
         rest: dict[str, Any] = {"generationConfig": config, **self._generation.request_body}
-        if tier := self._generation.service_tier:
+        if (tier := self._generation.service_tier) and not self._as_documented:  # a batch job has a tier of its own
             rest["serviceTier"] = tier
         if system_instruction:
             rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
