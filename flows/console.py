@@ -9,6 +9,7 @@ from flows import cli
 HELP = """\
 usage: gemini-infer [run] [flags]        send every row of a data set through Gemini; see gemini-infer run --help
        gemini-infer checkpoints [flags]  list, prune, write as CSV; see gemini-infer checkpoints --help
+       gemini-infer config [flags]       print the parameters of such a run as a file for --config
        gemini-infer --version"""
 
 
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str]) -> int:
             from flows import checkpoints  # takes long
 
             return checkpoints.main(flags)
+        case ["config", *flags]:
+            from flows import configuration
+
+            return configuration.main(flags)
         case ["--help" | "-h"]:
             print(HELP)
             return 0

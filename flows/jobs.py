@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.contents import Manifest
@@ -54,24 +55,42 @@ def look(storage: Storage, key: str) -> Job:
     return Job(key, latest, rows, retryable, size)
 
 
+class JobRun(NamedTuple):
+    """The last run of a job: where its records lie, and what it was told."""
+
+    key: str
+    manifest: Manifest
+    config: RunConfig
+
+
+def the_job(storage: Storage, text: str, flag: str) -> JobRun:
+    """The one job whose key or name has `text` in it, which `flag` has brought.
+
+    Raises:
+        InputError: there is no such job, or several, or it does not say what it was told.
+    """
+    manifests = {key: latest_manifest(storage, key) for key in jobs(storage)}
+    found = {key: m for key, m in manifests.items() if text in key or (m and text in m.name)}
+    if len(found) != 1:
+        names = ", ".join(key.split("/")[-1] for key in found or manifests) or "none"
+        raise InputError(f"{flag} {text}: {len(found)} jobs match; jobs: {names}")
+    [(key, manifest)] = found.items()
+    if manifest is None or not manifest.config:
+        raise InputError(
+            f"{flag} {text}: its checkpoint does not say what data it is of (written by 0.1?); "
+            f"{command(Program.RUN)} with --resume writes it, and sends what is missing"
+        )
+    return JobRun(key, manifest, RunConfig.model_validate(manifest.config))
+
+
 def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     """Make the CSV of the one job whose key or name has `text` in it; returns what is in it and where it is.
 
     Raises:
         InputError: there is no such job, or several, or its data cannot be opened.
     """
-    manifests = {key: latest_manifest(storage, key) for key in jobs(storage)}
-    found = {key: m for key, m in manifests.items() if text in key or (m and text in m.name)}
-    if len(found) != 1:
-        names = ", ".join(key.split("/")[-1] for key in found or manifests) or "none"
-        raise InputError(f"--write-csv {text}: {len(found)} jobs match; jobs: {names}")
-    [(key, manifest)] = found.items()
-    if manifest is None or not manifest.config:
-        raise InputError(
-            f"--write-csv {text}: its checkpoint does not say what data it is of (written by 0.1?); "
-            f"{command(Program.RUN)} with --resume writes it, and sends what is missing"
-        )
-    config = RunConfig.model_validate(manifest.config | {"limit": None})
+    key, manifest, config = the_job(storage, text, "--write-csv")
+    config = config.model_copy(update={"limit": None})
     data = resolve(config)
     prompting = prompting_of(config, data)
     answers = read_pool(storage, key).table

@@ -2,6 +2,8 @@
 
 import inspect
 import shlex
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.infer import infer
+from tasks.core.config.api_settings import Tool
 from tasks.core.config.command_line import parse, resume_command
+from tasks.core.config.config_file import as_toml
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.config.limits import LimitsConfig
+from tasks.core.config.limits import LimitsConfig, ServiceTier
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.signature import with_parameters_of
 from tasks.core.errors import InputError
@@ -43,9 +47,9 @@ def test_the_flow_refuses_what_is_out_of_bounds() -> None:
 
 def test_flags_become_a_config() -> None:
     """With the defaults for what is not said."""
-    asked, _ = parse(
+    asked = parse(
         ["--dataset", "d", "--limit", "5", "--resume", "--generation-config", '{"topK": 1}', "--image-column", ""]
-    )
+    ).config
     assert (asked.dataset, asked.limit, asked.resume, asked.generation_config) == ("d", 5, True, {"topK": 1})
     assert asked.image_column is None
     assert parse(["--retry-errors", "blocked, truncated"]).config.retry_errors == [Kind.BLOCKED, Kind.TRUNCATED]
@@ -86,9 +90,9 @@ def test_help_names_every_flag_and_the_exit_codes(capsys: pytest.CaptureFixture[
 
 def test_the_command_that_resumes_says_what_was_said() -> None:
     """It can be pasted into a shell."""
-    asked, _ = parse(
+    asked = parse(
         ["--dataset", "my data.csv", "--generation-config", '{"temperature": 0}', "--retry-errors", "blocked"]
-    )
+    ).config
     assert resume_command(asked) == (
         "python flows/infer.py --dataset 'my data.csv' --generation-config '{\"temperature\": 0}'"
         " --retry-errors blocked --resume"
@@ -116,6 +120,11 @@ CONFIGS = st.fixed_dictionaries(
         "limit": st.integers(0),
         "retry_errors": st.lists(st.sampled_from(Kind)),
         "demo": st.booleans(),
+        "temperature": st.floats(0, 2),
+        "thinking": st.sampled_from(["-1", "0", "high"]),
+        "tools": st.lists(st.sampled_from(Tool), unique=True),
+        "request_body": st.dictionaries(TEXTS, JSON, max_size=3),
+        "service_tier": st.sampled_from(ServiceTier),
     },
 )
 
@@ -128,6 +137,56 @@ def test_the_command_that_resumes_is_understood_as_it_was_meant(parameters: dict
     program, script, *flags = shlex.split(resume_command(asked))
     assert (program, script) == ("python", "flows/infer.py")
     assert parse(flags).config == asked.model_copy(update={"resume": True})
+
+
+@settings(PATIENT, max_examples=30)
+@given(CONFIGS)
+def test_the_config_that_is_printed_is_read_as_it_was_meant(parameters: dict[str, Any]) -> None:
+    """Columns that are not wanted, null in JSON and texts of any letters among it."""
+    asked = config(**parameters)
+    with NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
+        file.write(as_toml(asked))
+        file.flush()
+        assert parse(["--config", file.name]).config == asked
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its paths are those of the working directory, as a flag's are; a name may be spelled as its flag."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "system.txt").write_text("Be brief.")
+    (tmp_path / "sub" / "run.toml").write_text(
+        "limit = 5\nmax-concurrent = 7\nthinking = 512\ntools = ['url_context']\nsystem_instruction = '@system.txt'\n"
+        "[generation_config]\ntopK = 1\n"
+    )
+    asked = parse(["--config", "sub/run.toml", "--limit", "9"]).config
+    assert (asked.limit, asked.max_concurrent, asked.split) == (9, 7, "test")
+    assert asked.generation.generation_config == {"topK": 1, "thinkingConfig": {"thinkingBudget": 512}}
+    assert (asked.tools, asked.system_text) == ([Tool.URL_CONTEXT], "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("temprature = 1", "--config run.toml: no parameter is called temprature; did you mean 'temperature'?"),
+        ("xyz = 1\nlimt = 2", "no parameter is called xyz; no parameter is called limt; did you mean 'limit'?"),
+        ("limit = -", "--config run.toml: no TOML: Invalid value (at line 1, column 9)"),
+        ("# \udcff", "--config run.toml: no TOML: 'utf-8' codec can't decode byte 0xff"),
+        ("limit = -1", "--limit -1 in run.toml: Input should be greater than or equal to 0"),
+        ("split = 2", "--split 2 in run.toml: Input should be a valid string"),
+        (None, "FileNotFoundError: --config run.toml: No such file or directory"),
+    ],
+)
+def test_a_wrong_config_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, line: str
+) -> None:
+    """The file, the name, what it may be."""
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "run.toml").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError) as caught:
+        parse(["--config", "run.toml"])
+    assert line in caught.value.line
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_the_table_of_parameters_is_complete() -> None:
         if name != "dataset":
             empty = {"False": "off", "{}": "`{}`", "None": "none", "[]": "none"}
             told = empty.get(str(field.default), f"`{field.default}`")
-            if name in Patience._fields:  # which the service tier decides
+            if name in Patience.model_fields:  # which the service tier decides
                 told = f"`{getattr(Patience(), name)}`, flex `{getattr(FLEX_PATIENCE, name)}`"
             assert lines[name.replace("_", "-")] == told, name
 

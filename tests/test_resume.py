@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from deployments.emulator import (
     Rule,
     answer_to,
 )
-from flows import checkpoints
+from flows import checkpoints, configuration
 from tasks.core.checkpoint import journal
 from tasks.core.checkpoint.layout import job_key
 from tasks.core.checkpoint.lock import JobLock
@@ -301,6 +302,11 @@ def test_a_checkpoint_is_listed_made_into_a_csv_and_removed_without_a_request(
     assert lines[8]["error_message"] == "unsent: no answer yet; --resume sends it"
     assert run(dataset=data, resume=True, limit=2).is_completed()
     emulator.reset()
+    assert configuration.main(["--job", "d.jsonl"]) == 0
+    kept = tomllib.loads(capsys.readouterr().out)
+    assert (kept["dataset"], kept["limit"], kept["resume"], kept["model"]) == (data, 2, True, MODEL)
+    assert configuration.main(["--job", "nothing"]) == 2
+    assert "--job nothing: 0 jobs match" in capsys.readouterr().err
     assert checkpoints.main(["--write-csv", "d.jsonl"]) == 0
     assert len(read_csv()) == 9
     assert checkpoints.main(["--write-csv", "nothing"]) == 2

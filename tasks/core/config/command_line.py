@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
 
@@ -30,6 +31,7 @@ class Program(StrEnum):
 
     RUN = "run"
     CHECKPOINTS = "checkpoints"
+    CONFIG = "config"
 
 
 _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}
@@ -37,7 +39,8 @@ _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints
 
 def command(program: Program) -> str:
     """How the user calls `program`: the way this process was started."""
-    return f"{CONSOLE} {program}" if Path(sys.argv[0]).stem == CONSOLE else f"python {_FILES[program]}"
+    is_console = Path(sys.argv[0]).stem == CONSOLE or program not in _FILES
+    return f"{CONSOLE} {program}" if is_console else f"python {_FILES[program]}"
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
@@ -54,25 +57,27 @@ class _ShowVersion(argparse.Action):
 
 
 class CommandLine(NamedTuple):
-    """A run, or where `show` is not 0 that many of its requests, to be looked at."""
+    """A run, or where `show` is not 0 that many of its requests, to be looked at. `job`: the one whose config it is."""
 
     config: RunConfig
     show: int
+    job: str
 
 
-def parse(arguments: Sequence[str]) -> CommandLine:
-    """What `arguments` ask for.
+def parse(arguments: Sequence[str], program: Program = Program.RUN) -> CommandLine:
+    """What `arguments` ask for: flags before what the file of `--config` says, and that before the defaults.
 
     Raises:
         InputError: an unknown flag, or a value out of bounds; one line that names the flag.
     """
-    given = vars(_parser().parse_args(arguments))
-    show = given.pop("show", 0)
-    return CommandLine(checked(given), show)
+    given = vars(_parser(program).parse_args(arguments))
+    show, job, path = given.pop("show", 0), given.pop("job", ""), given.pop("config", None)
+    of_file = {} if path is None else read_config(path)
+    return CommandLine(checked(of_file | given, dict.fromkeys(of_file.keys() - given, path)), show, job)
 
 
-def checked(parameters: dict[str, Any]) -> RunConfig:
-    """`parameters` as a RunConfig.
+def checked(parameters: dict[str, Any], files: Mapping[str, str] | None = None) -> RunConfig:
+    """`parameters` as a RunConfig. `files`: for those that stand in one, its name.
 
     Raises:
         InputError: names every parameter that is out of bounds and its value.
@@ -80,7 +85,7 @@ def checked(parameters: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(parameters)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(dict(e)) for e in error.errors())) from None
+        raise InputError("; ".join(_explain(dict(e), files or {}) for e in error.errors())) from None
 
 
 def resume_command(config: RunConfig) -> str:
@@ -101,12 +106,13 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _explain(error: dict[str, Any], files: Mapping[str, str]) -> str:
     what: str = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:  # of several flags, which it names
         return what
     name = str(error["loc"][0])
-    return f"{_flag(name)} {error['input']!r}: {what}"
+    where = f" in {files[name]}" if name in files else ""
+    return f"{_flag(name)} {error['input']!r}{where}: {what}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,10 +122,16 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see --help")
 
 
-def _parser() -> argparse.ArgumentParser:
+_DESCRIPTIONS = {
+    Program.RUN: "Send every row of a data set through Gemini and write one CSV with every row in it.",
+    Program.CONFIG: "Print the parameters that a run with these flags would have, as a file for --config.",
+}
+
+
+def _parser(program: Program) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=command(Program.RUN),
-        description="Send every row of a data set through Gemini and write one CSV with every row in it.",
+        prog=command(program),
+        description=_DESCRIPTIONS[program],
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -129,12 +141,20 @@ def _parser() -> argparse.ArgumentParser:
         add = parser.add_argument_group(group.__doc__).add_argument
         for name, field in group.model_fields.items():
             _add_flag(add, name, field)
-    parser.add_argument(
-        "--show",
-        type=_positive,
-        metavar="N",
-        help="Print the first N requests as they would go out, and send nothing. Needs no key.",
-    )
+    parser.add_argument("--config", metavar="FILE", help="TOML with any of these parameters; flags win over it.")
+    if program is Program.CONFIG:
+        parser.add_argument(
+            "--job",
+            metavar="TEXT",
+            help="Those of the last run of the job with TEXT in its name instead.",
+        )
+    else:
+        parser.add_argument(
+            "--show",
+            type=_positive,
+            metavar="N",
+            help="Print the first N requests as they would go out, and send nothing. Needs no key.",
+        )
     add_version(parser)
     return parser
 

@@ -1,7 +1,6 @@
 """What changes the speed of a run, and nothing else: no part of a sample's key."""
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,8 +13,10 @@ class ServiceTier(StrEnum):
     PRIORITY = "priority"
 
 
-class Patience(NamedTuple):
+class Patience(BaseModel):
     """Of a run that does not say otherwise."""
+
+    model_config = ConfigDict(frozen=True)
 
     timeout_seconds: float = 180
     give_up_seconds: float = 900

@@ -46,7 +46,7 @@ class RunConfig(
     @property
     def limits(self) -> LimitsConfig:
         given = self.model_dump(include=set(LimitsConfig.model_fields), exclude_none=True)
-        return LimitsConfig(**patience_of(self.service_tier)._asdict() | given)
+        return LimitsConfig(**patience_of(self.service_tier).model_dump() | given)
 
 
 GROUPS: tuple[type[Parameters], ...] = (
