@@ -19,7 +19,7 @@ def test_the_table_of_parameters_is_complete() -> None:
             empty = {"False": "off", "{}": "`{}`", "None": "none", "[]": "none"}
             told = empty.get(str(field.default), f"`{field.default}`")
             if name in Patience.model_fields:  # which the service tier decides
-                told = f"`{getattr(Patience(), name)}`, flex `{getattr(FLEX_PATIENCE, name)}`"
+                told = f"`{getattr(Patience(), name):g}`, flex `{getattr(FLEX_PATIENCE, name):g}`"
             assert lines[name.replace("_", "-")] == told, name
 
 

@@ -7,7 +7,7 @@ from tasks.core.config.limits import FLEX_PATIENCE, Patience
 
 
 def _unless_set(name: str) -> str:
-    return f"Default: {getattr(Patience(), name)}; with service tier flex {getattr(FLEX_PATIENCE, name)}."
+    return f"Default: {getattr(Patience(), name):g}; with service tier flex {getattr(FLEX_PATIENCE, name):g}."
 
 
 class PaceParameters(Parameters):
