@@ -9,7 +9,9 @@ import pytest
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MediaError
+from tasks.core.media.cell import Cell
 from tasks.core.media.reading import WebFile, read_media
+from tasks.core.media.signed import without_signature
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import MediaUri, Sample
 from tests.media_samples import IMAGES, OTHERS, picture
@@ -144,3 +146,47 @@ def test_a_file_of_the_web_is_known_by_its_address() -> None:
     prepared = preparer.prepare(sample, OneCell(WebFile("https://x/a.png", fetch)))
     assert (prepared.key, len(prepared.request.media), fetched) == (key, 1, ["once"])
     assert preparer.key_of(sample, OneCell(WebFile("https://x/b.png", fetch))) != key
+
+
+@pytest.mark.parametrize(
+    ("address", "bare"),
+    [
+        ("https://b.s3.amazonaws.com/a.png?X-Amz-Date=1&x-amz-expires=9&X-Amz-Signature=f&versionId=7", "?versionId=7"),
+        ("https://storage.googleapis.com/b/a.png?X-Goog-Credential=c&X-Goog-Expires=9&X-Goog-Signature=f#x", "#x"),
+        ("https://b.s3.amazonaws.com/a.png?AWSAccessKeyId=k&Expires=9&Signature=f%3D", ""),
+        ("https://d1.cloudfront.net/a.png?size=l&Policy=p&Signature=f&Key-Pair-Id=k", "?size=l"),
+        ("https://c.blob.core.windows.net/a.png?sv=2024&se=2026-01-01&sr=b&sp=r&sig=f&snapshot=s", "?snapshot=s"),
+        ("https://cdn.example/a.png?w=9&token=f&expires=9", "?w=9"),
+        ("https://cdn.discordapp.com/a.png?ex=1&is=2&hm=3", ""),
+    ],
+)
+def test_an_address_that_is_signed_anew_makes_no_other_sample(address: str, bare: str) -> None:
+    """Nor where it is not fetched: the note that says so is part of the key then. No message shows the signature."""
+    path = address.partition("?")[0]
+    assert without_signature(address) == path + bare
+    preparer, sample = Preparer(GenerateConfig(model="m")), Sample(0, "0", "text")
+    for signed, unsigned in (
+        (OneCell(WebFile(address, bytes)), OneCell(WebFile(path + bare, bytes))),
+        (OneCell(MediaUri(address, "image/png")), OneCell(MediaUri(path + bare, "image/png"))),
+    ):
+        assert preparer.key_of(sample, signed) == preparer.key_of(sample, unsigned)
+    with pytest.raises(MediaError) as error:
+        read_media(address, ["/nowhere"])
+    assert f"'{path}{bare}' is not in the data folder; --fetch-urls fetches it" in str(error.value)
+    assert Cell("image", {"path": address}).name == path + bare
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://x/a.png",
+        "https://x/download?token=abc&id=7",  # which may name the file
+        "https://x/a?sig=1&b=%20&&c",
+        "https://x/a?expires=never&B=+",
+        "gs://b/a.png?x-amz-date=1",
+        "photos/what?X-Amz-Signature=1.png",
+    ],
+)
+def test_what_is_not_signed_is_known_by_all_of_its_address(address: str) -> None:
+    """To the letter, as it has always been."""
+    assert without_signature(address) == address

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.core.media.signed import without_signature
+
 LONGEST_NAME = 300
 
 
@@ -20,7 +22,7 @@ class Cell:
         """The path or address that it is, else the column."""
         value = self.value.get("path") if isinstance(self.value, Mapping) else self.value
         is_name = isinstance(value, str) and len(value) <= LONGEST_NAME and not value.startswith("data:")
-        return str(value) if is_name else self.column
+        return without_signature(str(value)) if is_name else self.column
 
 
 def cells_of(column: str, value: Any, images_only: bool) -> list[Cell]:

@@ -20,6 +20,7 @@ from urllib.parse import unquote_to_bytes
 
 from tasks.core.errors import MediaError
 from tasks.core.media.kinds import OF_SUFFIX
+from tasks.core.media.signed import without_signature
 from tasks.core.records import MediaUri
 
 SHOWN_CHARS = 200  # of a cell in a message: it may hold a whole image as base64
@@ -64,7 +65,8 @@ def meaning(value: Any) -> bytes | MediaUri | Named | None:
 
 
 def shown(text: str) -> str:
-    """A cell as a message shows it."""
+    """A cell as a message shows it, and as the key has it of a row that goes without."""
+    text = without_signature(text)
     return repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
 
 

@@ -13,6 +13,7 @@ from tasks.core.media.cell import Cell
 from tasks.core.media.conversion import to_media
 from tasks.core.media.kinds import name_of
 from tasks.core.media.reading import WebFile
+from tasks.core.media.signed import without_signature
 from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
 from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
@@ -60,8 +61,8 @@ class Prepared:
 class _Found:
     """A medium as it was read: its bytes or address, or why there are none.
 
-    Known by its bytes, or by its address: what is on the web is not fetched to plan a run, and a server that does not
-    answer today makes no other sample of it.
+    Known by its bytes, or by its address without what expires in it: what is on the web is not fetched to plan a run,
+    and a server that does not answer today makes no other sample of it.
     """
 
     cell: Cell
@@ -73,7 +74,7 @@ class _Found:
             case bytes(data):
                 return b"bytes:", data
             case MediaUri(uri=uri) | WebFile(url=uri):
-                return b"uri:", uri.encode("utf-8", "surrogatepass")
+                return b"uri:", without_signature(uri).encode("utf-8", "surrogatepass")
             case note:
                 return b"note:", note.encode()
 
