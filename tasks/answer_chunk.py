@@ -3,7 +3,6 @@
 The one place that puts answerers together: a model client of core/gemini, and what answers with it.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -26,8 +25,9 @@ from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
-from tasks.core.records import Chunk
+from tasks.core.records import Chunk, Sample
 from tasks.core.reporting.tally import Tally
+from tasks.core.text import one_line
 from tasks.result_storage import storage_of_results
 
 TAG = "gemini"
@@ -71,8 +71,7 @@ async def answer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     The result is `pack`ed and persisted under the chunk's key. A stopped run ends the task early with what has
     arrived, and so does an answerer that brings the rest later; no later attempt looks for the rest there.
     """
-    items = await asyncio.to_thread(_items_of, chunk, run)
-    brought = await _brought(run, storage_of_results(), chunk, items)  # a cluster gets this function by value, not that
+    brought = await _brought(run, storage_of_results(), chunk)  # a cluster gets this function by value, not that
     tally, value = Tally.of(brought.answers), pack(brought.answers)
     get_run_logger().info("%s: %s", chunk.label, tally)
     so_far = f"{tally.rows} of {len(chunk)} rows done"
@@ -102,10 +101,14 @@ def stop_here(run: Run) -> None:
 
 
 def _items_of(chunk: Chunk, run: Run) -> Sequence[Item]:
-    samples, reader = read_samples(run.data, chunk), open_reader(run.data)
     preparer = run.preparer
+    try:
+        samples, reader = read_samples(run.data, chunk), open_reader(run.data)
+    except Exception as error:  # of the Hub, of a disk: the rows are sent another time
+        why = one_line(str(error) or type(error).__name__)
+        return [Item(Sample(row, "", ""), preparer, unread=why) for span in chunk.spans for row in span]
     return [Item(sample, preparer, reader.media) for sample in samples]
 
 
-async def _brought(run: Run, storage: Storage, chunk: Chunk, items: Sequence[Item]) -> ChunkAnswers:
-    return await process.requests.run(process.answer(run, storage, chunk, items))
+async def _brought(run: Run, storage: Storage, chunk: Chunk) -> ChunkAnswers:
+    return await process.requests.run(process.answer(run, storage, chunk, lambda: _items_of(chunk, run)))

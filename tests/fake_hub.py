@@ -1,4 +1,7 @@
-"""As much of the Hub as a data set needs that is one commit of files; it notes what is fetched, and how much of it."""
+"""As much of the Hub as a data set needs that is one commit of files; it notes what is fetched, and how much of it.
+
+It fails when it is told to.
+"""
 
 import hashlib
 import json
@@ -10,13 +13,37 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/set"
+
+
+@dataclass
+class Fault:
+    """What becomes of the next `times` requests for files with `name` in theirs, after `skip` others.
+
+    `status` 0: half of the body comes, then the connection ends.
+    """
+
+    name: str
+    status: int = 503
+    times: int = 1
+    skip: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def strikes(self, name: str) -> bool:
+        if self.name not in name or self.times <= 0:
+            return False
+        self.skip -= 1
+        self.times -= self.skip < 0
+        return self.skip < 0
 
 
 class FakeHub(ThreadingHTTPServer):
@@ -28,6 +55,7 @@ class FakeHub(ThreadingHTTPServer):
         self.fetched: list[str] = []
         self.given = Counter[str]()  # bytes of each file, ranges included
         self.asked = 0  # requests of any kind
+        self.faults: list[Fault] = []
 
     @property
     def url(self) -> str:
@@ -35,7 +63,7 @@ class FakeHub(ThreadingHTTPServer):
 
     @contextmanager
     def running(self) -> Iterator["FakeHub"]:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
         yield self
         self.shutdown()
         self.server_close()
@@ -93,10 +121,22 @@ class _Handler(BaseHTTPRequestHandler):
             start, stop = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data))
             headers["Content-Range"], status = f"bytes {start}-{stop - 1}/{len(data)}", 206
             data = data[start:stop]
+        if fault := next((fault for fault in self.server.faults if fault.strikes(name)), None):
+            return self._fail(fault, data)
         if self.command == "GET":
             self.server.fetched.append(name)
             self.server.given[name] += len(data)
         return self._send(status, data, headers)
+
+    def _fail(self, fault: Fault, data: bytes) -> None:
+        self.close_connection = True
+        if fault.status:
+            self._send(fault.status, b"", fault.headers)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
 
     def _json(self, value: Any) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json", "X-Repo-Commit": COMMIT})
@@ -114,6 +154,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+@contextmanager
+def in_this_process(folder: Path, home: Path) -> Iterator[FakeHub]:
+    """A Hub with the files of `folder`, which this process takes for the real one. `home`: its cache."""
+    import datasets
+    from huggingface_hub import HfFileSystem, constants
+
+    from tasks.core.data import opening
+
+    with FakeHub(folder).running() as hub, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", hub.url)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
+        for forget in (opening._load_from_hub.cache_clear, HfFileSystem.clear_instance_cache):
+            forget()
+        yield hub
+        HfFileSystem.clear_instance_cache()
 
 
 def read_from_hub(program: str, home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ async def test_it_is_read_only_when_its_turn_comes() -> None:
     """So memory follows the requests in flight, not the rows."""
     reads: list[int] = []
     item = Item(SAMPLE, PREPARER, OnePerRow(reads.append))
-    assert (item.is_empty, reads) == (False, [])
+    assert (item.fault, reads) == (None, [])
     assert (await item.prepare(Deadline(60, set()))).fault is None
     assert reads == [7]
 
@@ -87,6 +87,6 @@ async def test_its_draft_is_made_once_however_often_it_is_asked_and_tried() -> N
         return plain(sample.text)
 
     item = Item(SAMPLE, replace(PREPARER, draft_of=draft_of))
-    assert (item.is_empty, item.tokens) == (False, 4)
+    assert (item.fault, item.tokens) == (None, 4)
     assert [(await item.prepare(Deadline(60, set()))).request.text for _ in range(2)] == ["a question"] * 2
     assert made == ["id"]

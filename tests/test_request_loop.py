@@ -3,18 +3,22 @@
 import asyncio
 import threading
 import time
+from threading import Event
 from typing import Any
 
 import pytest
 
 from tasks.core.answering import process as module
+from tasks.core.answering import run_here
+from tasks.core.answering.item import Item
 from tasks.core.answering.process import Process
 from tasks.core.answering.request_loop import RequestLoop
 from tasks.core.answering.run import Run
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
-from tasks.core.errors import StopReason
+from tasks.core.errors import RunStopped, StopReason
 from tasks.core.prompts.prompting import Prompting
+from tasks.core.records import Chunk
 from tests.answerers import TableAnswerer
 from tests.memory import Memory
 
@@ -89,4 +93,24 @@ async def test_a_chunk_that_arrives_after_the_stop_sends_nothing() -> None:
         stopped = here.answerer.stopped
     assert stopped
     assert stopped.reason is StopReason.INTERRUPTED
+    await process.close(run)
+
+
+async def test_a_stop_does_not_wait_for_rows_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub may be down for minutes; a thread that waits for it cannot be stopped."""
+    monkeypatch.setattr(run_here, "LOOK_SECONDS", 0.01)
+    process, run, reading, over = Process(lambda run, watcher: TableAnswerer({})), run_named("slow-1"), Event(), Event()
+    process.requests.adopt(asyncio.get_running_loop())
+
+    def read() -> list[Item]:
+        reading.set()
+        over.wait(30)
+        return []
+
+    chunk = asyncio.create_task(process.answer(run, Memory(), Chunk(0, (range(1),)), read))
+    await asyncio.to_thread(reading.wait, 10)
+    process.stop(run)
+    brought = await asyncio.wait_for(chunk, 10)
+    over.set()
+    assert isinstance(brought.early_end, RunStopped)
     await process.close(run)

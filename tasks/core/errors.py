@@ -3,6 +3,7 @@
 Exception
 ├── InputError      the run cannot be right as asked: nothing is started, exit code 2
 ├── MediaError      one image or other medium cannot be sent; its row goes without
+├── DataUnavailable rows or media are not to be had at present; a row without its data is not sent
 ├── ApiError        one call was refused
 ├── MalformedAnswer one call was answered with something that is not an answer
 ├── ConnectionLost  one call may have been answered, and nobody knows
@@ -11,6 +12,7 @@ Exception
 └── Deferred        no error: the answers are due later
 """
 
+import errno
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +39,23 @@ class InputError(ValueError):
 
 class MediaError(Exception):
     """Why an image, or another medium, cannot be sent, in words fit for the CSV."""
+
+
+class DataUnavailable(OSError):
+    """Data that is elsewhere does not come. `passes`: it may later; `wait_seconds`: not before, as the other side says.
+
+    An OSError, for so it is with a disk.
+    """
+
+    def __init__(self, message: str, passes: bool = True, wait_seconds: float = 0.0) -> None:
+        super().__init__(errno.EAGAIN if passes else errno.EACCES, message)
+        self.passes, self.wait_seconds = passes, wait_seconds
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.passes, self.wait_seconds)
 
 
 @dataclass(eq=False)  # frozen, no context manager could pass it on

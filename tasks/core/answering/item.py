@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from tasks.core.answering.deadline import Deadline
 from tasks.core.details import Spent, packed
 from tasks.core.prompts.draft import Draft
-from tasks.core.prompts.prepare import MEDIUM_TOKENS, MediaReader, Prepared, Preparer
+from tasks.core.prompts.prepare import MEDIUM_TOKENS, NOTHING_TO_SEND, MediaReader, Prepared, Preparer
 from tasks.core.records import Kind, Outcome, RowAnswer, Sample
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
@@ -15,11 +15,15 @@ AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sample, and how it is made ready to send. `media`: None where the data has none."""
+    """A sample, and how it is made ready to send.
+
+    `media`: None where the data has none. `unread`: why the sample could not be read; then it has its row alone.
+    """
 
     sample: Sample
     preparer: Preparer
     media: MediaReader | None = None
+    unread: str = ""
     draft: Draft = field(init=False)  # a template is rendered once
 
     def __post_init__(self) -> None:
@@ -33,9 +37,12 @@ class Item:
         )
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to send, as far as can be told without reading."""
-        return not self._has_media and not self.draft.fault and not self.draft.text.strip()
+    def fault(self) -> Outcome | None:
+        """Why it cannot be sent, as far as can be told without reading media."""
+        if self.unread:
+            return Outcome(Kind.SERVER_ERROR, detail=f"the row could not be read: {self.unread}", again=0)
+        is_empty = not self._has_media and not self.draft.fault and not self.draft.text.strip()
+        return NOTHING_TO_SEND if is_empty else None
 
     @property
     def _has_media(self) -> bool:

@@ -25,7 +25,7 @@ from tasks.core.clock import Clock, Sleep
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.details import Spent
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.prompts.prepare import NOTHING_TO_SEND, Prepared
+from tasks.core.prompts.prepare import Prepared
 from tasks.core.records import Kind, Outcome, Request, RowAnswer
 
 LEAST_WORKERS = 10  # rows that take turns: else one bad row would look like weather
@@ -116,8 +116,8 @@ class OnlineAnswerer:
                 await self.throttle.back_off(delay or self.random() * tries.backoff_seconds)
 
     async def _attempt(self, item: Item, tries: Tries) -> tuple[Prepared, Outcome]:
-        if item.is_empty:
-            return item.failed(NOTHING_TO_SEND), NOTHING_TO_SEND
+        if fault := item.fault:
+            return item.failed(fault), fault
         if tries.alone:
             await self.throttle.quiet(lambda: self.lessons.bulk.too_large(tries.tokens))
         slot = await self.throttle.acquire(tries.tokens)

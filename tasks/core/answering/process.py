@@ -1,14 +1,13 @@
 """What there is once a process: the loop of the requests, and the runs at work on it. A test makes its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tasks.core.answering.base import Watcher
-from tasks.core.answering.item import Item
 from tasks.core.answering.request_loop import RequestLoop
 from tasks.core.answering.run import Run
-from tasks.core.answering.run_here import ChunkAnswers, MakeAnswerer, RunHere
+from tasks.core.answering.run_here import ChunkAnswers, MakeAnswerer, ReadItems, RunHere
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock_watch import until_lost
 from tasks.core.errors import StopReason
@@ -48,10 +47,10 @@ class Process:
 
         self.requests.loop().call_soon_threadsafe(stop)
 
-    async def answer(self, run: Run, storage: Storage, chunk: Chunk, items: Iterable[Item]) -> ChunkAnswers:
+    async def answer(self, run: Run, storage: Storage, chunk: Chunk, read: ReadItems) -> ChunkAnswers:
         """See RunHere.answer."""
         async with self.using(run, storage) as here:
-            return await here.answer(chunk, items)
+            return await here.answer(chunk, read)
 
     @asynccontextmanager
     async def using(self, run: Run, storage: Storage) -> AsyncIterator[RunHere]:

@@ -18,8 +18,10 @@ from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.records import Chunk, RowAnswer
 
 LAST_SAVES_SECONDS = 5.0
+LOOK_SECONDS = 1.0  # whether the run has stopped, while rows are read
 logger = logging.getLogger(__name__)
 
+type ReadItems = Callable[[], Iterable[Item]]
 type MakeAnswerer = Callable[[Run, Watcher], Answerer]
 
 
@@ -42,11 +44,15 @@ class RunHere:
         self.answerer = make_answerer(run, watcher)
         self.journal = Journal(storage, run.job, run.attempt, self._saving_failed, self._give_up)
 
-    async def answer(self, chunk: Chunk, items: Iterable[Item]) -> ChunkAnswers:
-        """The chunk's answers, saved by the time this returns, unless that stopped the run."""
+    async def answer(self, chunk: Chunk, read: ReadItems) -> ChunkAnswers:
+        """The chunk's answers, saved by the time this returns, unless that stopped the run.
+
+        `read`: brings the chunk's rows. It may block, and is not waited for once the run has stopped.
+        """
         brought = ChunkAnswers()
         key = chunk_key(self._run.job, self._run.attempt, chunk.number)
         try:
+            items = await self._in_a_thread(read)
             async with aclosing(self.answerer.answer(key, items)) as arriving:
                 async for answer in arriving:
                     brought.answers.append(answer)
@@ -80,6 +86,13 @@ class RunHere:
         unsaved = await self.journal.close(LAST_SAVES_SECONDS)
         await self.answerer.close()
         return unsaved
+
+    async def _in_a_thread(self, read: ReadItems) -> Iterable[Item]:
+        reading = asyncio.create_task(asyncio.to_thread(read))
+        while not (await asyncio.wait({reading}, timeout=LOOK_SECONDS))[0]:
+            if stopped := self.answerer.stopped:
+                raise RunStopped(stopped.reason, stopped.message)
+        return reading.result()
 
     def _keep(self, answer: RowAnswer) -> None:
         self.journal.add(answer)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import MediaError
+from tasks.core.errors import DataUnavailable, MediaError
 from tasks.core.files.names import existing
 from tasks.core.media.conversion import is_media
 from tasks.core.media.forms import SHOWN_CHARS as SHOWN_CHARS
@@ -82,6 +82,8 @@ def _read_path(text: str, roots: Sequence[str], from_hub: FromHub | None) -> byt
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
             raise MediaError(f"path {shown(text)} leads out of the data folder")
         return _read_patiently(real)
+    except DataUnavailable:
+        raise
     except IsADirectoryError:
         raise MediaError(f"{shown(text)} is not a file") from None
     except FileNotFoundError:

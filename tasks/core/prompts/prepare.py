@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.errors import MediaError
+from tasks.core.errors import DataUnavailable, MediaError
 from tasks.core.keys import sample_key
 from tasks.core.media.cell import Cell
 from tasks.core.media.conversion import to_media
@@ -119,10 +119,16 @@ class Preparer:
         return Prepared(request, self._key(draft, placed), note, _fault(draft, request), lacks)
 
     def key_of(self, sample: Sample, media: MediaReader | None) -> str:
-        """The key that `prepare` gives, without making media ready."""
+        """The key that `prepare` gives, without making media ready.
+
+        Raises:
+            DataUnavailable: nobody can say at present.
+        """
         draft = self.draft_of(sample)
         try:
             placed = _placed(draft, sample.row, media)
+        except DataUnavailable:  # with another key, a row that is answered would be paid for again
+            raise
         except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
             placed = _placed(draft, sample.row, _Unreadable(f"cannot be read: {error}"))
         return self._key(draft, placed)

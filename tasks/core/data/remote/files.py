@@ -10,6 +10,7 @@ from datasets import Dataset
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
 from tasks.core.data.formats.staging import kept, made
+from tasks.core.data.remote.patience import patiently
 from tasks.core.data.rows import Rows
 from tasks.core.data.selection import Numbers, Selection, all_matches, conditional, first_of
 
@@ -22,8 +23,9 @@ def downloaded(file: Path, token: str | None) -> Path:
     """A file of the Hub on this machine, under its own name."""
     place = _FILE.fullmatch(str(file))
     assert place
+    repo, path, revision = place["repo"], place["path"], place["revision"]
     return Path(
-        hf_hub_download(place["repo"], place["path"], repo_type="dataset", revision=place["revision"], token=token)
+        patiently(path, lambda: hf_hub_download(repo, path, repo_type="dataset", revision=revision, token=token))
     )
 
 
