@@ -17,6 +17,13 @@ from deployments.emulator import Emulator
 from flows.local_server import LocalServer
 from tests.support import RunFlow
 
+# Half of what a run costs the server that tests share: logs and events that none of them reads, and services for
+# schedules. Servers with all of it: test_local_server.py, test_server.py.
+LEAN = {"PREFECT_LOGGING_TO_API_ENABLED": "false"} | {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP")
+    + ("PAUSE_EXPIRATIONS", "REPOSSESSOR")
+}
 SLOW = ("test_local_server", "test_processes", "test_flow", "test_resume", "test_benchmark", "test_event_loop")
 
 
@@ -51,6 +58,8 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.setenv("PREFECT_HOME", str(home))
+        for name, value in LEAN.items():
+            patch.setenv(name, value)
         refresh_global_settings_context()
         with LocalServer():
             _keep_empty_database(home)

@@ -248,10 +248,15 @@ def test_a_wrong_value_is_refused_in_the_form(production: Production, gemini: Em
             production.run(gemini, **wrong)
 
 
-def test_a_retry_from_the_ui_sends_only_what_was_open(production: Production, gemini: Emulator, tmp_path: Path) -> None:
-    """The API goes down half-way: Failed. Back up, Retry: the same run completes, and nothing is paid for twice."""
+def test_a_retry_and_a_quota_that_returns_send_only_what_is_open(
+    production: Production, gemini: Emulator, tmp_path: Path
+) -> None:
+    """The API goes down: Failed. Retry, but the quota of the day is spent: put off to midnight Pacific, with what it
+    has. Run then, the same run completes. Nothing is paid for twice.
+    """
     rows = 40
-    run = production.run(gemini, **data_of(tmp_path, rows), max_concurrent=2, max_attempts=2, give_up_seconds=2)
+    data = data_of(tmp_path, rows)
+    run = production.run(gemini, "nightly", **data, max_concurrent=2, max_attempts=2, give_up_seconds=2)
     wait_until(lambda: gemini.stats.answers >= 10, "answers")
     gemini.set_outage(UNAVAILABLE)
     failed = production.end_of(run)
@@ -263,30 +268,54 @@ def test_a_retry_from_the_ui_sends_only_what_was_open(production: Production, ge
     assert "infer-csv" not in made
 
     gemini.set_outage(None)
+    gemini.set_limits(ApiLimits(answers_per_day=8))
     production.press(run, "SCHEDULED", "AwaitingRetry")
-    wait_until(lambda: production.client.read_flow_run(run).run_count == 2, "the second try")
-    again = production.end_of(run)
-    assert again.state_name == "Completed"
+
+    def put_off() -> bool:
+        found = production.client.read_flow_run(run)
+        return found.state_name == "AwaitingRetry" and found.run_count == 2
+
+    wait_until(put_off, "the run is put off")
+    found = production.client.read_flow_run(run)
+    assert found.next_scheduled_start_time == quota_returns(datetime.now(UTC))
+    assert found.state
+    assert "the quota returns at" in (found.state.message or "")
+    assert before < gemini.stats.answers < rows
+
+    gemini.set_limits(ApiLimits())
+    production.press(run, "SCHEDULED", "Scheduled")  # "Run now"
+    assert production.end_of(run).state_name == "Completed"
     assert_whole(tmp_path, rows)
     assert gemini.stats.answers == rows
 
 
-def test_a_cancelled_run_keeps_its_answers_and_frees_its_slots(
+def test_a_second_run_of_a_job_is_put_off_and_goes_on_where_a_cancelled_one_ends(
     production: Production, gemini: Emulator, tmp_path: Path
 ) -> None:
-    """Cancel in the UI: Cancelled, the slots come free at once; a resumed run pays for the rest only."""
+    """One writer a job, by a lock on S3: the second says whom it waits for, and pays for nothing. Cancel in the UI: the
+    first keeps its answers and frees its slots at once; the second pays for the rest only.
+    """
     rows = 60
-    run = production.run(gemini, **data_of(tmp_path, rows), max_concurrent=2)
-    wait_until(lambda: gemini.stats.answers >= 10, "answers")
-    production.press(run, "CANCELLING", "Cancelling")
-    assert production.end_of(run).state_type == "CANCELLED"
+    given = data_of(tmp_path, rows)
+    gemini.set_latency(Constant(2.0))  # the first is at work for as long as the second needs to start
+    first = production.run(gemini, "on-demand", **given, max_concurrent=2)
+    wait_until(lambda: gemini.stats.answers > 0, "answers")
+    second = production.run(gemini, "nightly", **given)
+    wait_until(lambda: production.client.read_flow_run(second).state_name == "AwaitingRetry", "the second is put off")
+    found = production.client.read_flow_run(second)
+    assert found.state
+    assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
+
+    production.press(first, "CANCELLING", "Cancelling")
+    assert production.end_of(first).state_type == "CANCELLED"
     assert production.slots_taken() == 0
     assert gemini.stats.answers < rows
 
-    resumed = production.end_of(production.run(gemini, "nightly", **data_of(tmp_path, rows)))
-    assert resumed.state_name == "Completed"
+    gemini.set_latency(Constant(0.05))
+    production.press(second, "SCHEDULED", "Scheduled")
+    assert production.end_of(second).state_name == "Completed"
     assert_whole(tmp_path, rows)
-    assert paid_twice(gemini) == 0
+    assert gemini.stats.answers == rows
 
 
 @pytest.fixture(scope="module")
@@ -311,52 +340,6 @@ def test_a_killed_machine_s_run_is_taken_up_by_another(production: Production, k
     in_flight = SAVE_EVERY * KILLED_AT_ONCE
     assert killed.answered > in_flight
     assert paid_twice(killed.emulator) <= in_flight
-
-
-def test_a_spent_daily_quota_puts_a_resumed_run_off_until_it_returns(
-    production: Production, gemini: Emulator, tmp_path: Path
-) -> None:
-    """Scheduled for midnight Pacific, with what it has; run then, it pays for the rest only."""
-    rows = 20
-    gemini.set_limits(ApiLimits(answers_per_day=8))
-    run = production.run(gemini, "nightly", **data_of(tmp_path, rows), max_concurrent=2)
-
-    def put_off() -> bool:
-        return production.client.read_flow_run(run).state_name == "AwaitingRetry"
-
-    wait_until(put_off, "the run is put off")
-    found = production.client.read_flow_run(run)
-    assert found.next_scheduled_start_time == quota_returns(datetime.now(UTC))
-    assert found.state
-    assert "the quota returns at" in (found.state.message or "")
-
-    gemini.set_limits(ApiLimits())
-    production.press(run, "SCHEDULED", "Scheduled")  # "Run now"
-    assert production.end_of(run).state_name == "Completed"
-    assert_whole(tmp_path, rows)
-    assert gemini.stats.answers == rows
-
-
-def test_a_second_run_of_a_job_is_put_off_while_the_first_is_at_work(
-    production: Production, gemini: Emulator, tmp_path: Path
-) -> None:
-    """One writer a job, by a lock on S3; on another worker, the second says whom it waits for and pays for nothing."""
-    rows = 100
-    given = data_of(tmp_path, rows)
-    gemini.set_latency(Constant(2.0))  # the first is at work for as long as the second needs to start
-    first = production.run(gemini, "on-demand", **given, max_concurrent=2)
-    wait_until(lambda: gemini.stats.answers > 0, "answers")
-    second = production.run(gemini, "nightly", **given)
-    wait_until(lambda: production.client.read_flow_run(second).state_name == "AwaitingRetry", "the second is put off")
-    gemini.set_latency(Constant(0.05))
-    found = production.client.read_flow_run(second)
-    assert found.state
-    assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
-    assert production.end_of(first).state_name == "Completed"
-    production.press(second, "SCHEDULED", "Scheduled")
-    assert production.end_of(second).state_name == "Completed"
-    assert_whole(tmp_path, rows)
-    assert gemini.stats.answers == rows
 
 
 def test_a_killed_machine_s_slots_come_free(production: Production, killed: Killed) -> None:
