@@ -11,19 +11,22 @@ import certifi
 import pytest
 from prefect import State
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOCAL_STORAGE_PATH,
+    temporary_settings,
+)
 
 from deployments.emulator import Emulator
 from flows.local_server import LocalServer
-from tests.support import RunFlow
+from tests.support import NO_BLOCKS, RunFlow
 
 # Half of what a run costs the server that tests share: logs and events that none of them reads, and services for
 # schedules. Servers with all of it: test_local_server.py, test_server.py.
-LEAN = {"PREFECT_LOGGING_TO_API_ENABLED": "false"} | {
-    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
-    for service in ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP")
-    + ("PAUSE_EXPIRATIONS", "REPOSSESSOR")
-}
+_SERVICES = ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP")
+_OFF = ("LOGGING_TO_API", *(f"SERVER_SERVICES_{name}" for name in (*_SERVICES, "PAUSE_EXPIRATIONS", "REPOSSESSOR")))
+LEAN = NO_BLOCKS | {f"PREFECT_{name}_ENABLED": "false" for name in _OFF}
+NO_HEARTBEATS: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
 SLOW = ("test_local_server", "test_processes", "test_flow", "test_resume", "test_benchmark", "test_event_loop")
 
 
@@ -95,12 +98,12 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 @pytest.fixture
 def no_heartbeats() -> Iterator[None]:
     """The end of a flow waits for the thread of its heartbeats, which sleeps for whole seconds."""
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings(NO_HEARTBEATS):
         yield
 
 
 @pytest.fixture
-def run(prefect: None, no_heartbeats: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFlow]:
+def run(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFlow]:
     """Runs the flow in this process; results and CSV under `tmp_path`."""
     from flows.infer import infer
 
@@ -110,5 +113,5 @@ def run(prefect: None, no_heartbeats: None, tmp_path: Path, monkeypatch: pytest.
         state: State[Any] = infer(**parameters, return_state=True)
         return state
 
-    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):
+    with temporary_settings(NO_HEARTBEATS | {PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):  # each costs 60 ms
         yield run_flow

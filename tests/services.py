@@ -20,6 +20,8 @@ from typing import Any
 
 from distributed import Client
 
+from tests.support import NO_BLOCKS
+
 BIN = Path(sys.executable).parent
 STOP_SECONDS = 5.0
 _PRELOAD = ["--preload", "tasks.answer_chunk"]  # else the first chunk is what pays for the import
@@ -138,6 +140,7 @@ def start_prefect(services: Services, database: str) -> str:
         "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **NO_BLOCKS,
     }
     services.start("prefect", [BIN / "prefect", "server", "start", "--port", str(port)], env)
     return f"http://127.0.0.1:{port}/api"
@@ -161,18 +164,10 @@ def start_dask(services: Services, env: dict[str, str]) -> str:
     dask = [sys.executable, "-m", "dask"]
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", *_PRELOAD]
     services.start("dask", [*dask, *scheduler], env)
-    workers = [
-        "worker",
-        address,
-        "--nworkers",
-        "2",
-        "--nthreads",
-        "3",
-        "--no-dashboard",
-        *_PRELOAD,
-        "--local-directory",
-    ]
-    services.start("dask-workers", [*dask, *workers, services.folder / "dask"], env)
+    alone = ["--nworkers", "1", "--nthreads", "3", "--no-nanny", "--no-dashboard", *_PRELOAD]
+    for name in ("dask-one", "dask-two"):
+        folder = ["--local-directory", str(services.folder / name)]
+        services.start(name, [*dask, "worker", address, *alone, *folder], env)
     with Client(address, timeout=60) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(2, timeout=120)
     return address

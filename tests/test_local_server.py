@@ -44,6 +44,7 @@ from flows.local_server.boot import (
 )
 from flows.local_server.run import _listener
 from flows.local_server.watch import LOST, REPLACED, end_holder
+from tests.support import NO_BLOCKS
 
 PROGRAM = """
 import os, signal, sys
@@ -86,6 +87,7 @@ class Program:
                 **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT")},
                 "PREFECT_HOME": str(home),
                 "PREFECT_LOGGING_LEVEL": "WARNING",
+                **NO_BLOCKS,
                 "PROJECT": str(Path(__file__).parent.parent),
                 **env,
             },
