@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.records import RowAnswer
+from tasks.core.records import Repeat, RowAnswer
 from tasks.core.reporting.progress import Progress
 
 CHUNKS_AHEAD = 1000  # that a cluster is given at once
@@ -33,7 +34,7 @@ CHUNKS_AHEAD = 1000  # that a cluster is given at once
 def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     """Map answer_chunk over the plan's chunks and collect what arrives, whatever ends the run."""
     sent = Sent()
-    if not attempt.plan.chunks:
+    if not attempt.plan.to_send:
         return sent
     progress = Progress(attempt.plan.rows, attempt.plan.reused, config.model, get_run_logger())
     with (
@@ -45,6 +46,8 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
             _send_from_here(attempt, config, runner, progress, sent, lock)
         else:
             _send_from_cluster(attempt, runner, progress, sent, lock)
+        with _room_for_answers(sent):
+            sent.repeats = attempt.repeats.settle()
     if sent.not_persisted:
         get_run_logger().warning(
             "Prefect could not persist the results of %d chunks; the checkpoint's own records count", sent.not_persisted
@@ -80,6 +83,7 @@ def _send_from_here(
             for future in Window(attempt.plan.chunks, attempt.run, ahead).futures(lambda: answerer.stopped):
                 sent.note_end(future)
                 _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)
+                progress.repeats = len(attempt.repeats)
         sent.stopped, sent.deferred = answerer.stopped, here.deferred
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
             sent.models = requests.run_from_thread(answerer.models())
@@ -115,13 +119,23 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
             if future.task_run_id not in never_started:
                 answers = sent.collect(future)
                 _take(attempt, answers, sent)
+                progress.repeats = len(attempt.repeats)
                 for answer in answers:
-                    progress.add(answer)
+                    if isinstance(answer, RowAnswer):
+                        progress.add(answer)
 
 
-def _take(attempt: Attempt, answers: Iterable[RowAnswer], sent: Sent) -> None:
-    """Where there is no room for them, they are in the checkpoint all the same."""
-    try:
+def _take(attempt: Attempt, arrived: Collection[RowAnswer | Repeat], sent: Sent) -> None:
+    with _room_for_answers(sent):
+        answers = [answer for answer in arrived if isinstance(answer, RowAnswer)]
         attempt.answers.answer(attempt.run.attempt, answers)
+        attempt.repeats.wait(repeat for repeat in arrived if isinstance(repeat, Repeat))
+
+
+@contextmanager
+def _room_for_answers(sent: Sent) -> Iterator[None]:
+    """Where there is none, they are in the checkpoint all the same."""
+    try:
+        yield
     except StorageError as error:
         sent.failures.append(str(error))

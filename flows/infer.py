@@ -126,6 +126,6 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         return states.unwritten(config, csv.problem, tally.rows)
     if sent.unsaved:
         return states.unsaved(sent, csv.written)
-    for line in summary_lines(tally, time.monotonic() - started, attempt.plan.reused):
+    for line in summary_lines(tally, time.monotonic() - started, attempt.plan.reused, sent.repeats):
         get_run_logger().info(line)
     return states.finished(config, tally, csv.written)

@@ -95,7 +95,7 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     prompting = prompting_of(config, data)
     answers = read_pool(storage, key).table
     answers.matching.ask(sample_keys(data, Preparer(config.generation, prompting.draft_of)))
-    answers.matching.match()
+    answers.matching.match(share=config.dedupe)
     answers.matching.match_failures()
     answers.matching.forget_candidates()
     tally = Tally.of_groups(answers.rows.groups())

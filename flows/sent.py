@@ -6,10 +6,10 @@ from typing import Any
 from prefect import State
 from prefect.futures import PrefectFuture
 
-from tasks.answer_chunk import early_end_of
+from tasks.answer_chunk import early_end_of, repeats_of
 from tasks.core.checkpoint.contents import unpack
 from tasks.core.errors import Deferred, RunStopped
-from tasks.core.records import RowAnswer
+from tasks.core.records import Repeat, RowAnswer
 from tasks.prefect_internals import ResultRecord, forget_task_run_states
 
 
@@ -18,6 +18,7 @@ class Sent:
     """Why the run was stopped, and chunks that failed. The answers are in the attempt's table.
 
     `deferred`: some answers are due later, the first of them then. `unsaved`: answers that could not be saved yet.
+    `repeats`: rows that have got the answer of another one.
     """
 
     stopped: RunStopped | None = None
@@ -25,6 +26,7 @@ class Sent:
     failures: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
     unsaved: list[RowAnswer] = field(default_factory=list)
+    repeats: int = 0
     not_persisted: int = 0  # chunks whose result Prefect could not write; their answers are in the journal
 
     def note_end(self, future: PrefectFuture[Any]) -> State[Any]:
@@ -38,12 +40,12 @@ class Sent:
             self.failures.append(f"{state.name}: {state.message}")
         return state
 
-    def collect(self, future: PrefectFuture[Any]) -> list[RowAnswer]:
+    def collect(self, future: PrefectFuture[Any]) -> list[RowAnswer | Repeat]:
         """What a chunk has brought that ran in another process, once it has ended."""
         state = self.note_end(future)
         try:
             value: Any = state.result(raise_on_failure=False)
-            answers = unpack(value)
+            arrived: list[RowAnswer | Repeat] = [*unpack(value), *repeats_of(value)]
         except Exception:  # an exception in place of a result, or a record that cannot be read
             return []
         match early_end_of(value):
@@ -51,4 +53,4 @@ class Sent:
                 self.stopped = self.stopped or stopped
             case Deferred() as deferred:
                 self.deferred = deferred.or_sooner(self.deferred)
-        return answers
+        return arrived

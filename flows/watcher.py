@@ -8,7 +8,7 @@ from prefect import get_run_logger
 from tasks.core.answering.base import Watcher
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import StopReason
-from tasks.core.records import RowAnswer
+from tasks.core.records import Repeat, RowAnswer
 from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
 from tasks.core.reporting.summary import stopping_line
 
@@ -17,7 +17,7 @@ class RunWatcher(Watcher):
     """Made within the flow run that it logs for. `arrived`: answers that nobody has taken up yet."""
 
     def __init__(self, config: RunConfig, progress: Progress, stop_starting: Callable[[], object]) -> None:
-        self.arrived: deque[RowAnswer] = deque()  # filled on the loop of the requests
+        self.arrived: deque[RowAnswer | Repeat] = deque()  # filled on the loop of the requests
         self._progress, self._stop_starting = progress, stop_starting
         self._grace_seconds = config.grace_seconds
         self._logger = get_run_logger()
@@ -28,6 +28,9 @@ class RunWatcher(Watcher):
     def answered(self, answer: RowAnswer) -> None:
         self.arrived.append(answer)
         self._progress.add(answer)
+
+    def repeated(self, repeat: Repeat) -> None:
+        self.arrived.append(repeat)
 
     def stopping(self, reason: StopReason, on_their_way: int) -> None:
         self._stop_starting()

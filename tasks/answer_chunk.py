@@ -21,23 +21,24 @@ from tasks.core.answering.run_here import ChunkAnswers
 from tasks.core.answering.uploading import UploadingModel
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.layout import Storage, chunk_key
+from tasks.core.checkpoint.table.repeats import Claims
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
-from tasks.core.records import Chunk, Sample
+from tasks.core.records import Chunk, Repeat, Sample
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import one_line
 from tasks.result_storage import storage_of_results
 
 TAG = "gemini"
-_STOPPED, _DEFERRED = "stopped", "deferred"
+_STOPPED, _DEFERRED, _REPEATS = "stopped", "deferred", "repeats"
 
 
 def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
     client = GeminiClient(run.generation)
     model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
-    return OnlineAnswerer(model, run.limits, watcher)
+    return OnlineAnswerer(model, run.limits, watcher, Claims() if run.dedupe else None)
 
 
 process = Process(_answerer_of)
@@ -73,8 +74,10 @@ async def answer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     """
     brought = await _brought(run, storage_of_results(), chunk)  # a cluster gets this function by value, not that
     tally, value = Tally.of(brought.answers), pack(brought.answers)
+    if brought.repeats:
+        value[_REPEATS] = [[repeat.row, repeat.id, repeat.key, repeat.of] for repeat in brought.repeats]
     get_run_logger().info("%s: %s", chunk.label, tally)
-    so_far = f"{tally.rows} of {len(chunk)} rows done"
+    so_far = f"{tally.rows + len(brought.repeats)} of {len(chunk)} rows done"
     match brought.early_end:
         case None:
             return value
@@ -93,6 +96,11 @@ def early_end_of(value: dict[str, Any]) -> RunStopped | Deferred | None:
     if deferred := value.get(_DEFERRED):
         return Deferred(datetime.fromisoformat(deferred[0]), deferred[1])
     return None
+
+
+def repeats_of(value: dict[str, Any]) -> list[Repeat]:
+    """The rows of the chunk with this result that get the answers of other rows."""
+    return [Repeat(*repeat) for repeat in value.get(_REPEATS, ())]
 
 
 def stop_here(run: Run) -> None:

@@ -264,7 +264,7 @@ def planning_seconds(folder: Path, rows: int) -> float:
     table = AnswerTable()
     table.kept.add("earlier-1", kept)
     table.matching.ask(sample_keys(ref, Preparer(generation)))
-    plan = plan_resume(table.matching, 10)
+    plan = plan_resume(table, 10)
     taken = time.monotonic() - started
     assert plan.to_send == rows // 2
     return taken

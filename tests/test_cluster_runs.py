@@ -77,9 +77,9 @@ def clusters(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_dask_ray_and_a_shell_share_one_checkpoint(clusters: Clusters, tmp_path: Path) -> None:
     """Begun on Dask, interrupted, continued on Ray, interrupted, ended here: one CSV as ever, nothing paid for twice.
 
-    `max_concurrent` holds in each of the cluster's two processes.
+    `max_concurrent` holds in each of the cluster's two processes, and rows that ask the same are sent once in all.
     """
-    rows = numbered(ROWS)
+    rows = [*numbered(ROWS), *({**row, "id": f"again {row['id']}"} for row in numbered(9))]
     flags = ["--dataset", write_jsonl(tmp_path / "d.jsonl", rows), "--output-dir", str(tmp_path / "result")]
     flags += ["--save-every", "4"]
     few = ["--max-concurrent", "2"]

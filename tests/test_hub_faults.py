@@ -21,7 +21,7 @@ from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import DataUnavailable, InputError, MediaError
 from tasks.core.media.reading import read_media
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.records import Kind, Sample
+from tasks.core.records import Kind, RowAnswer, Sample
 from tests.fake_hub import COMMIT, NAME, FakeHub, Fault, in_this_process
 from tests.samples import PREPARER
 from tests.streams import texts, write_shards
@@ -116,7 +116,7 @@ async def test_a_row_that_was_not_read_is_an_error_of_that_row_and_not_sent() ->
     answerer = OnlineAnswerer(Nobody(), LimitsConfig(rpm=1, max_concurrent=1, timeout_seconds=5))  # type: ignore[arg-type]
     items = [Item(Sample(row, "", ""), PREPARER, unread="the Hub does not send it: 503") for row in range(3)]
     async with asyncio.timeout(5):
-        found = [answer async for answer in answerer.answer("chunk", items)]
+        found = [answer async for answer in answerer.answer("chunk", items) if isinstance(answer, RowAnswer)]
     assert sorted(answer.row for answer in found) == [0, 1, 2]
     assert {(answer.kind, answer.retryable) for answer in found} == {(Kind.SERVER_ERROR, True)}
     assert found[0].error_message == "server_error: the row could not be read: the Hub does not send it: 503"

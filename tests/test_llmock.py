@@ -33,7 +33,8 @@ async def answered(rows: int) -> list[RowAnswer]:
     limits = LimitsConfig(max_concurrent=10, timeout_seconds=30)
     items = [Item(Sample(n, str(n), f"question {n}"), Preparer(generation)) for n in range(rows)]
     async with GeminiClient(generation) as client:
-        return [answer async for answer in OnlineAnswerer(client, limits).answer("chunk", items)]
+        arriving = OnlineAnswerer(client, limits).answer("chunk", items)
+        return [answer async for answer in arriving if isinstance(answer, RowAnswer)]
 
 
 def verdict(server: LLMockServer) -> Verdict:

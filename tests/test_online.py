@@ -88,6 +88,7 @@ async def keep(run: OnlineAnswerer, texts: list[str], answers: list[RowAnswer], 
         for n, text in enumerate(texts)
     )
     async for answer in run.answer("chunk", items):
+        assert isinstance(answer, RowAnswer)
         answers.append(answer)
 
 

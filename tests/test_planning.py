@@ -1,7 +1,7 @@
 """Planning: any finished set, any chunk size, any edit."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.planning import resume
-from tasks.core.planning.resume import Plan, Reason, cut, plan_fresh
+from tasks.core.planning.resume import Plan, Reason, cut, plan_as_read, plan_fresh
 from tasks.core.records import Chunk, Kind, RowAnswer
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
@@ -30,17 +30,21 @@ class Planned:
 
 
 def plan_resume(
-    samples: Sequence[tuple[str, str]], kept: Sequence[RowAnswer], save_every: int, retry: Collection[Kind] = ()
+    samples: Sequence[tuple[str, str]],
+    kept: Sequence[RowAnswer],
+    save_every: int,
+    retry: Collection[Kind] = (),
+    dedupe: bool = False,
 ) -> Planned:
     """`kept` come newest first."""
     table = AnswerTable()
     table.kept.add("earlier-1", [replace(answer, row=place) for place, answer in enumerate(kept)])
     table.matching.ask(samples)
-    plan = resume.plan_resume(table.matching, save_every, retry_kinds=retry)
+    plan = resume.plan_resume(table, save_every, retry_kinds=retry, dedupe=dedupe)
     assert plan.rows == len(samples)
     reused = table.rows.of_rows(range(len(samples)))
     assert len(reused) == plan.reused
-    return Planned(plan.chunks, reused, plan.reasons, plan.to_send)
+    return Planned(list(plan.chunks), reused, plan.reasons, plan.to_send)
 
 
 def rows_of(plan: Plan | Planned) -> list[int]:
@@ -73,12 +77,50 @@ def test_every_row_is_reused_or_sent_and_no_result_serves_twice(
 
 
 @PATIENT
+@given(SAMPLES, RESULTS, st.integers(1, 12), st.sets(KINDS))
+def test_of_rows_that_ask_the_same_one_is_sent_and_none_where_there_is_an_answer(
+    samples: list[tuple[str, str]], results: list[RowAnswer], save_every: int, retry: set[Kind]
+) -> None:
+    """A finished result serves all rows of its key."""
+    plan = plan_resume(samples, results, save_every, list(retry), dedupe=True)
+
+    finished = {r.key for r in results if not r.retryable and r.kind not in retry}
+    assert plan.reused.keys() == {row for row, (key, _) in enumerate(samples) if key in finished}
+    sent = [samples[row][0] for row in rows_of(plan)]
+    assert sorted(sent) == sorted({key for key, _ in samples} - finished)
+    assert plan.to_send == plan.reasons.total() == len(sent)
+
+
+@PATIENT
+@given(st.lists(KEYS, max_size=40), st.integers(1, 12), st.integers(0, 40))
+def test_rows_that_nobody_has_looked_at_are_looked_at_as_they_are_sent(
+    keys: list[str], save_every: int, broken_at: int
+) -> None:
+    """Of each key the first; where the data cannot be read, each row is left to its chunk, which says why."""
+    looked_at: list[str] = []
+
+    def samples() -> Iterator[tuple[str, str]]:
+        for row, key in enumerate(keys):
+            if row == broken_at:
+                raise OSError("no such file")
+            looked_at.append(key)
+            yield key, str(row)
+
+    table = AnswerTable()
+    plan = plan_as_read(len(keys), save_every, samples(), table.repeats)
+    assert looked_at == []
+    known = keys[:broken_at]
+    assert rows_of(plan) == [row for row in range(len(keys)) if row >= broken_at or keys[row] not in keys[:row]]
+    assert len(table.repeats) == len(known) - len(set(known))
+
+
+@PATIENT
 @given(st.integers(0, 200), st.integers(1, 50))
 def test_a_fresh_plan_sends_every_row_once(rows: int, save_every: int) -> None:
     """In order, `save_every` to a chunk."""
     plan = plan_fresh(rows, save_every)
     assert rows_of(plan) == list(range(rows))
-    assert [chunk.number for chunk in plan.chunks] == list(range(len(plan.chunks)))
+    assert [chunk.number for chunk in plan.chunks] == list(range(-(-rows // save_every)))
 
 
 @PATIENT

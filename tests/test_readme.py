@@ -16,7 +16,7 @@ def test_the_table_of_parameters_is_complete() -> None:
     assert sorted(lines) == sorted(name.replace("_", "-") for name in RunConfig.model_fields)
     for name, field in RunConfig.model_fields.items():
         if name != "dataset":
-            empty = {"False": "off", "{}": "`{}`", "None": "none", "[]": "none"}
+            empty = {"False": "off", "{}": "`{}`", "None": "none", "True": "on", "[]": "none"}
             told = empty.get(str(field.default), f"`{field.default}`")
             if name in Patience.model_fields:  # which the service tier decides
                 told = f"`{getattr(Patience(), name):g}`, flex `{getattr(FLEX_PATIENCE, name):g}`"

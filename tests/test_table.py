@@ -11,13 +11,16 @@ import pytest
 
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.details import Usage
 from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.tally import Tally
 
 ROOT = Path(__file__).parent.parent
 
 
-def answer(row: int, kind: Kind = Kind.ANSWERED, **fields: object) -> RowAnswer:
-    return RowAnswer(row=row, id=f"i{row}", key=f"k{row}", kind=kind, **fields)  # type: ignore[arg-type]
+def answer(row: int, kind: Kind = Kind.ANSWERED, **fields: Any) -> RowAnswer:
+    known: dict[str, Any] = {"row": row, "id": f"i{row}", "key": f"k{row}", "kind": kind}
+    return RowAnswer(**known | fields)
 
 
 def test_an_answer_comes_back_field_by_field() -> None:
@@ -62,6 +65,38 @@ def test_the_groups_count_what_the_rows_of_the_run_came_to_and_nothing_else() ->
     assert (groups[Kind.ANSWERED].rows, groups[Kind.ANSWERED].prompt_tokens) == (1, 2)
     assert (groups[Kind.BLOCKED].image_notes, groups[Kind.BLOCKED].prompt_tokens) == (1, 3)
     assert [a.row for a in table.rows.failed(10)] == [1]
+
+
+def test_rows_that_ask_the_same_share_an_answer_that_is_counted_once() -> None:
+    """One that an earlier run has kept, or one that this run gets; each under its own row and id."""
+    table = AnswerTable()
+    table.kept.add("earlier-1", [answer(0, response="kept", prompt_tokens=5, timeouts=1)])
+    table.matching.ask([("k0", "a"), ("k0", "b"), ("k1", "c"), ("k1", "d"), ("k1", "e"), ("", "f"), ("", "g")])
+    assert table.matching.match() == 2
+    assert table.repeats.find() == 2
+    assert [unmatched.row for unmatched in table.matching.unmatched()] == [2, 5, 6]
+    table.rows.answer("run-1", [answer(2, id="c", key="k1", response="new", prompt_tokens=7)])
+    assert table.repeats.settle() == 2
+    found = table.rows.of_rows(range(7)).values()
+    assert [(a.id, a.response, a.prompt_tokens, a.timeouts) for a in found] == [
+        *[("a", "kept", 5, 1), ("b", "kept", 0, 0)],
+        *[("c", "new", 7, 0), ("d", "new", 0, 0), ("e", "new", 0, 0)],
+    ]
+    tally = Tally.of_groups(table.rows.groups())
+    assert (tally.rows, tally.usage, tally.timeouts) == (5, Usage(12), 1)
+    assert (tally.repeats, tally.saved) == (3, Usage(5 + 7 + 7))
+
+
+def test_rows_without_answers_share_their_failure_and_no_row_gets_the_answer_to_something_else() -> None:
+    """The row that was sent may have failed before it had its key; or its media are others by now."""
+    table = AnswerTable()
+    table.matching.ask([(key, f"i{row}") for row, key in enumerate(["a", "a", "b", "b", "c", "c"])])
+    table.repeats.find()
+    failed = answer(0, Kind.TIMEOUT, key="of the text alone")
+    table.rows.answer("run-1", [failed, answer(2, key="b now"), answer(4, Kind.BLOCKED, key="c")])
+    table.repeats.settle()
+    kinds = {row: found.kind for row, found in table.rows.of_rows(range(6)).items()}
+    assert kinds == {0: "timeout", 1: "timeout", 2: "answered", 4: "blocked", 5: "blocked"}
 
 
 def test_answers_larger_than_the_memory_they_may_take_come_back_whole() -> None:
@@ -123,6 +158,13 @@ def test_work_on_a_table_grows_with_its_rows_and_not_with_their_square(monkeypat
         assert table.matching.match() == rows
         assert len(list(table.earlier.by_key(whole=False))) == len(list(table.earlier.by_key(whole=True))) == rows
         assert len(table.rows.of_rows(range(rows))) == rows
+        table.matching.ask((f"k{row // 2}", f"i{row}") for row in range(rows))
+        assert table.matching.match() == rows
+        table.matching.ask((f"new{row // 2}", f"i{row}") for row in range(rows))
+        assert table.matching.match() == 0
+        assert table.repeats.find() == len(list(table.matching.unmatched())) == rows // 2
+        table.rows.answer("run-1", (answer(row, key=f"new{row // 2}") for row in range(0, rows, 2)))
+        assert table.repeats.settle() == rows // 2
         return steps - before
 
     small, large = work(500), work(4000)

@@ -53,7 +53,7 @@ def items(media: Sequence[Any], text: str = "row {}") -> list[Item]:
 
 
 async def answers(answerer: OnlineAnswerer, rows: Sequence[Item]) -> list[RowAnswer]:
-    found = [answer async for answer in answerer.answer("chunk", rows)]
+    found = [answer async for answer in answerer.answer("chunk", rows) if isinstance(answer, RowAnswer)]
     return sorted(found, key=lambda answer: answer.row)
 
 

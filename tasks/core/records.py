@@ -1,11 +1,11 @@
 """The nouns of a run: what goes in, what comes back, what is kept. Plain values, no behaviour worth mocking."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from tasks.core.details import NO_TOKENS, STANDARD, Count, Details, Usage
+from tasks.core.details import NO_TOKENS, STANDARD, Count, Details, Usage, unpaid
 from tasks.core.errors import StopReason
 
 
@@ -207,11 +207,29 @@ class RowAnswer:
     def status(self) -> str:
         return "success" if self.kind in SUCCESSES else "error"
 
+    def repeated(self) -> "RowAnswer":
+        """The same for a row that asks the same: nothing was paid for it."""
+        nothing: dict[str, Any] = dict.fromkeys(_PAID, 0)
+        return replace(self, **nothing, details=unpaid(self.details))
+
     @property
     def error_message(self) -> str:
         parts = [f"{self.kind}: {self.detail}"] if self.detail or self.kind is not Kind.ANSWERED else []
         parts += [f"{Kind.IMAGE}: {self.image_note}"] if self.image_note else []
         return "; ".join(parts)
+
+
+_PAID = ("prompt_tokens", "answer_tokens", "cached_tokens", "thought_tokens", "timeouts", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A row that asks what the row `of` asks: nothing is sent for it, and it gets that one's answer."""
+
+    row: int
+    id: str
+    key: str
+    of: int
 
 
 def unsent(row: int) -> RowAnswer:

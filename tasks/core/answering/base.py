@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tasks.core.answering.item import Item
 from tasks.core.errors import RunStopped, StopReason
-from tasks.core.records import ModelOutput, Request, RowAnswer
+from tasks.core.records import ModelOutput, Repeat, Request, RowAnswer
 
 
 class Answerer(Protocol):
@@ -19,8 +19,8 @@ class Answerer(Protocol):
     def stopped(self) -> RunStopped | None:
         """Why nothing goes out any more; None while something may."""
 
-    def answer(self, chunk: str, items: Iterable[Item]) -> AsyncGenerator[RowAnswer]:
-        """One RowAnswer for every item, as they come, in any order. `chunk`: its key, the same in every process.
+    def answer(self, chunk: str, items: Iterable[Item]) -> AsyncGenerator[RowAnswer | Repeat]:
+        """One RowAnswer for every item, or whose it shares, as they come. `chunk`: its key, the same in every process.
 
         All that arrives is yielded before anything is raised, where the caller was cancelled as well: only who closes
         the generator early does without the rest.
@@ -58,6 +58,9 @@ class Watcher:
 
     def answered(self, answer: RowAnswer) -> None:
         """A row has its answer; it is not saved yet."""
+
+    def repeated(self, repeat: Repeat) -> None:
+        """A row gets the answer of another."""
 
     def stopping(self, reason: StopReason, on_their_way: int) -> None:
         """Nothing more goes out. `on_their_way`: requests without an answer so far."""

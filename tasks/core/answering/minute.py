@@ -43,6 +43,13 @@ class Minute:
             self._tokens += tokens - slot.tokens
             slot.tokens = tokens
 
+    def take_out(self, slot: Slot) -> None:
+        """Nothing left with it."""
+        if slot.counted:
+            self._sent.remove(slot)
+            slot.counted = False
+            self._tokens -= slot.tokens
+
     def _forget(self, before: float) -> None:
         while self._sent and self._sent[0].sent_at <= before:
             slot = self._sent.popleft()

@@ -21,12 +21,13 @@ from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
 from tasks.core.answering.workers import as_they_come
+from tasks.core.checkpoint.table.repeats import Claims
 from tasks.core.clock import Clock, Sleep
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.details import Spent
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.prompts.prepare import Prepared
-from tasks.core.records import Kind, Outcome, Request, RowAnswer
+from tasks.core.records import Kind, Outcome, Repeat, Request, RowAnswer
 
 LEAST_WORKERS = 10  # rows that take turns: else one bad row would look like weather
 MODELS_SECONDS = 10.0
@@ -35,13 +36,17 @@ logger = logging.getLogger(__name__)
 
 
 class OnlineAnswerer:
-    """An Answerer: one model client, one throttle, one breaker for all chunks of a run in a process."""
+    """An Answerer: one model client, one throttle, one breaker for all chunks of a run in a process.
+
+    `claims`: for rows that ask the same, which planning has not seen; None: every row is sent.
+    """
 
     def __init__(
         self,
         model: Model,
         limits: LimitsConfig,
         watcher: Watcher | None = None,
+        claims: Claims | None = None,
         *,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
@@ -49,7 +54,7 @@ class OnlineAnswerer:
         random: Callable[[], float] = random.random,
     ) -> None:
         self.model, self.limits, self.watcher = model, limits, watcher or Watcher()
-        self.clock, self.wall_clock, self.random = clock, wall_clock, random
+        self.clock, self.wall_clock, self.random, self._claims = clock, wall_clock, random, claims
         self.throttle = Throttle(limits, clock=clock, sleep=sleep, changed=self.watcher.limit_changed)
         self.breaker = Breaker(limits.give_up_seconds, clock)
         self.lessons = Lessons(limits, self.throttle, self.breaker, self._obey, self.watcher.outage)
@@ -60,7 +65,7 @@ class OnlineAnswerer:
     def stopped(self) -> RunStopped | None:
         return self.throttle.stopped
 
-    def answer(self, chunk: str, items: Iterable[Item]) -> AsyncGenerator[RowAnswer]:
+    def answer(self, chunk: str, items: Iterable[Item]) -> AsyncGenerator[RowAnswer | Repeat]:
         """See Answerer.answer; of a stopped run, what arrives in time is yielded first."""
         return as_they_come(items, self._row, max(self.limits.max_concurrent, LEAST_WORKERS))
 
@@ -86,7 +91,7 @@ class OnlineAnswerer:
     async def close(self) -> None:
         await self.model.close()
 
-    async def _row(self, item: Item) -> RowAnswer:
+    async def _row(self, item: Item) -> RowAnswer | Repeat:
         """Whatever goes wrong with a row is that row's: its siblings are on their way and paid for."""
         try:
             return await self._answer_row(item)
@@ -96,10 +101,12 @@ class OnlineAnswerer:
             logger.debug("row %d could not be handled", item.sample.row, exc_info=True)
             return item.answer_of(item.failed(fault := mishandled(error)), fault)
 
-    async def _answer_row(self, item: Item) -> RowAnswer:
+    async def _answer_row(self, item: Item) -> RowAnswer | Repeat:
         tries = Tries(self.limits.max_attempts, item.tokens)
         while True:
             prepared, outcome = await self._attempt(item, tries)
+            if isinstance(outcome, Repeat):
+                return outcome
             if blames_image(prepared, outcome):
                 if tries.image_goes_again(outcome):
                     await self.throttle.back_off(self.random() * tries.backoff_seconds)
@@ -115,7 +122,7 @@ class OnlineAnswerer:
             if outcome.kind is not Kind.RATE_LIMIT or not delay or tries.alone:  # else the throttle waits
                 await self.throttle.back_off(delay or self.random() * tries.backoff_seconds)
 
-    async def _attempt(self, item: Item, tries: Tries) -> tuple[Prepared, Outcome]:
+    async def _attempt(self, item: Item, tries: Tries) -> tuple[Prepared, Outcome | Repeat]:
         if fault := item.fault:
             return item.failed(fault), fault
         if tries.alone:
@@ -129,13 +136,24 @@ class OnlineAnswerer:
                 if prepared.fault.kind.retryable:  # it may be the stop that cut it short
                     self.throttle.check()
                 return prepared, prepared.fault
+            if repeat := self._repeat(item, prepared.key):
+                return prepared, repeat
             await self.throttle.wait_to_send(slot)
             outcome = await self._call(prepared.request, tries.spent)
             if not blames_image(prepared, outcome):
                 self._learn(item.sample.row, slot, tries, prepared, outcome)
             return prepared, outcome
         finally:
-            self.throttle.release(slot, outcome.usage.prompt_tokens or None if outcome else None)
+            if outcome:
+                self.throttle.release(slot, outcome.usage.prompt_tokens or None)
+            else:
+                self.throttle.give_back(slot)
+
+    def _repeat(self, item: Item, key: str) -> Repeat | None:
+        """Where another row has asked for the key."""
+        row, sample_id = item.sample.row, item.sample.id
+        leader = self._claims.leader(key, row) if self._claims else row
+        return Repeat(row, sample_id, key, leader) if leader != row else None
 
     async def _call(self, request: Request, spent: Spent) -> Outcome:
         spent.requests += 1

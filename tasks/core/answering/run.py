@@ -19,6 +19,7 @@ class Run:
     generation: GenerateConfig
     limits: LimitsConfig
     prompting: Prompting
+    dedupe: bool = True
     owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
 
     @property

@@ -15,7 +15,7 @@ from tasks.core.answering.run import Run
 from tasks.core.checkpoint.journal import Journal
 from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.errors import Deferred, RunStopped, StopReason
-from tasks.core.records import Chunk, RowAnswer
+from tasks.core.records import Chunk, Repeat, RowAnswer
 
 LAST_SAVES_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # whether the run has stopped, while rows are read
@@ -30,6 +30,7 @@ class ChunkAnswers:
     """What a chunk has brought, and why that is not all, if it is not."""
 
     answers: list[RowAnswer] = field(default_factory=list)
+    repeats: list[Repeat] = field(default_factory=list)
     early_end: RunStopped | Deferred | None = None
 
 
@@ -55,8 +56,13 @@ class RunHere:
             items = await self._in_a_thread(read)
             async with aclosing(self.answerer.answer(key, items)) as arriving:
                 async for answer in arriving:
-                    brought.answers.append(answer)
-                    self._keep(answer)
+                    if isinstance(answer, Repeat):
+                        brought.repeats.append(answer)
+                        _tell(self._watcher.repeated, answer)
+                    else:
+                        brought.answers.append(answer)
+                        self.journal.add(answer)
+                        _tell(self._watcher.answered, answer)
             self.journal.chunk_done(chunk.number)
         except RunStopped as stopped:
             with suppress(TimeoutError):
@@ -94,13 +100,6 @@ class RunHere:
                 raise RunStopped(stopped.reason, stopped.message)
         return reading.result()
 
-    def _keep(self, answer: RowAnswer) -> None:
-        self.journal.add(answer)
-        try:
-            self._watcher.answered(answer)
-        except Exception:  # whoever watches a run must not end it
-            logger.debug("progress could not be told", exc_info=True)
-
     def _saving_failed(self, now: bool) -> None:
         self.answerer.hold(now)
         self._watcher.saving_failed(self.journal.trouble if now else "")
@@ -110,3 +109,10 @@ class RunHere:
 
     def _unsaved(self) -> str:
         return f"the result storage cannot be written: {self.journal.trouble}"
+
+
+def _tell[T](watcher: Callable[[T], object], what: T) -> None:
+    try:
+        watcher(what)
+    except Exception:  # whoever watches a run must not end it
+        logger.debug("progress could not be told", exc_info=True)

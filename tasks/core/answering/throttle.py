@@ -98,6 +98,11 @@ class Throttle:
             self._minute.correct(slot, tokens)
         self._moved.set()
 
+    def give_back(self, slot: Slot) -> None:
+        """Nothing was sent with it."""
+        self._minute.take_out(slot)
+        self.release(slot)
+
     async def quiet(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Wait until nobody else has sent for a minute, or wants to; or until `enough`.
 

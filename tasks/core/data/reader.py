@@ -29,6 +29,7 @@ class Reader:
         wanted = {columns.text, columns.id, *columns.values}
         self._rows = rows.only([name for name in rows.features if name in wanted])
         self.media = MediaOfRows(rows, ref) if columns.has_media else None
+        self.waits = bool(columns.has_media or not rows.are_here)  # for files, or for the Hub
 
     def samples(self, span: range) -> list[Sample]:
         """The samples of a range of rows, in order. An id that is no column's is the row's number in the split."""

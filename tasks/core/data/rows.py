@@ -54,6 +54,11 @@ class Rows:
         """Another one when a file that the rows are read from is written or replaced, whatever its time and size."""
         return fingerprint(self.head)
 
+    @property
+    def are_here(self) -> bool:
+        """Whether reading them waits for nobody."""
+        return isinstance(self._table, Dataset)
+
     def __len__(self) -> int:
         return self._rows
 

@@ -13,12 +13,14 @@ from tasks.core.checkpoint.elsewhere import pools_with
 from tasks.core.checkpoint.layout import Storage, job_key
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
+from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.config.parameters import RunConfig
+from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
-from tasks.core.planning.resume import Plan, Reason, plan_fresh, plan_line, plan_resume
+from tasks.core.planning.resume import Plan, Reason, plan_as_read, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.prompts.prompting import Prompting
@@ -43,6 +45,11 @@ class Attempt:
         """Those that the run's rows have."""
         return self.pool.table.rows
 
+    @property
+    def repeats(self) -> Repeats:
+        """Those of the run's rows that wait for another's answer."""
+        return self.pool.table.repeats
+
     def open(self, name: str, config: RunConfig) -> None:
         """Put it on record."""
         data = self.run.data
@@ -56,7 +63,7 @@ class Attempt:
                 created=datetime.now(UTC),
                 settings=self.run.generation.fingerprint,
                 rows=data.rows,
-                chunks=len(self.plan.chunks),
+                chunks=-(-self.plan.to_send // config.save_every),
                 config=found.model_dump(mode="json", exclude_defaults=True),
             ),
         )
@@ -106,12 +113,13 @@ def plan_attempt(
     if config.resume:
         plan = _plan_resume(config, pool, own, storage, logger)
     elif own:
-        plan = plan_resume(pool.table.matching, config.save_every, own, others=False)
+        plan = plan_resume(pool.table, config.save_every, own, others=False, dedupe=config.dedupe)
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         _tell_what_is_paid_again(pool, logger)
-        plan = plan_fresh(data.rows, config.save_every)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, _limits(config, pool.table.rows), prompting)
+        plan = _plan_fresh(config, data, pool, preparer)
+    limits = _limits(config, pool.table.rows)
+    run = Run(job, pool.next_attempt(run_id), data, config.generation, limits, prompting, config.dedupe)
     return Attempt(run, plan, storage, pool, whole=config.limit is None and config.where is None)
 
 
@@ -126,9 +134,18 @@ def _limits(config: RunConfig, answers: RunRows) -> LimitsConfig:
     return config.limits.model_copy(update={"allow_missing_images": config.allow_missing_images or accepted})
 
 
+def _plan_fresh(config: RunConfig, data: DatasetRef, pool: Pool, preparer: Preparer) -> Plan:
+    """What takes long to read is read when its turn comes: which rows ask the same shows then, or was seen before."""
+    if config.dedupe and pool.size:
+        return plan_resume(pool.table, config.save_every, others=False)
+    if config.dedupe and not open_reader(data).waits:
+        return plan_as_read(data.rows, config.save_every, sample_keys(data, preparer), pool.table.repeats)
+    return plan_fresh(data.rows, config.save_every)
+
+
 def _plan_resume(config: RunConfig, pool: Pool, own: list[str], storage: Storage, logger: Logger) -> Plan:
     def planned() -> Plan:
-        return plan_resume(pool.table.matching, config.save_every, own, retry_kinds=config.retry_errors)
+        return plan_resume(pool.table, config.save_every, own, retry_kinds=config.retry_errors, dedupe=config.dedupe)
 
     has_any = bool(pool.size)
     plan = planned()

@@ -3,15 +3,20 @@
 Knows keys and rows, no storage and no data set.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import batched, pairwise
 
-from tasks.core.checkpoint.table.matching import Matching, Unmatched
-from tasks.core.records import Chunk, Kind
+from tasks.core.checkpoint.table import AnswerTable
+from tasks.core.checkpoint.table.matching import Unmatched
+from tasks.core.checkpoint.table.repeats import Repeats
+from tasks.core.records import Chunk, Kind, Repeat
 from tasks.core.text import counted
+
+logger = logging.getLogger(__name__)
 
 
 class Reason(StrEnum):
@@ -25,16 +30,21 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which rows are sent; the other `reused` ones have their answers in the table."""
+    """Which rows are sent. `reused` ones have their answers in the table; `repeats` get those of rows that are sent.
+
+    `chunks`: cut as they are asked for where rows were not looked at before; once only, and then `repeats` are not
+    known yet.
+    """
 
     rows: int
-    chunks: list[Chunk]
+    chunks: Iterable[Chunk]
     reused: int = 0
+    repeats: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
 
     @property
     def to_send(self) -> int:
-        return self.rows - self.reused
+        return self.rows - self.reused - self.repeats
 
 
 def plan_fresh(rows: int, save_every: int) -> Plan:
@@ -44,19 +54,28 @@ def plan_fresh(rows: int, save_every: int) -> Plan:
     return Plan(rows, chunks)
 
 
+def plan_as_read(rows: int, save_every: int, samples: Iterable[tuple[str, str]], repeats: Repeats) -> Plan:
+    """Every row is sent that asks what none before it does. `samples`: (key, id) of each, read as chunks are cut."""
+    return Plan(rows, _cut(_leaders(rows, samples, repeats), save_every))
+
+
 def plan_resume(
-    matching: Matching,
+    table: AnswerTable,
     save_every: int,
     own: Collection[str] = (),
     others: bool = True,
     retry_kinds: Collection[Kind] = (),
+    dedupe: bool = True,
 ) -> Plan:
-    """Subtract what is finished from the samples of `matching`, and leave there which answer belongs to which row.
+    """Subtract what is finished from the samples of `table`, and leave there which answer belongs to which row.
 
     `own`: the attempts of this run itself before it was run again; what they were answered is not asked a second
-    time by `retry_kinds`. `others`: whether other attempts count as well. See Matching.match.
+    time by `retry_kinds`. `others`: whether other attempts count as well. See Matching.match. `dedupe`: whether rows
+    that ask the same share an answer.
     """
-    reused = matching.match(own, others, retry_kinds)
+    matching = table.matching
+    reused = matching.match(own, others, retry_kinds, share=dedupe)
+    repeats = table.repeats.find() if dedupe else 0
     reasons: Counter[Reason] = Counter()
 
     def to_send() -> Iterable[int]:
@@ -66,12 +85,12 @@ def plan_resume(
 
     chunks = cut(to_send(), save_every)
     matching.forget_candidates()
-    return Plan(matching.asked, chunks, reused, reasons)
+    return Plan(matching.asked, chunks, reused, repeats, reasons)
 
 
 def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:
     """Chunks of `save_every` rows; `rows` ascend."""
-    return [Chunk(number, _spans(part)) for number, part in enumerate(batched(rows, save_every))]
+    return list(_cut(rows, save_every))
 
 
 def plan_line(plan: Plan, settings_changed: bool) -> str:
@@ -79,9 +98,30 @@ def plan_line(plan: Plan, settings_changed: bool) -> str:
     line = f"{counted(plan.reused, 'row')} reused from the checkpoint, {plan.to_send:,} to send"
     if plan.reasons:
         line += " (" + ", ".join(f"{n:,} {reason}" for reason, n in plan.reasons.most_common()) + ")"
+    if plan.repeats:
+        line += f", {plan.repeats:,} that ask the same as one of those"
     if settings_changed and not plan.reused:
         line += "; the model or generation settings changed, so nothing can be reused"
     return line
+
+
+def _cut(rows: Iterable[int], save_every: int) -> Iterator[Chunk]:
+    return (Chunk(number, _spans(part)) for number, part in enumerate(batched(rows, save_every)))
+
+
+def _leaders(rows: int, samples: Iterable[tuple[str, str]], repeats: Repeats) -> Iterator[int]:
+    """Those of the rows that are the first to ask what they ask; the others are left to `repeats`."""
+    done = 0
+    try:
+        for row, (key, sample_id) in enumerate(samples):
+            if (leader := repeats.claims.leader(key, row)) == row:
+                yield row
+            else:
+                repeats.wait([Repeat(row, sample_id, key, leader)])
+            done = row + 1
+    except Exception:  # what cannot be read here cannot be read by its chunk either, and that says so
+        logger.debug("rows could not be looked at before they are sent", exc_info=True)
+        yield from range(done, rows)
 
 
 def _reason(unmatched: Unmatched) -> Reason:

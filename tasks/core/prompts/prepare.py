@@ -18,7 +18,7 @@ from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
 from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
 MEDIUM_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
-LAYOUT = "\0turns:"
+LAYOUT, FAULT = "\0turns:", "\0fault:"  # no prompt begins like that
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
 
 
@@ -119,37 +119,25 @@ class Preparer:
         return Prepared(request, self._key(draft, placed), note, _fault(draft, request), lacks)
 
     def key_of(self, sample: Sample, media: MediaReader | None) -> str:
-        """The key that `prepare` gives, without making media ready.
+        """The key that `prepare` gives, without making media ready; empty where that cannot be told.
 
         Raises:
             DataUnavailable: nobody can say at present.
         """
         draft = self.draft_of(sample)
         try:
-            placed = _placed(draft, sample.row, media)
+            return self._key(draft, _placed(draft, sample.row, media))
         except DataUnavailable:  # with another key, a row that is answered would be paid for again
             raise
-        except Exception as error:  # the row meets it again when it is to be sent, and it is that row's
-            placed = _placed(draft, sample.row, _Unreadable(f"cannot be read: {error}"))
-        return self._key(draft, placed)
+        except Exception:  # the row meets it again when it is to be sent, and it is that row's
+            return ""
 
     def _key(self, draft: Draft, placed: Sequence[Sequence["str | _Found"]]) -> str:
         own = draft.system_instruction
         generation = self.generation if own is None else self.generation.with_system_instruction(own)
         media = [part.of_key for parts in placed for part in parts if isinstance(part, _Found)]
-        return sample_key(generation.fingerprint, _layout(draft, placed), *media)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    why: str
-    has_columns = True
-
-    def cells(self, row: int) -> list[Cell]:
-        return [Cell("", None)]
-
-    def read(self, cell: Cell) -> None:
-        raise MediaError(self.why)
+        text = f"{FAULT}{draft.fault}{_layout(draft, placed)}" if draft.fault else _layout(draft, placed)
+        return sample_key(generation.fingerprint, text, *media)
 
 
 def _placed(draft: Draft, row: int, media: MediaReader | None) -> list[list[str | _Found]]:
@@ -223,7 +211,7 @@ def _layout(draft: Draft, placed: Sequence[Sequence[str | _Found]]) -> str:
     [first, *others] = placed or [[]]
     texts = [part for part in first if isinstance(part, str)]
     is_plain = not others and len(texts) <= 1 and (not texts or first[-1] is texts[0]) and draft.turns[0].role == "user"
-    if is_plain and not "".join(texts).startswith(LAYOUT):
+    if is_plain and not "".join(texts).startswith((LAYOUT, FAULT)):
         return "".join(texts)
     parts = [[part if isinstance(part, str) else 0 for part in found] for found in placed]
     return LAYOUT + json.dumps([[turn.role, found] for turn, found in zip(draft.turns, parts, strict=True)])

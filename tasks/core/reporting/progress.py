@@ -24,10 +24,25 @@ class Progress:
         self.tally = Tally()
         self._total, self._reused, self._model, self._logger = total, reused, model, logger
         self._started = self._logged_at = time.monotonic()
+        self._repeats = 0
         self._bar: tqdm[Any] = tqdm(
             total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
         self._above_bar = logging_redirect_tqdm()  # log lines scroll by above the bar
+
+    @property
+    def repeats(self) -> int:
+        """Rows that get the answer of another one, as far as they are known."""
+        return self._repeats
+
+    @repeats.setter
+    def repeats(self, rows: int) -> None:
+        self._bar.update(rows - self._repeats)
+        self._repeats = rows
+
+    @property
+    def _done(self) -> int:
+        return self._reused + self._repeats + self.tally.rows
 
     def add(self, result: RowAnswer) -> None:
         self.tally.add(result)
@@ -47,12 +62,11 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        return 100 * (self._reused + self.tally.rows) / max(self._total, 1)
+        return 100 * self._done / max(self._total, 1)
 
     def line(self, now: float) -> str:
-        done = self._reused + self.tally.rows
         rate = self.tally.rows / max(now - self._started, 1e-9)
-        return f"{done:,} of {self._total:,} rows, {counted(self.tally.errors, 'error')}, {rate:.1f} rows/s"
+        return f"{self._done:,} of {self._total:,} rows, {counted(self.tally.errors, 'error')}, {rate:.1f} rows/s"
 
     def __enter__(self) -> Self:
         if not self._bar.disable:

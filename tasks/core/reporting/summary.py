@@ -21,9 +21,9 @@ def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False
     return f"stopping: {answers}, at most {grace_seconds:g} s; Ctrl+C again leaves now"
 
 
-def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
-    """The end of a run, for people."""
-    sent = tally.rows - reused
+def summary_lines(tally: Tally, seconds: float, reused: int, repeats: int = 0) -> list[str]:
+    """The end of a run, for people. `repeats`: rows that got the answers of others which this run has sent."""
+    sent = tally.rows - reused - repeats
     lines = [
         f"{counted(tally.rows, 'row')}: {tally.successes:,} success, {tally.errors:,} error ({tally})",
         f"{counted(sent, 'row')} in {seconds:.1f} s"
@@ -31,6 +31,11 @@ def summary_lines(tally: Tally, seconds: float, reused: int) -> list[str]:
         + f"; {counted(tally.images, 'image')} sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
         f" {tally.usage.answer_tokens:,} answer",
     ]
+    if tally.repeats:
+        lines.append(
+            f"rows that ask the same as another, and share its answer: {tally.repeats:,}; saved tokens:"
+            f" {tally.saved.prompt_tokens:,} prompt, {tally.saved.answer_tokens:,} answer"
+        )
     if tally.image_notes:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
     if tally.timeouts:
@@ -51,7 +56,8 @@ def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, fail
     lines = [
         f"# {markdown(title)}",
         f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
-        f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer.",
+        f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer."
+        + (f" {counted(tally.repeats, 'row')} share the answers of others." if tally.repeats else ""),
         *["", "| outcome | rows | share |", "|---|---|---|", *table],
     ]
     if sample:

@@ -11,7 +11,10 @@ from tasks.core.records import Kind, RowAnswer
 
 @dataclass(slots=True)
 class Tally:
-    """Outcomes of some rows: how many of each kind, images sent, tokens billed, answers of models not asked for."""
+    """Outcomes of some rows: how many of each kind, images sent, tokens billed, answers of models not asked for.
+
+    `repeats`: rows that needed no request because another asked the same, which has saved the tokens `saved`.
+    """
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     images: int = 0
@@ -21,6 +24,8 @@ class Tally:
     lost: int = 0
     usage: Usage = field(default_factory=Usage)
     other_models: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    saved: Usage = field(default_factory=Usage)
 
     @classmethod
     def of(cls, results: Iterable[RowAnswer]) -> "Tally":
@@ -35,15 +40,22 @@ class Tally:
         tally = cls()
         for group in groups:
             tally.kinds[group.kind] += group.rows
-            tally.images += group.images
             tally.image_notes += group.image_notes
             tally.retryable += group.rows if group.kind.retryable else 0
-            tally.timeouts += group.timeouts
-            tally.lost += group.lost
-            tally.usage += _usage(group)
+            tally._pay(group)
             if group.answered_by:
                 tally.other_models[group.answered_by] += group.rows
         return tally
+
+    def _pay(self, group: Group) -> None:
+        if not group.shared:
+            self.images += group.images
+            self.timeouts += group.timeouts
+            self.lost += group.lost
+            self.usage += _usage(group)
+        elif group.kind is not Kind.INPUT:  # for which nothing would have been sent
+            self.repeats += group.rows
+            self.saved += _usage(group)
 
     def add(self, result: RowAnswer) -> None:
         self.kinds[result.kind] += 1

@@ -9,6 +9,7 @@ columns    an answer as columns
 kept       attempts, and the answers that they have kept
 matching   which answer serves which row of the run
 rows       the answers that the rows of the run have
+repeats    rows that ask the same, and get one answer
 earlier    what earlier attempts have kept, and what of it is worth keeping
 """
 
@@ -16,6 +17,7 @@ from tasks.core.checkpoint.table.database import Database
 from tasks.core.checkpoint.table.earlier import EarlierAnswers
 from tasks.core.checkpoint.table.kept import KeptAnswers
 from tasks.core.checkpoint.table.matching import Matching
+from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
 
 
@@ -30,4 +32,5 @@ class AnswerTable:
         self.kept = KeptAnswers(database)
         self.matching = Matching(database, self.kept)
         self.rows = RunRows(database, self.kept)
+        self.repeats = Repeats(database)
         self.earlier = EarlierAnswers(database, self.kept)

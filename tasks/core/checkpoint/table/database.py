@@ -20,7 +20,9 @@ CREATE TABLE answer (place INTEGER PRIMARY KEY, attempt INTEGER, packed INTEGER,
                      {", ".join(STORED)}, UNIQUE (attempt, row));
 CREATE TABLE response (place INTEGER PRIMARY KEY, response TEXT, details TEXT);  -- apart: few questions are about them
 CREATE TABLE sample (row INTEGER PRIMARY KEY, key TEXT, id TEXT);
-CREATE TABLE of_row (row INTEGER PRIMARY KEY, place INTEGER);  -- the answer to a row of the run
+CREATE TABLE of_row (row INTEGER PRIMARY KEY, place INTEGER, shared INTEGER DEFAULT 0);  -- the answer to a row
+CREATE TABLE repeat (row INTEGER PRIMARY KEY, leader INTEGER, key TEXT);  -- rows that wait for another's answer
+CREATE TABLE claimed (key TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;  -- by the first row that asks so
 CREATE TABLE candidate (place INTEGER PRIMARY KEY, key TEXT, id TEXT, turn INTEGER, usable INTEGER, retryable INTEGER);
 CREATE TABLE superfluous (place INTEGER PRIMARY KEY);
 """

@@ -10,23 +10,24 @@ from tasks.core.checkpoint.table.kept import KeptAnswers
 from tasks.core.records import Kind
 
 _MATCH = """
-INSERT INTO of_row SELECT asked.row, kept.place
+INSERT INTO of_row SELECT asked.row, kept.place, 0
 FROM (SELECT row, {by}, row_number() OVER (PARTITION BY {by} ORDER BY row) AS number
       FROM sample WHERE row NOT IN (SELECT row FROM of_row)) AS asked
 JOIN (SELECT place, {by}, row_number() OVER (PARTITION BY {by} ORDER BY turn) AS number
       FROM candidate WHERE usable AND place NOT IN (SELECT place FROM of_row)) AS kept USING ({by}, number)
 """
-_MATCH_FAILURES = """
-INSERT INTO of_row SELECT sample.row, failed.place
-FROM sample
-JOIN (SELECT key, place, min(turn) FROM candidate WHERE retryable GROUP BY key) AS failed USING (key)
-WHERE sample.row NOT IN (SELECT row FROM of_row)
+# The newest of a key that are `{which}`, to all rows of that key which have none.
+_SHARE = """
+INSERT INTO of_row SELECT row, place, place IN (SELECT place FROM of_row) OR number > 1
+FROM (SELECT asked.row, kept.place, row_number() OVER (PARTITION BY kept.place ORDER BY asked.row) AS number
+      FROM (SELECT row, key FROM sample WHERE key != '' AND row NOT IN (SELECT row FROM of_row)) AS asked
+      CROSS JOIN (SELECT key, place, min(turn) FROM candidate WHERE {which} GROUP BY key) AS kept USING (key))
 """
 _UNMATCHED = """
 SELECT sample.row, refused.retryable, sample.id IN (SELECT id FROM candidate)
 FROM sample LEFT JOIN of_row USING (row)
 LEFT JOIN (SELECT key, retryable, min(turn) FROM candidate WHERE NOT usable GROUP BY key) AS refused USING (key)
-WHERE of_row.place IS NULL ORDER BY sample.row
+WHERE of_row.place IS NULL AND sample.row NOT IN (SELECT row FROM repeat) ORDER BY sample.row
 """
 _WANTED = "SELECT EXISTS (SELECT 1 FROM sample LEFT JOIN of_row USING (row) WHERE key = ? AND place IS NULL)"
 
@@ -59,21 +60,31 @@ class Matching:
     def asked(self) -> int:
         return int(self._database.one("SELECT count(*) FROM sample"))
 
-    def match(self, own: Collection[str] = (), others: bool = True, retry_kinds: Collection[Kind] = ()) -> int:
-        """Give rows the finished answers to them, each to one row; returns how many have one.
+    def match(
+        self,
+        own: Collection[str] = (),
+        others: bool = True,
+        retry_kinds: Collection[Kind] = (),
+        share: bool = True,
+    ) -> int:
+        """Give rows the finished answers to them; returns how many have one.
 
         An answer of the same id goes before one of another, a newer before an older one. Attempts of the run's `own`
-        are the newest, and their answers are not asked again by `retry_kinds`, as those of `others` are.
+        are the newest, and their answers are not asked again by `retry_kinds`, as those of `others` are. Each answer
+        goes to one row; with `share`, rows that are left get the newest that there is to what they ask.
         """
         self.unmatch()
         self._lay_out(own, others, retry_kinds)
         for by in ("key, id", "key"):
             self._database.run(_MATCH.format(by=by))
+        if share:
+            self._database.run(_SHARE.format(which="usable"))
         return self.matched
 
     def unmatch(self) -> None:
         """No row of the run has an answer."""
         self._database.run("DELETE FROM of_row")
+        self._database.run("DELETE FROM repeat")
         self.forget_candidates()
 
     @property
@@ -82,13 +93,13 @@ class Matching:
         return int(self._database.one("SELECT count(*) FROM of_row"))
 
     def unmatched(self) -> Iterator[Unmatched]:
-        """The rows without an answer, in order, as `match` has left them."""
+        """The rows that need a request, in order: without an answer after `match`, and none that repeats another."""
         for row, again, is_known in self._database.run(_UNMATCHED):
             yield Unmatched(row, None if again is None else bool(again), bool(is_known))
 
     def match_failures(self) -> None:
         """Give rows that have none the newest failure of the same key, after `match`."""
-        self._database.run(_MATCH_FAILURES)
+        self._database.run(_SHARE.format(which="retryable"))
 
     def forget_candidates(self) -> None:
         """They take as much room as all answers have keys; rows keep what they were given."""

@@ -24,6 +24,7 @@ class RunParameters(Parameters):
     retry_errors: Annotated[list[Kind], BeforeValidator(split_at_commas)] = Field(
         [], description="With resume: kinds of finished rows to send again, such as blocked,image."
     )
+    dedupe: bool = Field(True, description="Send one request for all rows that ask the same.")
     allow_missing_images: bool = Field(
         False, description="Go on where the first images all fall away for one reason, with the text alone."
     )
