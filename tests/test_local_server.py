@@ -43,7 +43,7 @@ from flows.local_server.boot import (
     tighten,
 )
 from flows.local_server.run import _listener
-from flows.local_server.watch import LOST, REPLACED, end_holder
+from flows.local_server.watch import LOST, REPLACED, Watch, end_holder
 from tests.support import NO_BLOCKS
 
 PROGRAM = """
@@ -217,6 +217,24 @@ def test_two_runs_share_a_server_and_outlive_it_and_it_outlives_them(home: Path,
         time.sleep(0.2)
     assert not is_served(home)
     assert first.history() == (["COMPLETED"], {"COMPLETED": 24})
+
+
+@pytest.mark.parametrize("needs_seconds", [3, 99])
+def test_a_run_that_ends_leaves_a_slow_new_server_to_others_and_ends_a_dead_one(
+    tmp_path: Path, needs_seconds: float
+) -> None:
+    """Both runs above saw the server gone; the one that has started the new one is at its end first."""
+
+    class Slow(Boot):
+        def answers(self, timeout: float = 1.0) -> bool:
+            return timeout >= needs_seconds
+
+    watch = Watch(tmp_path, Slow(0, "", 0))
+    watch._done.set()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert watch._is_ready(process, time.monotonic() + 60) == (needs_seconds == 3)
+        assert (process.poll() is None) == (needs_seconds == 3)
+        process.kill()
 
 
 def booted_again(home: Path, last: Boot) -> Boot:

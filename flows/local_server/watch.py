@@ -82,9 +82,11 @@ class Watch:
 
     def _is_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
         while process.poll() is None:
-            if self._boot.answers(LOOK_SECONDS):
+            ends = self._done.is_set()
+            # It may serve others, and be slow: a run that has just ended by it must not take it from them.
+            if self._boot.answers(ASK_SECONDS if ends else LOOK_SECONDS):
                 return True
-            if self._done.is_set() or time.monotonic() > deadline:
+            if ends or time.monotonic() > deadline:
                 process.kill()
                 process.wait()
         return False
