@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 
+from flows.prefix import prefix_cached
 from flows.progress import progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
 from flows.runners.event_loop import EventLoopTaskRunner
@@ -42,10 +43,14 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
         progress_artifact(lambda: progress.percent),
         progress,
     ):
-        if config.task_runner is TaskRunnerKind.LOCAL:
-            _send_from_here(attempt, config, runner, progress, sent, lock)
-        else:
-            _send_from_cluster(attempt, runner, progress, sent, lock)
+        if isinstance(runner, EventLoopTaskRunner):
+            runner.max_workers = chunks_at_once(config)
+            process.requests.adopt(runner.loop)
+        with prefix_cached(attempt.run):
+            if config.task_runner is TaskRunnerKind.LOCAL:
+                _send_from_here(attempt, config, runner, progress, sent, lock)
+            else:
+                _send_from_cluster(attempt, runner, progress, sent, lock)
         with _room_for_answers(sent):
             sent.repeats = attempt.repeats.settle()
     if sent.not_persisted:
@@ -70,9 +75,6 @@ def _send_from_here(
 ) -> None:
     """This process sends, and hears of each row as it is answered: no result depends on what Prefect makes of it."""
     requests = process.requests
-    if isinstance(runner, EventLoopTaskRunner):
-        runner.max_workers = chunks_at_once(config)
-        requests.adopt(runner.loop)
     watcher = RunWatcher(config, progress, getattr(runner, "stop_starting", lambda: None))
     arrived = watcher.arrived
     here = requests.run_from_thread(process.open(attempt.run, attempt.storage, watcher))

@@ -3,7 +3,8 @@
 The one place that puts answerers together: a model client of core/gemini, and what answers with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 
-from tasks.core.answering.base import Answerer, Watcher
+from tasks.core.answering.base import Answerer, Model, Watcher
+from tasks.core.answering.caching import CachingModel, PrefixCache
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.process import Process
@@ -26,6 +28,7 @@ from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
+from tasks.core.prefix import Prefix
 from tasks.core.records import Chunk, Repeat, Sample
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import one_line
@@ -37,11 +40,20 @@ _STOPPED, _DEFERRED, _REPEATS = "stopped", "deferred", "repeats"
 
 def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
     client = GeminiClient(run.generation)
-    model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
+    model: Model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
+    if run.prefix:
+        model = CachingModel(model, PrefixCache(client.caches, run.prefix), run.limits.timeout_seconds / 2)
     return OnlineAnswerer(model, run.limits, watcher, Claims() if run.dedupe else None)
 
 
 process = Process(_answerer_of)
+
+
+@asynccontextmanager
+async def prefix_cache(run: Run, prefix: Prefix) -> AsyncIterator[PrefixCache]:
+    """The cache of a run's prefix, for whoever is there before its first chunk and after the last one."""
+    async with GeminiClient(run.generation) as client:
+        yield PrefixCache(client.caches, prefix)
 
 
 def _chunk_cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:

@@ -185,6 +185,25 @@ def test_generation_settings_and_system_instruction_reach_the_api(
     assert sorted(shaped.beside) == ["labels", "safetySettings", "serviceTier", "tools"]
 
 
+def test_what_rows_begin_with_is_cached_while_a_run_lasts_and_its_saving_told(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """See test_cache_prefix.py for what may go wrong."""
+    state = run(
+        dataset=write_jsonl(tmp_path / "d.jsonl", numbered(20)),
+        system_instruction="Answer like the others.\n" * 300,
+        prompt_template="Be exact.\n{{ input_query }}",
+        cache_prefix=True,
+    )
+    assert state.is_completed()
+    [made] = emulator.caches.made
+    assert (emulator.caches.deleted, emulator.caches.alive()) == (1, [])
+    assert [line["response"] for line in read_csv()] == [answer_to(f"Be exact.\nquestion {n}") for n in range(20)]
+    assert emulator.stats.cached_tokens == 20 * made.tokens
+    assert f"{made.tokens:,} tokens that rows begin with are cached until the run ends" in caplog.text
+    assert f"prompt tokens from a cache, at its price: {20 * made.tokens:,} (" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

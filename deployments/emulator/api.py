@@ -90,7 +90,7 @@ class _Api:
         if refusal is not None:
             return _Plan(unread, refusal)
         try:
-            call = parse_call(unread.version, unread.model, body, state.files.use)
+            call = parse_call(unread.version, unread.model, body, state.files.use, state.caches.use)
         except BadRequestError as error:
             return _Plan(unread, error.refusal)
         digest = call.digest

@@ -38,7 +38,8 @@ class Rows:
             if fault := self._faults().take(kind):
                 return _line(key, name, _error(fault.code, "Injected.")), False
         try:
-            call = parse_call("v1", job.model, json.dumps(request).encode(), self._state.files.use)
+            body, state = json.dumps(request).encode(), self._state
+            call = parse_call("v1", job.model, body, state.files.use, state.caches.use)
         except BadRequestError as error:
             return _line(key, "error", _refusal(error.refusal, job.model)), False
         return self._answered(key, call)

@@ -66,6 +66,7 @@ class Stats:
     first_request_at: float | None
     last_answer_at: float | None
     batch_answers: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Ledger:
     requests: int = 0
     abandoned: int = 0
     batch_answers: int = 0
+    cached_tokens: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
     first_request_at: float | None = None
@@ -127,6 +129,7 @@ class Ledger:
         self.answered[digest] += 1
         self.prompt_tokens += usage.prompt_tokens
         self.output_tokens += usage.output_tokens
+        self.cached_tokens += usage.cached_tokens
         self.last_answer_at = now
 
     def note_reply(self, status: int, arrived: float, latency_seconds: float, now: float) -> None:
@@ -154,4 +157,5 @@ class Ledger:
             first_request_at=self.first_request_at,
             last_answer_at=self.last_answer_at,
             batch_answers=self.batch_answers,
+            cached_tokens=self.cached_tokens,
         )

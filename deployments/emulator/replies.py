@@ -50,16 +50,17 @@ _STATUS_AND_MESSAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one reply."""
+    """Tokens of one reply. `cached_tokens` are among the prompt's."""
 
     prompt_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
 
 
 def usage_of(call: Call, text: str | None) -> Usage:
     """Plausible, not exact: four characters a token, 258 tokens an image."""
     words = _tokens(call.prompt) + _tokens(call.system or "")
-    return Usage(words + (_TOKENS_PER_IMAGE if call.image else 0), _tokens(text or ""))
+    return Usage(words + (_TOKENS_PER_IMAGE if call.image else 0), _tokens(text or ""), call.cached_tokens)
 
 
 def text_of(behaviour: Answer | Finish, answer: str) -> str | None:
@@ -178,6 +179,8 @@ def _tail(call: Call, text: str | None, response_id: str) -> Body:
     }
     if text is not None:
         metadata["candidatesTokenCount"] = usage.output_tokens
+    if usage.cached_tokens:
+        metadata["cachedContentTokenCount"] = usage.cached_tokens
     if call.tier:
         metadata["serviceTier"] = call.tier
     return {"usageMetadata": metadata, "modelVersion": call.model, "responseId": response_id}

@@ -20,6 +20,8 @@ from deployments.emulator.batch_api import add_batch_routes
 from deployments.emulator.batch_jobs import Jobs
 from deployments.emulator.batch_rows import Rows
 from deployments.emulator.behaviours import Behaviour
+from deployments.emulator.cache_api import add_cache_routes
+from deployments.emulator.caches import Caches
 from deployments.emulator.file_api import add_file_routes
 from deployments.emulator.files import Files
 from deployments.emulator.latency import Constant, Latency
@@ -102,6 +104,11 @@ class Emulator:
         return self._state.files
 
     @property
+    def caches(self) -> Caches:
+        """What is cached: what the next ones meet that are to be made, how many there were."""
+        return self._state.caches
+
+    @property
     def batches(self) -> Jobs:
         """The Batch API's: how long jobs take, what goes wrong with them, how many there were."""
         return self._jobs
@@ -137,7 +144,7 @@ class Emulator:
     def reset(self) -> None:
         """Forget all counts; rules, limits and the random generator start afresh.
 
-        Settings, files and batch jobs stay.
+        Settings, files, caches and batch jobs stay.
         """
         self._state.reset()
 
@@ -147,6 +154,7 @@ class Emulator:
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         add_api_routes(app, self._state)
         add_file_routes(app, self._state, self._jobs)
+        add_cache_routes(app, self._state)
         add_batch_routes(app, self._state, self._jobs)
         add_admin_routes(app, self._state, self._jobs, self.forward)
         # handler_cancellation: a handler ends when its client goes away, which is how HANG ends at all.

@@ -10,6 +10,7 @@ from random import Random
 
 from deployments.emulator.answers import AnswerStyle, answer_to, describe
 from deployments.emulator.behaviours import INVALID_KEY, NO_KEY, Behaviour
+from deployments.emulator.caches import Caches
 from deployments.emulator.files import Files
 from deployments.emulator.latency import Latency
 from deployments.emulator.ledger import Ledger
@@ -45,6 +46,7 @@ class EmulatorState:
     clock: Callable[[], float]
     outage: Behaviour | None = None
     files: Files = field(init=False)
+    caches: Caches = field(init=False)
     ledger: Ledger = field(init=False)
     gate: Gate = field(init=False)
     _random: Random = field(init=False)
@@ -52,7 +54,7 @@ class EmulatorState:
     _ids: Iterator[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.files = Files(self.clock)
+        self.files, self.caches = Files(self.clock), Caches(self.clock)
         self.reset()
 
     def reset(self) -> None:

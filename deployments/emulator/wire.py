@@ -7,12 +7,13 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from deployments.emulator.answers import digest_of
 from deployments.emulator.behaviours import HttpError
+from deployments.emulator.caches import CachedContent, no_such_cache
 from deployments.emulator.files import StoredFile, no_such_file
 
 _URL_SAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -27,6 +28,7 @@ _READ = ("contents", "systemInstruction", "generationConfig")
 
 type Json = Mapping[str, Any]
 type UseFile = Callable[[str], StoredFile | HttpError]
+type UseCache = Callable[[str, str], CachedContent | HttpError]
 
 
 class BadRequestError(Exception):
@@ -57,6 +59,7 @@ class Call:
     media: what they are, each.
     config: `generationConfig` as sent, its top keys in camelCase.
     beside: what else there is at the top, as sent, its keys in camelCase.
+    cached_tokens: how much of prompt and system came from the cache that it names; both have that before their own.
     """
 
     version: str
@@ -68,6 +71,7 @@ class Call:
     config: Json = field(default_factory=dict)
     media: tuple[Medium, ...] = ()
     beside: Json = field(default_factory=dict)
+    cached_tokens: int = 0
 
     @property
     def digest(self) -> str:
@@ -80,8 +84,13 @@ class Call:
         return str(self.beside.get("serviceTier") or "")
 
 
-def parse_call(version: str, model: str, body: bytes, use_file: UseFile = no_such_file) -> Call:
-    """Read `body`, the JSON of a request; `use_file` gives the files of the File API. Raises BadRequestError."""
+def parse_call(
+    version: str, model: str, body: bytes, use_file: UseFile = no_such_file, use_cache: UseCache = no_such_cache
+) -> Call:
+    """Read `body`, the JSON of a request.
+
+    `use_file` gives the files of the File API, `use_cache` what is cached for a model. Raises BadRequestError.
+    """
     try:
         root = json.loads(body)
     except ValueError as error:
@@ -89,7 +98,7 @@ def parse_call(version: str, model: str, body: bytes, use_file: UseFile = no_suc
     if not isinstance(root, dict) or not root.get("contents"):
         raise BadRequestError("* GenerateContentRequest.contents: contents is not specified\n")
     try:
-        return _call(version, model, root, use_file)
+        return _with_cached(_call(version, model, root, use_file), use_cache)
     except (AttributeError, TypeError) as error:  # a string where an object should be, and the like
         raise BadRequestError(f"Invalid JSON payload received. {error}") from error
 
@@ -105,11 +114,31 @@ def _call(version: str, model: str, root: Json, use_file: UseFile) -> Call:
         prompt=_text(parts),
         image=b"".join(data for _, data in found) if found else None,
         mime_type=found[0][0].mime_type if found else None,
-        system=_text(list(_parts(system))) if system else None,
+        system=text_of_contents(system),
         config={_camel(key): value for key, value in config.items()},
         media=tuple(medium for medium, _ in found),
         beside={name: value for key, value in root.items() if (name := _camel(key)) not in _READ},
     )
+
+
+def _with_cached(call: Call, use_cache: UseCache) -> Call:
+    """The call with what is cached before it."""
+    if (name := call.beside.get("cachedContent")) is None:
+        return call
+    found = use_cache(name, call.model)
+    if isinstance(found, HttpError):
+        raise BadRequestError(found.message, found)
+    if call.system or not call.beside.keys().isdisjoint(("tools", "toolConfig")):
+        raise BadRequestError(
+            "CachedContent can not be used with GenerateContent request setting system_instruction, tools or "
+            "tool_config.\n\nProposed fix: move those values to CachedContent from GenerateContent request."
+        )
+    return replace(call, prompt=found.prompt + call.prompt, system=found.system, cached_tokens=found.tokens)
+
+
+def text_of_contents(contents: Any) -> str | None:
+    """All text of a content or of several; None where there is none."""
+    return _text(list(_parts(contents))) if contents else None
 
 
 def _medium(part: Json, use_file: UseFile) -> tuple[Medium, bytes] | None:

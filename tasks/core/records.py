@@ -98,10 +98,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call. `system_instruction`: where the sample has one of its own; None: that of the run."""
+    """One call. `system_instruction`: where the sample has one of its own; None: that of the run.
+
+    `cached_content`: where the beginning is kept that does not go along, the run's system instruction among it.
+    """
 
     turns: tuple[Turn, ...]
     system_instruction: str | None = None
+    cached_content: str = ""
 
     @classmethod
     def of(cls, *parts: Part) -> "Request":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.data.sources import DatasetRef
+from tasks.core.prefix import Prefix
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.prompts.prompting import Prompting
 
@@ -20,6 +21,7 @@ class Run:
     limits: LimitsConfig
     prompting: Prompting
     dedupe: bool = True
+    prefix: Prefix | None = None  # what their requests begin with, where Gemini keeps it for them
     owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
 
     @property

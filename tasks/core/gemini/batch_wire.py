@@ -5,10 +5,9 @@ from typing import Any
 
 from tasks.core.batches import BatchJob, JobPage, ResultLine
 from tasks.core.errors import ApiError, MalformedAnswer
+from tasks.core.gemini.lenient import Json, root_object
 from tasks.core.gemini.wire import read_answer
 from tasks.core.text import one_line
-
-type Json = dict[str, Any]
 
 # A line's error has a code of gRPC, and outcomes are told by those of HTTP:
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
@@ -38,7 +37,7 @@ def read_job(body: str) -> BatchJob:
     Raises:
         MalformedAnswer: it is no job.
     """
-    job = _job(_parsed(body))
+    job = _job(root_object(body))
     if not job.name:
         raise MalformedAnswer(f"no batch job: {one_line(body, 100)}")
     return job
@@ -46,7 +45,7 @@ def read_job(body: str) -> BatchJob:
 
 def read_page(body: str) -> JobPage:
     """The jobs on a page of a list; raises as `read_job`."""
-    root = _parsed(body)
+    root = root_object(body)
     listed = root.get("operations")
     jobs = tuple(_job(entry) for entry in (listed if isinstance(listed, list) else []) if isinstance(entry, dict))
     return JobPage(jobs, _text(root.get("nextPageToken")))
@@ -91,16 +90,6 @@ def _error(found: Json) -> ApiError:
     details = found.get("details")
     message = one_line(_text(found.get("message")) or "no reason is given")
     return ApiError(code, status, message, [each for each in details or [] if isinstance(each, dict)])
-
-
-def _parsed(body: str) -> Json:
-    try:
-        root = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(one_line(str(error))) from None
-    if not isinstance(root, dict):
-        raise MalformedAnswer(f"JSON, and no object: {one_line(body, 100)}")
-    return root
 
 
 def _object(value: Any) -> Json:

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from tasks.core.config.generation import GenerateConfig, MediaResolution
+from tasks.core.prefix import CACHED_FIELDS
 from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
 
@@ -23,22 +24,38 @@ class BodyWriter:
         # The finest there is only for a part, the others for a request as a whole (see the SDK's types).
         self._finest = generation.media_resolution is MediaResolution.ULTRA_HIGH
         self._same = self._rest(generation.system_instruction)
+        self._cached = "", b""
 
     def body(self, request: Request) -> bytes:
-        own = request.system_instruction
-        rest = self._same if own is None else self._rest(own)
+        if request.cached_content:
+            rest = self._beside_cache(request.cached_content)
+        else:
+            own = request.system_instruction
+            rest = self._same if own is None else self._rest(own)
         return b'{"contents": [%b], %b' % (b", ".join(map(self._turn, request.turns)), rest)
 
+    def _beside_cache(self, name: str) -> bytes:
+        """What every request says that uses this one: there is one at a time."""
+        if self._cached[0] != name:
+            body = {key: value for key, value in self._fields().items() if key not in CACHED_FIELDS}
+            self._cached = name, _json(body | {"cachedContent": name}).removeprefix(b"{")
+        return self._cached[1]
+
     def _rest(self, system_instruction: str | None) -> bytes:
+        rest = self._fields()
+        if system_instruction:
+            rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
+        return _json(rest).removeprefix(b"{")
+
+    def _fields(self) -> dict[str, Any]:
+        """All but contents and system instruction."""
         config, resolution = self._generation.generation_config, self._generation.media_resolution
         if resolution and not self._finest:
             config = {**config, "mediaResolution": _level(resolution)}
         rest: dict[str, Any] = {"generationConfig": config, **self._generation.request_body}
         if (tier := self._generation.service_tier) and not self._as_documented:  # a batch job has a tier of its own
             rest["serviceTier"] = tier
-        if system_instruction:
-            rest["systemInstruction"] = {"parts": [{"text": system_instruction}]}
-        return _json(rest).removeprefix(b"{")
+        return rest
 
     def _turn(self, turn: Turn) -> bytes:
         return b'{"parts": [%b], "role": %b}' % (b", ".join(map(self._part, turn.parts)), _json(turn.role))

@@ -20,6 +20,7 @@ from tasks.core.config.setting_names import settings_named
 from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
 from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.body import BodyWriter
+from tasks.core.gemini.caches import GeminiCaches
 from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
 from tasks.core.gemini.transport import PROXY_ERRORS, new_session
@@ -71,6 +72,7 @@ class GeminiClient:
         self._client = genai.Client(http_options=options)
         self._generate, self._writer = Generate(self._client, self._model), BodyWriter(generation)
         self.files = GeminiFiles(self._client)
+        self.caches = GeminiCaches(self._client, self._session, self._model)
         self.batches = GeminiBatches(self._client, self._session, generation)
 
     async def generate(self, request: Request) -> ModelOutput:

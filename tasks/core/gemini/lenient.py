@@ -1,12 +1,25 @@
 """Values of JSON as leniently as they can be read: each may be missing, or of another type than documented."""
 
+import json
 from typing import Any
 
+from tasks.core.errors import MalformedAnswer
 from tasks.core.text import one_line
 
 type Json = dict[str, Any]
 
 _MOST_TOKENS = 2**31 - 1
+
+
+def root_object(body: str) -> Json:
+    """Raises MalformedAnswer where `body` is no JSON object."""
+    try:
+        root = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(one_line(str(error))) from None
+    if not isinstance(root, dict):
+        raise MalformedAnswer(f"JSON, and no object: {one_line(body, 100)}")
+    return root
 
 
 def objects(value: Any) -> list[Json]:

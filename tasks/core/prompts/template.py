@@ -87,6 +87,13 @@ class Template:
         except TemplateSyntaxError as error:
             raise InputError(f"{self.flag} is no template: line {error.lineno}: {error.message}") from None
 
+    @property
+    def opening(self) -> str:
+        """What every prompt begins with, whatever the row: whole lines, where there are any."""
+        _, kind, text = next(environment().lex(self.source), (0, "", ""))
+        lines, end, _ = text.rpartition("\n")
+        return (lines + end or text) if kind == "data" else ""
+
     def render(self, cells: Mapping[str, Any]) -> str:
         """The text, with a mark wherever media stand; see `parts`.
 

@@ -36,6 +36,9 @@ def summary_lines(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
             f"rows that ask the same as another, and share its answer: {tally.repeats:,}; saved tokens:"
             f" {tally.saved.prompt_tokens:,} prompt, {tally.saved.answer_tokens:,} answer"
         )
+    if tally.usage.cached_tokens:
+        share = tally.usage.cached_tokens / max(tally.usage.prompt_tokens, 1)
+        lines.append(f"prompt tokens from a cache, at its price: {tally.usage.cached_tokens:,} ({share:.0%})")
     if tally.image_notes:
         lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
     if tally.timeouts:

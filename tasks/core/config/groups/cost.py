@@ -12,3 +12,6 @@ class CostParameters(Parameters):
     service_tier: ServiceTier | None = Field(
         None, description="flex: half price, answers within 15 minutes, often busy; also standard and priority."
     )
+    cache_prefix: bool = Field(
+        False, description="Let Gemini keep a long system instruction or beginning of the template for all rows."
+    )
