@@ -11,12 +11,14 @@ from tasks.core.checkpoint.layout import Storage, jobs, lock_key
 from tasks.core.checkpoint.pool import read_pool
 from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.costs.prices import price_of
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.output.lines import csv_lines
+from tasks.core.output.columns import About
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
+from tasks.core.output.rows import result_rows
 from tasks.core.planning.attempt import origin_of, prompting_of
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
@@ -104,9 +106,10 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    lines = csv_lines(open_reader(data), answers.rows, prompting.text_of)
+    about = About(origin, None if config.demo else price_of(config.model))
+    rows = result_rows(open_reader(data), answers.rows, prompting.text_of)
     try:
-        written = write_result(path, origin, lines, successes=tally.successes, retryable=tally.retryable)
+        written = write_result(path, about, rows, successes=tally.successes, retryable=tally.retryable)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}"

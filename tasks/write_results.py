@@ -10,24 +10,24 @@ from prefect.states import Failed
 from tasks.core.answering.run import Run
 from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.data.reader import open_reader
-from tasks.core.files.own_results import Origin
-from tasks.core.output.lines import csv_lines
+from tasks.core.output.columns import About
 from tasks.core.output.result import Written, write_result
+from tasks.core.output.rows import result_rows
 from tasks.core.reporting.tally import Tally
 
 
 @task(name="assemble_csv", cache_policy=NO_CACHE, persist_result=False)
-def assemble_csv(run: Run, answers: RunRows, tally: Tally, path: Path, origin: Origin) -> Written | State[Any]:
-    """Write one line per sample, in the order of the data set. `tally`: what `answers` come to. See write_result.
+def assemble_csv(run: Run, answers: RunRows, tally: Tally, path: Path, about: About) -> Written | State[Any]:
+    """Write one row per sample, in the order of the data set. `tally`: what `answers` come to. See write_result.
 
     A folder that cannot be written is no exception but a Failed state, whose message says why.
     """
-    lines = csv_lines(open_reader(run.data), answers, run.prompting.text_of)
+    rows = result_rows(open_reader(run.data), answers, run.prompting.text_of)
     retryable = tally.retryable + run.data.rows - tally.rows
     try:
-        written = write_result(path, origin, lines, successes=tally.successes, retryable=retryable)
+        written = write_result(path, about, rows, successes=tally.successes, retryable=retryable)
     except OSError as error:
         return Failed(message=f"{path} cannot be written: {error.strerror or error}")
-    if written.moved:
+    if written.note:
         get_run_logger().warning("%s: %s", written.path, written.note)
     return written

@@ -15,8 +15,11 @@ from tasks.core.data.opening import load
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import COLUMNS, Origin
+from tasks.core.output.columns import About
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
+from tasks.core.output.rows import ResultRow
+from tasks.core.records import Kind, RowAnswer
 
 ROWS = [{"id": str(n), "input_query": f"q{n}"} for n in range(3)]
 
@@ -34,8 +37,8 @@ def write_results(output: Path, split: str = "test") -> None:
     path = csv_path(str(output), "gemini-2.5-flash", split)
     for number, answers in enumerate(["abc", "ab", "x"]):
         origin = Origin(job=str(number // 2), name="n", dataset="/data/train.csv", attempt="a")
-        lines = [(i, f"our own {i}", False, "answer", "success", "") for i in answers]
-        write_result(path, origin, lines, successes=1, retryable=0)
+        rows = [ResultRow(i, f"our own {i}", RowAnswer(0, i, "k", Kind.ANSWERED, response="answer")) for i in answers]
+        write_result(path, About(origin), rows, successes=1, retryable=0)
     unfinished = path.with_name(f"{path.stem}_unfinished.csv")
     unfinished.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))  # as Excel saves it
     path.write_text("id;input_query;note\nx;our own x;wrong\n")
@@ -63,7 +66,7 @@ def test_a_folder_with_results_reads_as_the_one_without(folder: Path, suffix: st
     split = "test" if name == "test" else "train"
     without = texts(folder, split)
     write_results(folder / output)
-    assert len(results_among(str(folder))) == 4
+    assert len(results_among(str(folder))) == 7
     assert texts(folder, split) == without == [row["input_query"] for row in ROWS]
     write_results(folder / output, "train")
     assert texts(folder, split) == without
@@ -105,7 +108,7 @@ def test_a_folder_of_results_alone_says_so(folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds no data, only results .*_result.csv.*pass the file as --dataset"):
         resolve(RunConfig(dataset=str(folder)))
     write_results(folder, "train")
-    with pytest.raises(InputError, match="and 3 more"):
+    with pytest.raises(InputError, match="and 9 more"):
         resolve(RunConfig(dataset=str(folder)))
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from deployments.emulator import Answer, Emulator, Rule
+from tasks.core.config.parameters import RunConfig
 from tests.support import MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
@@ -61,7 +63,11 @@ def test_results_below_the_data_folder_are_never_paid_for(
         assert run(dataset=str(folder), output_dir="data/result", resume=True, model=model).is_completed()
         assert len(read_csv(folder / f"result/{model}_test_result.csv")) == 5
     assert emulator.stats.requests == 10
-    assert f"Not read as data: 1 results of earlier runs ({RESULT}.csv)" in caplog.text
+    assert f"Not read as data: 2 results of earlier runs ({RESULT}.csv, {RESULT}.parquet)" in caplog.text
+    [row, *_] = pq.read_table(folder / f"result/{RESULT}.parquet").to_pylist()
+    assert (row["finish_reason"], row["attempts"], row["model_version"], row["prompt_tokens"]) == ("STOP", 1, MODEL, 3)
+    assert (bool(row["response_id"]), row["settings"]) == (True, RunConfig().generation.fingerprint)
+    assert row["dollars"] > 0 < row["latency_seconds"]
     state = run(dataset=f"data/result/{RESULT}.csv", output_dir="data/result", image_column="")
     assert state.name == "Refused"
     assert "choose another --output-dir than data/result" in (state.message or "")

@@ -21,10 +21,11 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError
 from tasks.core.files.own_results import COLUMNS, Origin
-from tasks.core.output.lines import Line, _line, csv_lines
+from tasks.core.output.columns import About
 from tasks.core.output.place import check_no_input, check_writable, csv_path
 from tasks.core.output.result import Written, write_result
-from tasks.core.records import Kind, RowAnswer, Sample
+from tasks.core.output.rows import ResultRow, result_rows
+from tasks.core.records import Kind, RowAnswer
 from tasks.core.reporting.tally import Tally
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
@@ -45,13 +46,13 @@ NASTY = [
 OURS = Origin(job="job", name="data test, m", dataset="data", attempt="a")
 
 
-def write_csv(path: Path, lines: Iterable[Line]) -> Written:
-    return write_result(path, OURS, lines, successes=0, retryable=0)
+def write_csv(path: Path, lines: Iterable[ResultRow]) -> Written:
+    return write_result(path, About(OURS), lines, successes=0, retryable=0)
 
 
-def lines_of(texts: list[str]) -> list[Line]:
+def lines_of(texts: list[str]) -> list[ResultRow]:
     return [
-        _line(Sample(n, f"id{n}", text), text, RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
+        ResultRow(f"id{n}", text, RowAnswer(row=n, id="", key="k", kind=Kind.ANSWERED, response=text))
         for n, text in enumerate(texts)
     ]
 
@@ -75,7 +76,7 @@ def test_a_csv_is_whole_or_not_written(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("earlier")
 
-    def lines() -> Iterator[Line]:
+    def lines() -> Iterator[ResultRow]:
         yield from lines_of(["a"])
         raise OSError("disk full")
 
@@ -148,10 +149,10 @@ def test_any_text_survives_the_csv(folder: Path, lines: list[tuple[str, str, str
     """Ids, prompts and answers of every kind, written in slices of any size."""
     path = folder / "out.csv"
     written = [
-        _line(Sample(n, i, text), text, RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
+        ResultRow(i, text, RowAnswer(row=n, id=i, key="k", kind=Kind.BLOCKED, response=answer, detail=i))
         for n, (i, text, answer) in enumerate(lines)
     ]
-    with mock.patch("tasks.core.output.lines.AT_ONCE", slice_size):
+    with mock.patch("tasks.core.output.result.AT_ONCE", slice_size):
         write_csv(path, written)
     with path.open(encoding="utf-8", newline="") as file:
         read = [(line["id"], line["input_query"], line["response"]) for line in csv.DictReader(file)]
@@ -171,7 +172,7 @@ def test_an_unfinished_draft_is_never_under_the_name_of_the_csv(tmp_path: Path) 
     """Who looks while it is written sees the earlier one, or none."""
     path = tmp_path / "out.csv"
 
-    def lines() -> Iterator[Line]:
+    def lines() -> Iterator[ResultRow]:
         yield from lines_of(["a"])
         assert not path.exists()
         yield from lines_of(["b"])
@@ -185,7 +186,8 @@ def test_what_is_written_is_for_its_owner_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     path = tmp_path / "new" / "newer" / "out.csv"
     write_csv(path, [])
-    assert sorted(file.name for file in path.parent.iterdir()) == [".out.csv.json", "out.csv"]
+    names = [".out.csv.json", ".out.parquet.json", "out.csv", "out.parquet"]
+    assert sorted(file.name for file in path.parent.iterdir()) == names
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
     assert [folder.stat().st_mode & 0o777 for folder in list(path.parents)[:3]] == [0o700, 0o700, 0o755]
 
@@ -214,8 +216,8 @@ def assembled(data: DatasetRef, found: dict[int, RowAnswer], path: Path) -> Path
     tally = Tally.of(found.values())
     answers = AnswerTable()
     answers.rows.answer("run-1", found.values())
-    lines = csv_lines(open_reader(data), answers.rows, attrgetter("text"))
-    return write_result(path, OURS, lines, successes=tally.successes, retryable=tally.retryable).path
+    rows = result_rows(open_reader(data), answers.rows, attrgetter("text"))
+    return write_result(path, About(OURS), rows, successes=tally.successes, retryable=tally.retryable).path
 
 
 def test_lines_stand_in_the_order_of_the_data_duplicates_of_an_id_included(tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ def test_a_name_that_is_too_long_for_a_file_is_found_out_first(tmp_path: Path) -
     """A long sum of slices makes a long name; with one that just fits, all can be written and moved aside."""
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(csv_path(str(tmp_path), "m", "test[:10]+" * 30))
-    longest = tmp_path / ("x" * (255 - len("._unfinished.csv.json")) + ".csv")
+    longest = tmp_path / ("x" * (255 - len("._unfinished.parquet.json")) + ".csv")
     check_writable(longest)
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(longest.with_name(f"x{longest.name}"))

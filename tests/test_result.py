@@ -10,11 +10,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.files.own_results import COLUMNS, Origin, note_path, records_of
-from tasks.core.output.lines import Line, answers, missing
+from tasks.core.output.columns import About
+from tasks.core.output.forms.form import answers, missing
 from tasks.core.output.result import Written, write_result
+from tasks.core.output.rows import ResultRow
+from tasks.core.records import Kind, RowAnswer
 from tasks.core.text import counted
 
 NAME = "m_test_result.csv"
@@ -24,17 +28,21 @@ def origin(job: str, attempt: str = "1") -> Origin:
     return Origin(job=job, name=f"{job} test, m", dataset=f"/data/{job}.jsonl", attempt=attempt)
 
 
-def lines_of(rows: Iterable[tuple[str, str]]) -> list[Line]:
-    """A line for each id and status."""
-    return [(i, f"q{i}", False, f"answer to {i}", status, "") for i, status in rows]
+def rows_of(rows: Iterable[tuple[str, str]]) -> list[ResultRow]:
+    """A row for each id and status."""
+    kinds = {"success": Kind.ANSWERED, "error": Kind.BLOCKED}
+    return [
+        ResultRow(i, f"q{i}", RowAnswer(n, i, "k", kinds[status], response=f"answer to {i}"))
+        for n, (i, status) in enumerate(rows)
+    ]
 
 
-def all_answered(ids: str) -> list[Line]:
-    return lines_of((i, "success") for i in ids)
+def all_answered(ids: str) -> list[ResultRow]:
+    return rows_of((i, "success") for i in ids)
 
 
 def write(folder: Path, job: str, ids: str, retryable: int = 0) -> Written:
-    return write_result(folder / NAME, origin(job), all_answered(ids), successes=len(ids), retryable=retryable)
+    return write_result(folder / NAME, About(origin(job)), all_answered(ids), successes=len(ids), retryable=retryable)
 
 
 def ids_in(path: Path) -> str:
@@ -45,6 +53,12 @@ def ids_in(path: Path) -> str:
 def results_in(folder: Path) -> dict[str, str]:
     """The ids in every CSV of a folder, by its name."""
     return {path.name: ids_in(path) for path in folder.glob("*.csv")}
+
+
+def tables_in(folder: Path) -> dict[str, str]:
+    """The same of every Parquet file, by the name of the CSV that it belongs to."""
+    found = {path.with_suffix(".csv").name: pq.read_table(path) for path in folder.glob("*.parquet")}
+    return {name: "".join(table["id"].to_pylist()) for name, table in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -73,11 +87,30 @@ def test_a_csv_with_answers_that_the_new_one_has_not_is_moved_aside(
     assert str(written) == f"{tmp_path / NAME} (the CSV that was there {written.why}: it is now {aside})"
 
 
+def test_a_table_is_kept_as_its_csv_is(tmp_path: Path) -> None:
+    """Moved with it under one name; by itself where it alone is not ours, was edited, or has answers that are gone."""
+    write(tmp_path, "mine", "abc")
+    write(tmp_path, "mine", "ab")
+    write(tmp_path, "other", "x")
+    assert tables_in(tmp_path) == results_in(tmp_path)
+    assert sorted(tables_in(tmp_path).values()) == ["ab", "abc", "x"]
+    table = (tmp_path / NAME).with_suffix(".parquet")
+    (tmp_path / NAME).unlink()
+    written = write(tmp_path, "other", "y")
+    assert written.moved is None
+    assert written.note.startswith("the .parquet that was there has 1 answer that this run has not: it is now m_test_")
+    table.write_bytes(b"somebody's")
+    note_path(table).unlink()
+    assert "the .parquet that was there is not known to be a result" in str(write(tmp_path, "other", "y"))
+    assert any(path.read_bytes() == b"somebody's" for path in tmp_path.glob("*.unknown.*.parquet"))
+    assert write(tmp_path, "other", "y").note == ""
+
+
 def test_a_row_without_an_answer_keeps_no_csv(tmp_path: Path) -> None:
     """An error row is nothing that was paid for; an answer that became an error is."""
     path = tmp_path / NAME
     for rows, moved in [({"a": "success", "b": "error"}, False), ({"a": "success"}, False), ({"a": "error"}, True)]:
-        written = write_result(path, origin("mine"), lines_of(rows.items()), successes=1, retryable=0)
+        written = write_result(path, About(origin("mine")), rows_of(rows.items()), successes=1, retryable=0)
         assert bool(written.moved) is moved
 
 
@@ -167,7 +200,7 @@ def test_a_better_csv_that_somebody_edited_is_left_where_it_is_by_an_unfinished_
 CRASHES = """
 import os, shutil, sys
 from pathlib import Path
-from tests.test_result import NAME, ids_in, results_in, write
+from tests.test_result import NAME, ids_in, results_in, tables_in, write
 
 base = Path(sys.argv[1])
 
@@ -202,10 +235,14 @@ for job, ids, kept in [("other", "xy", True), ("mine", "ab", True), ("mine", "ab
         after = results_in(folder)
         assert after[NAME] in ("abc", ids), (step, after)
         assert "abc" in after.values() or not kept, (step, after)
+        tables = tables_in(folder)
+        assert tables[NAME] in ("abc", ids), (step, tables)
+        assert "abc" in tables.values() or not kept, (step, tables)
         moved = write(folder, job, ids).moved
         after = results_in(folder)
         assert sorted(after.values()) == (sorted(["abc", ids]) if kept else [ids]), (step, after, moved)
         assert after[NAME] == ids, (step, after)
+        assert tables_in(folder) == after, (step, after)
         assert not list(folder.glob(".infer-*")), step
         assert write(folder, job, ids).moved is None
     print(job, ids, step)
@@ -224,7 +261,7 @@ def test_a_crash_at_any_step_loses_nothing_and_leaves_nothing_behind(tmp_path: P
 WRITER = """
 import sys
 from pathlib import Path
-from tests.test_result import NAME, all_answered, origin
+from tests.test_result import NAME, About, all_answered, origin
 from tasks.core.output.result import write_result
 
 def lines():
@@ -233,7 +270,7 @@ def lines():
     sys.stdin.read()
     yield from all_answered("b")
 
-write_result(Path(sys.argv[1]) / NAME, origin("mine"), lines(), successes=1, retryable=0)
+write_result(Path(sys.argv[1]) / NAME, About(origin("mine")), lines(), successes=1, retryable=0)
 """
 
 
@@ -257,11 +294,11 @@ def test_a_draft_is_swept_up_when_its_writer_is_gone_and_not_before(tmp_path: Pa
             assert writer.stdout
             writer.stdout.readline()
         write(tmp_path, "mine", "a")
-        assert len(drafts()) == 2
+        assert len(drafts()) == 4
         writers[0].kill()
         writers[0].wait()
         write(tmp_path, "mine", "a")
-        assert len(drafts()) == 1
+        assert len(drafts()) == 2
         writers[1].communicate()
         assert writers[1].returncode == 0
         assert ids_in(tmp_path / NAME) == "ab"
@@ -328,7 +365,7 @@ def test_csvs_are_compared_in_a_fraction_of_their_size(tmp_path: Path) -> None:
     del rows
     tracemalloc.start()
     try:
-        assert missing(answers(path), answers(path)) == 0
+        assert missing(answers(path, ".csv"), answers(path, ".csv")) == 0
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 3
     finally:
         tracemalloc.stop()

@@ -9,7 +9,9 @@ from flows.notices import trouble_told
 from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.parameters import RunConfig
+from tasks.core.costs.prices import price_of
 from tasks.core.files.own_results import Origin
+from tasks.core.output.columns import About
 from tasks.core.output.late import Late, keep_late
 from tasks.core.output.place import csv_path_of
 from tasks.core.output.result import Written
@@ -32,7 +34,8 @@ NO_CSV = Csv(None, "")  # not tried
 def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> Csv:
     path = csv_path_of(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    state: State[Any] = assemble_csv(attempt.run, attempt.answers, tally, path, named, return_state=True)
+    about = About(named, None if config.demo else price_of(config.model))
+    state: State[Any] = assemble_csv(attempt.run, attempt.answers, tally, path, about, return_state=True)
     return Csv(state.result(), "") if state.is_completed() else Csv(None, state.message or "the CSV was not written")
 
 

@@ -89,7 +89,7 @@ class Details(TypedDict, total=False):
     attempts: Count
     failed_prompt_tokens: Count
     failed_answer_tokens: Count
-    answered_at: float
+    answered_at: Annotated[float, Field(ge=0, le=2**37)]
 
 
 def packed(told: Details, spent: Spent) -> str:

@@ -18,6 +18,11 @@ def sample_key(settings: str, text: str, *media: tuple[bytes, bytes]) -> str:
     return digest.hexdigest()
 
 
+def fingerprint(text: str) -> str:
+    """16 hex digits; equal for equal texts."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def job_name(dataset: str, dataset_config: str | None, split: str, model: str) -> str:
     """What fills one CSV, as a readable name, unique by its digest."""
     identity = "\0".join((dataset, dataset_config or "", split, model))

@@ -19,11 +19,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.core.files.atomic import drafted, is_draft
 
 COLUMNS = ["id", "input_query", "has_image", "response", "status", "error_message"]
+SUFFIXES = (".csv", ".parquet")  # of the files of a result
+TABLE_MARK = b"gemini-infer"  # in the metadata of a table: whose it is
 _MOST_BYTES = 100_000  # of a note
 
 
 class Origin(BaseModel):
-    """Whose a CSV is. `name` is the job as people know it; `dataset` the data set alone."""
+    """Whose a result is. `name` is the job as people know it; `dataset` the data set alone.
+
+    `settings`, `template`: fingerprints of what all rows were asked with; empty where there is no template.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,6 +36,8 @@ class Origin(BaseModel):
     name: str
     dataset: str
     attempt: str
+    settings: str = ""
+    template: str = ""
 
 
 class Record(BaseModel):
@@ -76,7 +83,8 @@ def is_result(path: Path) -> bool:
     """Whether a file is a result of ours, finished or not, moved aside or edited, or the draft or note of one."""
     if path.name.startswith("."):
         return is_draft(path) or (path.suffix == ".json" and bool(_read_note(path)))
-    return path.suffix.lower() == ".csv" and (_has_our_header(path) or bool(records_of(path)))
+    has_our_mark = _MARKS.get(path.suffix.lower())
+    return has_our_mark is not None and (has_our_mark(path) or bool(records_of(path)))
 
 
 def _read_note(note: Path) -> list[Record]:
@@ -97,3 +105,15 @@ def _has_our_header(path: Path) -> bool:
         return next(csv.reader([line]), []) == COLUMNS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False
+
+
+def _has_our_metadata(path: Path) -> bool:
+    import pyarrow.parquet as pq  # half a second, for folders with such files alone
+
+    try:
+        return path.is_file() and TABLE_MARK in (pq.read_schema(path).metadata or {})
+    except (OSError, ValueError):
+        return False
+
+
+_MARKS = {".csv": _has_our_header, ".parquet": _has_our_metadata}

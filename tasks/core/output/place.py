@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
 from tasks.core.files.atomic import make_folder
-from tasks.core.files.own_results import is_result, note_path
+from tasks.core.files.own_results import SUFFIXES, is_result, note_path
 
 DEMO = "demo"
 
@@ -36,6 +36,21 @@ def unfinished_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_unfinished.csv")
 
 
+def name_without(path: Path, suffix: str) -> str:
+    """The name of a file of a result, without what says its form."""
+    return path.name.removesuffix(suffix)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Where a result whose CSV is `path` has its file of another form."""
+    return path.with_name(path.stem + suffix)
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files that a run may write whose CSV is `path`."""
+    return [beside(csv, suffix) for csv in (path, unfinished_path(path)) for suffix in SUFFIXES]
+
+
 def check_writable(path: Path) -> None:
     """Raises InputError where the CSV could not be written at the end of a long run."""
     try:
@@ -45,7 +60,7 @@ def check_writable(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder")
         with suppress(FileNotFoundError):
-            note_path(unfinished_path(path)).lstat()  # the longest name of all
+            max((note_path(file) for file in files_of(path)), key=lambda note: len(note.name)).lstat()
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
 
@@ -53,7 +68,7 @@ def check_writable(path: Path) -> None:
 def check_no_input(path: Path, dataset: str | None) -> None:
     """Raises InputError where the run would write its CSV over the data that it reads."""
     data = Path(os.path.expanduser(dataset or ""))  # noqa: PTH111  # which raises nothing
-    for target in (path, unfinished_path(path)):
+    for target in files_of(path):
         if dataset and os.path.exists(data) and target.exists() and _reads(data, target):  # noqa: PTH110
             raise InputError(
                 f"--dataset {dataset}: the run would write its result over its own data, {target}; "

@@ -1,152 +1,139 @@
-"""Writes the CSV of a job, and keeps what somebody else, or an earlier run, has left under its name.
+"""Writes the result of a job, and keeps what somebody else, or an earlier run, has left under its names.
 
-Every step leaves all that was there under some name: the new CSV is on disk first, then the old one gets its second
-name, then the new one takes the first.
+Every step leaves all that was there under some name: the new files are on disk first, then an old one gets its second
+name, then the new one takes the first. The CSV comes last: once it is there, so is all that belongs to it.
 """
 
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import batched
 from pathlib import Path
 
-from tasks.core.files.atomic import alone_in, drafted, make_folder, set_aside, sweep
-from tasks.core.files.own_results import Origin, Record, digest_of, records_of, write_note
-from tasks.core.output.lines import Line, answers, missing, write_lines
-from tasks.core.output.place import as_file_name, unfinished_path
-from tasks.core.text import counted
-
-_NAME_BYTES = 255 - len("..json")  # which makes the name of a note
-_WHOSE_BYTES = 40
-_DATA_SUFFIX = re.compile(r"\.(csv|jsonl?|parquet)$", re.IGNORECASE)
+from tasks.core.files.atomic import Draft, alone_in, drafted, make_folder, set_aside, sweep
+from tasks.core.files.own_results import Origin, Record, digest_of, write_note
+from tasks.core.output.columns import About
+from tasks.core.output.forms.csv_lines import AT_ONCE
+from tasks.core.output.forms.form import CSV, PARQUET, Form, answers
+from tasks.core.output.place import beside, unfinished_path
+from tasks.core.output.rows import ResultRow
+from tasks.core.output.there import There, look
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where the CSV is; where the one that was there is now, if it was moved, and why."""
+    """Where the CSV is; where the one that was there is now, if it was moved, and why. `also`: of the files beside."""
 
     path: Path
     moved: Path | None = None
     why: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
-        """What happened to the earlier CSV; empty where nothing did."""
-        return f"the CSV that was there {self.why}: it is now {self.moved.name}" if self.moved else ""
+        """What happened to earlier files, and what the new ones do not hold; empty where there is nothing to say."""
+        moved = (f"the CSV that was there {self.why}: it is now {self.moved.name}",) if self.moved else ()
+        return "; ".join((*moved, *self.also))
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.note})" if self.moved else str(self.path)
+        return f"{self.path} ({self.note})" if self.note else str(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
-    """A CSV that is there already. `record`: what we know of it; `intact`: it is as that says."""
+@dataclass(slots=True)
+class _Fresh:
+    """A new file that is on disk whole, and what is to become of the one under its name."""
 
+    suffix: str
+    draft: Draft
     path: Path
-    record: Record | None
-    intact: bool
-
-    @property
-    def since(self) -> datetime:
-        written = self.record.written if self.record and self.intact else None
-        return written or datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
+    there: There | None = None
+    why: str = ""
+    moved: Path | None = None
 
 
-def write_result(path: Path, origin: Origin, lines: Iterable[Line], *, successes: int, retryable: int) -> Written:
-    """Write `lines` as the CSV of the job that `origin` names. Files are for their owner only.
+def write_result(
+    path: Path, about: About, rows: Iterable[ResultRow], *, successes: int, retryable: int, forms: Sequence[Form] = ()
+) -> Written:
+    """Write `rows` as the result of the job that `about` names: the CSV `path`, and beside it Parquet and `forms`.
 
-    A CSV of the same job that has more answers than a run with `retryable` rows is left alone: the run's own goes
-    beside it, as `…_unfinished.csv`. What else would be lost by it is moved aside.
+    Files are for their owner only. A CSV of the same job that has more answers than a run with `retryable` rows is
+    left alone: the run's own goes beside it, as `…_unfinished.csv`. What else would be lost by it is moved aside.
 
     Raises:
         OSError: it cannot be written. Whatever was there before is still there.
     """
     make_folder(path.parent)
     sweep(path.parent)
-    with drafted(path.parent) as draft:
-        write_lines(draft.file, lines)
-        draft.save()
+    with ExitStack() as drafts:
+        begun = [(form, drafts.enter_context(drafted(path.parent))) for form in (CSV, PARQUET, *forms)]
+        remarks = _write(begun, about, rows)
         with alone_in(path.parent):
-            if retryable and _is_better(path, origin, successes):
+            if retryable and _is_better(path, about.origin, successes):
                 path = unfinished_path(path)
-            there = _look(path)
-            why = _why_kept(there, origin, draft.path) if there else ""
-            moved = _free_name(there) if there and why else None
-            _note(path, origin, draft.path, there, moved)
-            if moved and not os.path.lexists(moved):
-                set_aside(path, moved)
-            draft.publish(path)
-    return Written(path, moved, why)
+            files = [_Fresh(form.suffix, draft, beside(path, form.suffix)) for form, draft in begun]
+            _settle(files, about.origin)
+            _publish(files, about.origin)
+    csv, *others = files
+    moved = [_told(each) for each in others if each.moved and not (each.there and each.there.is_with(csv.there))]
+    return Written(path, csv.moved, csv.why, (*moved, *remarks))
 
 
-def _look(path: Path) -> _There | None:
-    """What is under the name of the CSV, if anything."""
-    if not os.path.lexists(path):
-        return None
-    records = records_of(path)
-    try:
-        found = (path.stat().st_size, digest_of(path)) if path.is_file() else None
-    except OSError:  # which we may not read
-        found = None
-    known = next((record for record in records if (record.size, record.digest) == found), None)
-    return _There(path, known or next(iter(records), None), known is not None)
+def _write(begun: list[tuple[Form, Draft]], about: About, rows: Iterable[ResultRow]) -> list[str]:
+    """All of `rows` into all files; returns what they cannot hold."""
+    with ExitStack() as opened:
+        files = [opened.enter_context(form.begun(draft, about)) for form, draft in begun]
+        for some in batched(rows, AT_ONCE):
+            for file in files:
+                file.write(some)
+        remarks = [file.close() for file in files]
+    for _, draft in begun:
+        draft.save()
+    return [remark for remark in remarks if remark]
 
 
 def _is_better(path: Path, origin: Origin, successes: int) -> bool:
-    there = _look(path)
-    if there is None or there.record is None or there.record.origin.job != origin.job:
+    there = look(path, CSV.suffix)
+    if there is None or not there.is_of(origin):
         return False
     try:
-        return int(answers(path).sum()) > successes
+        return int(answers(path, CSV.suffix).sum()) > successes
     except (OSError, ValueError):
         return False
 
 
-def _why_kept(there: _There, origin: Origin, new: Path) -> str:
-    """Why the CSV that is there must not be replaced by `new`; empty where nothing is lost by it."""
-    if there.record is None:
-        return "is not known to be a result"
-    if not there.intact:
-        return "was changed after it was written"
-    if there.record.origin.job != origin.job:
-        return f"is a result of {there.record.origin.name!r}"
-    try:
-        lost = missing(answers(there.path), answers(new))
-    except ValueError:
-        return "cannot be compared"
-    return f"has {counted(lost, 'answer')} that this run has not" if lost else ""
+def _settle(files: list[_Fresh], origin: Origin) -> None:
+    """What becomes of the files that are there. What was written together is moved together."""
+    csv = files[0]
+    for each in files:
+        each.there = there = look(each.path, each.suffix)
+        if there:
+            each.why = csv.why if each is not csv and there.is_with(csv.there) else ""
+            each.why = each.why or there.why_kept(origin, each.draft.path)
+            each.moved = there.free_name() if each.why else None
 
 
-def _note(path: Path, origin: Origin, new: Path, there: _There | None, moved: Path | None) -> None:
+def _publish(files: list[_Fresh], origin: Origin) -> None:
+    """The CSV last."""
+    written = datetime.now(UTC)
+    for each in (*files[1:], files[0]):
+        _note(each, origin, written)
+        if each.moved and not os.path.lexists(each.moved):
+            set_aside(each.path, each.moved)
+        each.draft.publish(each.path)
+
+
+def _note(file: _Fresh, origin: Origin, written: datetime) -> None:
     """Say whose each file is, before any of them gets its name."""
-    earlier = [there.record] if there and there.record else []
-    record = Record(origin=origin, written=datetime.now(UTC), size=new.stat().st_size, digest=digest_of(new))
-    write_note(path, [record, *earlier])
-    if moved and earlier:
-        write_note(moved, earlier)
+    earlier = [file.there.record] if file.there and file.there.record else []
+    new = file.draft.path
+    record = Record(origin=origin, written=written, size=new.stat().st_size, digest=digest_of(new))
+    write_note(file.path, [record, *earlier])
+    if file.moved and earlier:
+        write_note(file.moved, earlier)
 
 
-def _free_name(there: _There) -> Path:
-    """A name that says whose the CSV is and when it was written, and that no other file has."""
-    whose = _DATA_SUFFIX.sub("", Path(there.record.origin.dataset).name) if there.record else "unknown"
-    when = f"{there.since.astimezone():%Y-%m-%dT%H%M%S}"
-    number = 1
-    while True:
-        ending = f".{_cut(as_file_name(whose), _WHOSE_BYTES)}.{when}{f'-{number}' if number > 1 else ''}.csv"
-        name = there.path.with_name(_cut(there.path.stem, _NAME_BYTES - len(ending.encode())) + ending)
-        if not _taken(name, there.path):
-            return name
-        number += 1
-
-
-def _taken(name: Path, path: Path) -> bool:
-    """Whether another file has the name; a run that was killed may have given it to this one already."""
-    try:
-        return not os.path.samestat(name.lstat(), path.lstat())
-    except FileNotFoundError:
-        return False
-
-
-def _cut(text: str, most_bytes: int) -> str:
-    return text.encode()[:most_bytes].decode(errors="ignore")
+def _told(file: _Fresh) -> str:
+    name = file.moved.name if file.moved else ""
+    return f"the {file.suffix} that was there {file.why}: it is now {name}"

@@ -20,6 +20,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
+from tasks.core.keys import fingerprint
 from tasks.core.planning.prefix import plan_prefix
 from tasks.core.planning.resume import Plan, Reason, plan_as_read, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.sample_keys import sample_keys
@@ -90,7 +91,14 @@ def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
     """The job that a run is about. What a demo makes up is no answer of the model: it has a job of its own."""
     model = f"demo of {config.model}" if config.demo else config.model
     job = job_key(data.dataset, data.dataset_config, data.split, model)
-    return Origin(job=job, name=f"{data.dataset} {data.split}, {model}", dataset=data.dataset, attempt="")
+    return Origin(
+        job=job,
+        name=f"{data.dataset} {data.split}, {model}",
+        dataset=data.dataset,
+        attempt="",
+        settings=config.generation.fingerprint,
+        template=fingerprint(config.template_text) if config.template_text else "",
+    )
 
 
 def plan_attempt(

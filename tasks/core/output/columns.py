@@ -1,0 +1,102 @@
+"""The columns of the result's table, in all of its forms: the CSV's own, then what is known of each row beside them.
+
+A column that is added raises no version; one that changes its name, type or meaning does.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.core.costs.prices import Price
+from tasks.core.costs.rows import row_dollars
+from tasks.core.details import unpacked
+from tasks.core.files.own_results import TABLE_MARK, Origin
+from tasks.core.output.rows import ResultRow
+
+VERSION = 1
+_SOURCE = pa.struct([("kind", pa.string()), ("uri", pa.string()), ("title", pa.string())])
+_COLUMNS = [
+    ("id", pa.string()),
+    ("input_query", pa.string()),
+    ("has_image", pa.bool_()),
+    ("response", pa.string()),
+    ("status", pa.string()),
+    ("error_message", pa.string()),
+    ("kind", pa.string()),
+    ("finish_reason", pa.string()),
+    ("prompt_tokens", pa.int64()),
+    ("cached_tokens", pa.int64()),
+    ("answer_tokens", pa.int64()),
+    ("thought_tokens", pa.int64()),
+    ("tokens_by_modality", pa.map_(pa.string(), pa.int64())),
+    ("dollars", pa.float64()),
+    ("latency_seconds", pa.float64()),
+    ("attempts", pa.int64()),
+    ("failed_prompt_tokens", pa.int64()),
+    ("failed_answer_tokens", pa.int64()),
+    ("maybe_billed", pa.int64()),
+    ("service_tier", pa.string()),
+    ("model_version", pa.string()),
+    ("response_id", pa.string()),
+    ("sources", pa.list_(_SOURCE)),
+    ("searches", pa.int64()),
+    ("safety_ratings", pa.string()),
+    ("key", pa.string()),
+    ("settings", pa.string()),
+    ("template", pa.string()),
+    ("answered_at", pa.timestamp("ms", "UTC")),
+]
+NAMES = [name for name, _ in _COLUMNS]
+TYPES = [kind for _, kind in _COLUMNS]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What all rows of a table have in common: whose they are, and what tokens cost, where that is known."""
+
+    origin: Origin
+    price: Price | None = None
+
+    def schema(self) -> pa.Schema:
+        """With its version, and whose the table is, as metadata."""
+        program = f"gemini-infer {version('gemini-infer')}"
+        prices = self.price.source if self.price else None
+        about = {"schema": VERSION, "program": program, **self.origin.model_dump(), "prices": prices}
+        return pa.schema(_COLUMNS, metadata={TABLE_MARK: json.dumps(about)})
+
+
+def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
+    """The cells of a row; None: not known."""
+    answer, origin, price = row.answer, about.origin, about.price
+    details = unpacked(answer.details)
+    told = details.get
+    return (
+        *row.line,
+        str(answer.kind),
+        told("finish_reason"),
+        answer.prompt_tokens,
+        answer.cached_tokens,
+        answer.answer_tokens,
+        answer.thought_tokens,
+        told("by_modality"),
+        row_dollars(price, answer) if price else None,
+        told("latency_seconds"),
+        told("attempts"),
+        told("failed_prompt_tokens", 0),
+        told("failed_answer_tokens", 0),
+        answer.timeouts + answer.lost,
+        answer.service_tier,
+        told("model_version") or answer.answered_by or None,
+        told("response_id"),
+        [source._asdict() for source in details.get("sources", [])],
+        told("searches", 0),
+        told("safety_ratings"),
+        answer.key or None,
+        origin.settings or None,
+        origin.template or None,
+        datetime.fromtimestamp(details["answered_at"], UTC) if "answered_at" in details else None,
+    )
