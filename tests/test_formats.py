@@ -88,6 +88,12 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
         ("a.csv", KOREAN.encode("utf-16"), READ_KOREAN),
         ("a.csv", TWO_CSV.encode("utf-16-le"), TWO),
         ("a.csv", TWO_CSV.encode("utf-16-be"), TWO),
+        ("a.csv", KOREAN.replace("안녕", "가각").encode("utf-16-le"), [("1", "가각 세계"), READ_KOREAN[1]]),
+        ("a.csv", KOREAN.encode("utf-16-be"), READ_KOREAN),
+        ("a.csv", (HEADER + "1,가격은 ￦100 · “서비스” … ①\n").encode("cp949"), [("1", "가격은 ￦100 · “서비스” … ①")]),
+        ("a.csv", codecs.BOM_UTF8 * 2 + TWO_CSV.encode(), TWO),
+        ("a.csv", "   \n" + TWO_CSV, TWO),
+        ("a.tsv", "id\tinput_query\n1\t\"a\nb\"\n", [("1", "a\nb")]),
         ("a.txt", "a\n\nNA\r\nlast", [("0", "a"), ("1", ""), ("2", "NA"), ("3", "last")]),
         ("a.txt", KOREAN.encode("cp949"), [(str(n), line) for n, line in enumerate(KOREAN.splitlines())]),
     ],
@@ -113,6 +119,13 @@ def test_text_is_read_as_it_is_written(
         ("a.csv", "id,id\n1,a\n", "two columns of the header are called 'id'"),
         ("a.csv", HEADER.encode() + b"1,a\n2,caf\xe9\n", "a.csv, line 3: not UTF-8; correct the line, or name the"),
         ("a.csv", HEADER.encode() + "1,你好世界\n".encode("gbk"), "a.csv, line 2: not UTF-8"),
+        ("a.csv", HEADER.encode() + "1,备注客户订\n".encode("gbk"), "a.csv, line 2: not UTF-8"),
+        ("a.csv", HEADER.encode() + "1,株式会社\n".encode("euc-jp"), "a.csv, line 2: not UTF-8"),
+        ("a.csv", HEADER.encode() + "1,안녕하세요\n".encode("iso2022-kr"), "a.csv, line 2: not UTF-8"),
+        ("a.tsv", 'id\tinput_query\n1\t"Hello\n2\tworld"\n', "a.tsv, line 2: a cell begins with a quote and goes on"),
+        ("a.csv.gz", gzip.compress(gzip.compress(TWO_CSV.encode())), "a.csv.gz is compressed twice"),
+        ("a.csv.gz", gzip.compress(b"PK\x03\x04 and more"), "is a zip or Excel file, whatever its name says"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\noid x\n", "`git lfs pull` fetches it"),
         ("a.csv", b"PK\x03\x04 and more", "is a zip or Excel file, whatever its name says"),
         ("a.jsonl", TWO_JSONL.replace("}\n", "},\n"), "a.jsonl, line 1: something follows the object: ','"),
         ("a.jsonl", TWO_JSONL + '{"id": "3"\n', "a.jsonl, line 3: not JSON: Expecting ',' delimiter"),
@@ -121,8 +134,10 @@ def test_text_is_read_as_it_is_written(
         ("a.jsonl", TWO_JSONL.encode() + b'{"id": "3", "input_query": "\xbe\xc8"}\n', "a.jsonl, line 3: not UTF-8"),
         ("a.json", '[\n{"id": "1"},\n{"id" "2"}\n]', "a.json, line 3: not JSON: Expecting ':' delimiter"),
         ("a.json", '[{"id": "1"}\n{"id": "2"}]', "a.json, line 2: expected a comma or the end of the list"),
-        ("a.json", '[{"id": "1"},\n{"id": "2"}', "a.json, line 2: expected a comma or the end of the list, found ''"),
+        ("a.json", '[{"id": "1"},\n{"id": "2"}', "a comma or the end of the list, where it ends"),
         ("a.json", '{"id": ["1", "2"], "input_query": ["a"]}', "the lists in it are of different lengths"),
+        ("a.json", '{"id": {"0": "1", "1": "2"}, "input_query": {"0": "a"}}', "how they are rows cannot be told"),
+        ("a.json", '{"columns": ["id", "id"], "data": [["1", "a"]]}', "two of its 'columns' have the same name"),
         ("a.json", '{"data": [{"id": "1"}]}', "with a list of objects as 'data'"),
         ("a.csv.gz", gzip.compress(TWO_CSV.encode(), mtime=0)[:-9], "a.csv.gz cannot be read: "),
         ("a.xlsx", TWO_CSV, "a.xlsx cannot be read: "),
@@ -423,6 +438,10 @@ def test_flags_name_what_cannot_be_recognised(tmp_path: Path) -> None:
     assert opened(path, encoding="cp1252", delimiter="^") == [("1", "café")]
     assert "is no encoding of text that Python knows" in refusal(path, encoding="martian")
     assert "a.csv, line 2: not utf-8" in refusal(path, encoding="utf-8", delimiter="^")
+    marked = file_of(tmp_path, "c.csv", codecs.BOM_UTF8 + TWO_CSV.encode())
+    assert opened(marked, encoding="utf8") == TWO
+    assert "begins with the mark of utf-8; leave out --encoding cp1252" in refusal(marked, encoding="cp1252")
+    assert "a.csv, line 1: not utf-16" in refusal(path, encoding="utf-16")
     tabs = file_of(tmp_path, "b.csv", "id\tinput_query, so\n1\ta, b\n")
     assert opened(tabs, delimiter="tab", text_column="input_query, so") == [("1", "a, b")]
 

@@ -1,5 +1,6 @@
 """What is asked of a row: templates, conversations, where media stand, and which key it has."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
 from tasks.core.planning.attempt import prompting_of
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.prompts.conversation import is_conversation
+from tasks.core.prompts.conversation import messages_in
 from tasks.core.prompts.prepare import Prepared, Preparer
 from tasks.core.prompts.prompting import Prompting
-from tasks.core.records import Kind, Sample, Turn
+from tasks.core.records import Kind, Media, Sample, Turn
+from tests.media_samples import OTHERS
 from tests.samples import PREPARER
 from tests.support import write_jsonl
 
@@ -31,6 +33,11 @@ def prepared(config: RunConfig) -> list[Prepared]:
     data = resolve(config)
     reader, preparer = open_reader(data), preparer_of(config)
     return [preparer.prepare(sample, reader.media) for sample in reader.samples(range(data.rows))]
+
+
+def named(found: Prepared) -> list[str]:
+    """What is sent, media by name."""
+    return [part.name if isinstance(part, Media) else str(part) for part in found.request.parts]
 
 
 def preparer_of(config: RunConfig) -> Preparer:
@@ -74,6 +81,7 @@ def test_numbers_keep_their_digits_in_a_template(tmp_path: Path) -> None:
         ("{{ a", "--prompt-template is no template: line 1"),
         ("{% if %}", "--prompt-template is no template: line 1"),
         ("@nowhere.txt", "--prompt-template @nowhere.txt: No such file"),
+        ("{% include 'other' %}", "--prompt-template asks for another template"),
     ],
 )
 def test_a_template_that_cannot_be_right_is_refused_before_the_run(tmp_path: Path, template: str, says: str) -> None:
@@ -92,6 +100,9 @@ def test_a_template_that_cannot_be_right_is_refused_before_the_run(tmp_path: Pat
         ("{% for i in range(999999999) %}x{% endfor %}", "Range too big"),
         ("{{ choices.append(1) }}", "is unsafe"),
         ("{{ input_query | dictsort }}", "has no attribute 'items'"),
+        ("{{ range }}", "safe_range is a function, no text"),
+        ("{{ row.items }}", "items is a function, no text"),
+        ("{{ (image ~ '') | list }}", "changes the place of media"),
     ],
 )
 def test_a_row_that_cannot_be_rendered_is_an_error_of_that_row(tmp_path: Path, template: str, says: str) -> None:
@@ -127,6 +138,46 @@ def test_a_system_instruction_may_be_a_template(tmp_path: Path) -> None:
     ]
 
 
+def test_media_stand_in_no_system_instruction(tmp_path: Path) -> None:
+    """It is text."""
+    for name in ("image", "image_path"):
+        with pytest.raises(InputError, match=f"--system-instruction asks for {name}, and media stand in the prompt"):
+            prepared(config_of(tmp_path, ROW | {"image_path": "a.png"}, system_instruction=f"{{{{ {name} }}}}"))
+
+
+def test_a_column_comes_before_a_word_of_jinja_or_of_ours(tmp_path: Path) -> None:
+    """Whatever it is called."""
+    row = {"id": "1", "range": "a", "split": "b", "items": "c", "row": "d"}
+    assert texts(config_of(tmp_path, row, prompt_template="{{ range }}{{ split }}{{ items }}{{ row }}")) == ["abcd"]
+    del row["row"]
+    assert texts(config_of(tmp_path, row, prompt_template="{{ row.items }}{{ row['split'] }}")) == ["cb"]
+
+
+def test_numbers_in_a_structure_stay_numbers(tmp_path: Path) -> None:
+    """Digit for digit, as in the text column; and they count as such."""
+    path = tmp_path / "test.jsonl"
+    path.write_text('{"id": 1, "input_query": {"a": 1.50, "b": [1e5, "7", null, true]}}')
+    for template, text in (
+        ("{{ input_query }}", '{"a": 1.50, "b": [1e5, "7", null, true]}'),
+        ("{{ input_query | tojson }}", '{"a": 1.50, "b": [1e5, "7", null, true]}'),
+        ("{{ input_query.b | tojson(indent=1) }}", '[\n 1e5,\n "7",\n null,\n true\n]'),
+        ("{{ input_query.a * 2 }} {{ (1, 'x') }}", '3.0 [1, "x"]'),
+    ):
+        assert texts(checked({"dataset": str(path), "prompt_template": template})) == [text]
+
+
+def test_a_filter_leaves_media_where_they_stand(tmp_path: Path) -> None:
+    """Letters of theirs are none that it knows."""
+    (tmp_path / "a.png").write_bytes(picture("a"))
+    config = config_of(
+        tmp_path, ROW | {"image_path": "a.png"}, prompt_template="{{ (input_query ~ image) | upper | e }}."
+    )
+    [found] = prepared(config)
+    assert named(found) == ["WHY?", "a.png", "."]
+    [row] = prepared(config_of(tmp_path, {"id": "1", "image_path": "a.png"}, prompt_template="{{ row }}"))
+    assert named(row) == ['{"id": "1", "image_path": "', "a.png", '"}']
+
+
 def test_a_template_stands_for_the_text_column(tmp_path: Path) -> None:
     """Which the data need not have; the CSV's input_query is what was rendered."""
     config = config_of(
@@ -141,7 +192,7 @@ def test_a_template_stands_for_the_text_column(tmp_path: Path) -> None:
 def test_media_stand_where_the_template_has_them(tmp_path: Path) -> None:
     """By column, or all; those it does not name stand first."""
     for name in "ab":
-        (tmp_path / f"{name}.png").write_bytes(picture(name))
+        (tmp_path / f"{name}.png").write_bytes(picture(name[0]))
     row = {"id": "1", "input_query": "q", "left": "a.png", "right": ["b.png", "a.png"]}
     a, b = picture("a"), picture("b")
     for template, parts in [
@@ -245,6 +296,12 @@ def test_media_of_a_row_stand_where_its_conversation_has_them_or_with_the_last_w
         ([{"role": "user", "content": [{"type": "thinking", "thought": "x"}]}], "a part of type 'thinking'"),
         ([{"role": "user", "content": None}], "the conversation says nothing"),
         ([{"role": "user", "content": [[7]]}], "a part is a list"),
+        (
+            [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [1]}],
+            "has 'tool_calls', which",
+        ),
+        ([{"role": "user", "content": "x", "images": ["a.png"]}], "a message has 'images', which is not sent"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "places for 1 media, and those of the row are none"),
     ],
 )
 def test_a_conversation_that_cannot_be_sent_whole_is_not_sent_in_part(tmp_path: Path, talk: Any, says: str) -> None:
@@ -255,7 +312,51 @@ def test_a_conversation_that_cannot_be_sent_whole_is_not_sent_in_part(tmp_path: 
 
 @pytest.mark.parametrize("value", [None, [], "text", [{"role": "user"}], ["a"], {"role": "user", "content": "a"}])
 def test_a_list_of_anything_else_is_text(value: Any) -> None:
-    assert not is_conversation(value)
+    assert messages_in(value) is None
+
+
+def test_each_place_of_a_conversation_takes_the_next_of_the_rows_media(tmp_path: Path) -> None:
+    """All in a single place; where the row has columns of images and of others, each of its own kind."""
+    names = ["a.png", "b.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(picture(name[0]))
+    (tmp_path / "c.wav").write_bytes(OTHERS["audio/wav"])
+    image, sound = {"type": "image"}, {"type": "audio"}
+    row = {"id": "1", "image_path": names, "sound": "c.wav"}
+
+    def sent(*parts: Any, **parameters: Any) -> list[str]:
+        talk = [{"role": "user", "content": list(parts)}]
+        [found] = prepared(config_of(tmp_path, row | {"input_query": talk}, **parameters))
+        if found.fault:
+            return [found.fault.detail]
+        return named(found)
+
+    assert sent("x", image, "y", image) == ["x", "a.png", "y", "b.png"]
+    assert sent("x", image, "y") == ["x", "a.png", "b.png", "y"]
+    assert sent(sound, image, image, media_column="sound") == ["c.wav", "a.png", "b.png"]
+    for parts in ([image] * 3, [image, image, image, sound], [image, sound, sound]):
+        assert "the conversation has places for" in sent(*parts, media_column="sound")[0]
+
+
+def test_a_part_may_hold_text_and_a_medium(tmp_path: Path) -> None:
+    """As a column with types has every key in every row."""
+    (tmp_path / "a.png").write_bytes(picture("a"))
+    talk = [{"role": "user", "content": [{"type": "image", "text": text, "image": "a.png"} for text in ("", "x")]}]
+    [found] = prepared(config_of(tmp_path, {"id": "1", "input_query": talk}))
+    assert [part if isinstance(part, str) else "picture" for part in found.request.parts] == ["picture", "x", "picture"]
+
+
+def test_a_conversation_may_be_written_as_json_and_in_other_words(tmp_path: Path) -> None:
+    """In CSV it must be; with its media. A row of a text column that is none is text."""
+    (tmp_path / "a.png").write_bytes(picture("a"))
+    shared = [{"from": "human", "value": "q"}, None, {"from": "gpt", "value": "a"}]
+    talk = json.dumps([{"role": "User", "content": [{"image": "a.png"}, {"text": "q"}]}])
+    for cell, turns in ((json.dumps(shared), [("user", 1), ("model", 1)]), (talk, [("user", 2)])):
+        path = tmp_path / "test.csv"
+        path.write_text("id,input_query\n" + "".join(f'1,"{text}"\n' for text in (cell.replace('"', '""'), "plain")))
+        first, second = prepared(checked({"dataset": str(path)}))
+        assert [(turn.role, len(turn.parts)) for turn in first.request.turns] == turns, first
+        assert second.request.text == "plain"
 
 
 def test_rows_without_a_conversation_stand_beside_those_with_one(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from tasks.core.answering.deadline import Deadline
 from tasks.core.details import Spent, packed
 from tasks.core.prompts.draft import Draft
-from tasks.core.prompts.prepare import MEDIUM_TOKENS, NOTHING_TO_SEND, MediaReader, Prepared, Preparer
+from tasks.core.prompts.placing import MediaReader
+from tasks.core.prompts.prepare import MEDIUM_TOKENS, NOTHING_TO_SEND, Prepared, Preparer
 from tasks.core.records import Kind, Outcome, RowAnswer, Sample
 
 AS_OFTEN_AS_ANY = sys.maxsize  # nothing was sent, so nothing is billed

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import datasets
-from datasets import Dataset, Features, Json, LargeList, List
+from datasets import Dataset, Features, Json, LargeList, List, Value
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.formats.text_lines import COLUMN
-from tasks.core.data.looks import looks_like_images
+from tasks.core.data.looks import holds_conversations, looks_like_images
 from tasks.core.data.media_columns import media_of
 from tasks.core.errors import InputError
 from tasks.core.prompts.prompting import templates_of
@@ -56,23 +56,24 @@ def find_columns(config: RunConfig, table: Dataset) -> Columns:
     notices: list[str] = []
     if not images and not media and config.image_column == RunConfig.model_fields["image_column"].default:
         images, notices = _unnamed_images(columns, table)
-    values = _values(config, columns, table.features, {*images, *media})
+    values = _values(config, columns, table, {*images, *media})
     return Columns(text, images, media, columns.id, values, tuple(notices))
 
 
-def _values(config: RunConfig, columns: Columns, features: Features, media: set[str]) -> tuple[str, ...]:
-    """What templates name, or all there is where they go through the row; a text column of more than text."""
-    names: set[str] = set()
+def _values(config: RunConfig, columns: Columns, table: Dataset, media: set[str]) -> tuple[str, ...]:
+    """What templates name, or all there is where they go through the row; a text column that holds conversations."""
+    names, features = set[str](), table.features
     for template in templates_of(config, tuple(media)):
         template.check(list(features))
         names |= set(features) if "row" in template.names else template.names
-    if (
-        columns.text
-        and config.prompt_template is None
-        and isinstance(features.get(columns.text), Json | List | LargeList)
-    ):
+    if columns.text and config.prompt_template is None and _may_converse(table, columns.text):
         names.add(columns.text)
     return tuple(name for name in features if name in names and name not in media and not media_of(features[name]))
+
+
+def _may_converse(table: Dataset, name: str) -> bool:
+    feature = table.features.get(name)
+    return isinstance(feature, Json | List | LargeList) or (feature is not None and holds_conversations(table, name))
 
 
 def _unnamed_images(columns: Columns, table: Dataset) -> tuple[tuple[str, ...], list[str]]:
@@ -131,6 +132,8 @@ def _check_media(columns: Columns, features: Features) -> None:
         if kind := media_of(features.get(name)):
             way_out = _way_out(features[name], name)
             raise InputError(f"{flag} {name} {_holds(features[name], kind)}, which is no text; {way_out}")
+        if isinstance(feature := features.get(name), Value) and "binary" in feature.dtype:
+            raise InputError(f"{flag} {name} holds bytes, which are no text; write it anew as text")
     for name in columns.images:
         kind = media_of(features.get(name))
         if kind not in (None, datasets.Image.__name__):

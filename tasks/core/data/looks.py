@@ -1,10 +1,12 @@
-"""Whether a column that nobody has named looks like images: by the first cells, as they are stored."""
+"""What a column looks like, images or conversations, where nobody says so: by the first cells, as they are stored."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from datasets import Dataset
+
+from tasks.core.prompts.conversation import messages_in
 
 LOOKED_AT = 5  # rows with something in the cell
 ROWS = 100
@@ -14,9 +16,21 @@ _SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0
 
 def looks_like_images(table: Dataset, column: str) -> bool:
     """Whether all of the first cells do. Reads no file."""
-    cells = table.select_columns([column]).with_format("arrow")[:ROWS].column(0).to_pylist()
-    found = [cell for cell in cells if cell not in (None, "", b"")][:LOOKED_AT]
+    found = _first_cells(table, column)[:LOOKED_AT]
     return bool(found) and all(map(_is_image, found))
+
+
+def holds_conversations(table: Dataset, column: str) -> bool:
+    """Whether a column of text has them as JSON, as a CSV file must, in any of its first cells."""
+    return any(isinstance(cell, str) and messages_in(cell) is not None for cell in _first_cells(table, column))
+
+
+def _first_cells(table: Dataset, column: str) -> list[Any]:
+    try:
+        cells = table.select_columns([column]).with_format("arrow")[:ROWS].column(0).to_pylist()
+    except (OverflowError, UnicodeDecodeError):  # no value of Python
+        return []
+    return [cell for cell in cells if cell not in (None, "", b"")]
 
 
 def _is_image(cell: Any) -> bool:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tasks.core.data.formats.json_values import Number
+
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -35,6 +37,12 @@ class Written(str):
         return not self == other
 
     __hash__ = str.__hash__
+
+
+class WrittenNumber(Written, Number):
+    """One that is a number in its data as well: JSON shows it without quotes."""
+
+    __slots__ = ()
 
 
 def _reckoned(name: str, swapped: bool) -> Callable[[Written, Any], Any]:

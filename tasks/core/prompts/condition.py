@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, meta
 
 from tasks.core.errors import InputError
-from tasks.core.prompts.template import KNOWN, check_names, environment
+from tasks.core.prompts.template import KNOWN, check_names, column_finder, environment
 from tasks.core.text import visible
 
 FLAG = "--where"
@@ -35,7 +35,7 @@ class Condition:
         """
         try:
             _compiled(self.source)
-            return meta.find_undeclared_variables(environment().parse(f"{{{{ {self.source} }}}}"))
+            return meta.find_undeclared_variables(column_finder().parse(f"{{{{ {self.source} }}}}"))
         except TemplateSyntaxError as error:
             raise InputError(f"{FLAG} {self.source!r} is no condition: {error.message}") from None
 

@@ -1,15 +1,28 @@
 """What is sent of a sample, before its media are read: who says what, and where the media stand. Plain values."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tasks.core.media.cell import Cell
 
 
+class Place(StrEnum):
+    """What of a row's media stands where a conversation has a place for them."""
+
+    ALL = "all"
+    IMAGE = "image"  # the next one
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where media of the row stand. `columns`: those of which they are; None: all that stand nowhere else."""
+    """Where media of the row stand. `columns`: those of which they are; None: all that stand nowhere else.
+
+    `place`: that of a conversation, which the row's media must fit.
+    """
 
     columns: frozenset[str] | None = None
+    place: Place | None = None
 
 
 type DraftPart = str | Slot | Cell
@@ -37,8 +50,9 @@ class Draft:
 
     @property
     def has_media(self) -> bool:
-        """Whether it brings media of its own, beside those of the row's columns."""
-        return any(isinstance(part, Cell) for turn in self.turns for part in turn.parts)
+        """Whether it brings media of its own, or has places that the row's must fit."""
+        parts = [part for turn in self.turns for part in turn.parts]
+        return any(isinstance(part, Cell) or (isinstance(part, Slot) and part.place is not None) for part in parts)
 
 
 def plain(text: str) -> Draft:

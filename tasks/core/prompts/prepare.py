@@ -3,8 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Protocol
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import DataUnavailable, MediaError
@@ -13,34 +11,13 @@ from tasks.core.media.cell import Cell
 from tasks.core.media.conversion import to_media
 from tasks.core.media.kinds import name_of
 from tasks.core.media.reading import WebFile
-from tasks.core.media.signed import without_signature
-from tasks.core.prompts.draft import Draft, DraftPart, Slot, plain
+from tasks.core.prompts.draft import Draft, plain
+from tasks.core.prompts.placing import Found, MediaReader, Placed, misplaced, placed
 from tasks.core.records import Kind, Media, MediaUri, Outcome, Part, Request, Sample, Turn
 
 MEDIUM_TOKENS = 1120  # the most a Gemini model bills for an image; the answer corrects it
 LAYOUT, FAULT = "\0turns:", "\0fault:"  # no prompt begins like that
 NOTHING_TO_SEND = Outcome(Kind.INPUT, detail="neither text nor image")
-
-
-class MediaReader(Protocol):
-    """The media of a data set's rows. Both methods may block."""
-
-    @property
-    def has_columns(self) -> bool:
-        """Whether rows have media beside those that stand in their conversations."""
-        ...
-
-    def cells(self, row: int) -> Sequence[Cell]:
-        """The row's media, in order, not read yet."""
-        ...
-
-    def read(self, cell: Cell) -> bytes | MediaUri | WebFile | None:
-        """What a cell stands for; None where it is empty.
-
-        Raises:
-            MediaError: it cannot be read.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +32,6 @@ class Prepared:
     media_note: str = ""
     fault: Outcome | None = None
     lacks_media: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A medium as it was read: its bytes or address, or why there are none.
-
-    Known by its bytes, or by its address without what expires in it: what is on the web is not fetched to plan a run,
-    and a server that does not answer today makes no other sample of it.
-    """
-
-    cell: Cell
-    content: bytes | MediaUri | WebFile | str
-
-    @property
-    def of_key(self) -> tuple[bytes, bytes]:
-        match self.content:
-            case bytes(data):
-                return b"bytes:", data
-            case MediaUri(uri=uri) | WebFile(url=uri):
-                return b"uri:", without_signature(uri).encode("utf-8", "surrogatepass")
-            case note:
-                return b"note:", note.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +62,18 @@ class Preparer:
 
     def ready(self, draft: Draft, row: int, media: MediaReader | None, without_media: str = "") -> Prepared:
         """The request of a draft, with its key; without media that cannot be sent. `without_media`: why with none."""
-        placed = _placed(draft, row, media)
+        cells = media.cells(row) if media else []
+        found = placed(draft, cells, media)
         notes = _Notes()
         turns = tuple(
-            Turn(turn.role, tuple(_parts(found, notes, bool(without_media))))
-            for turn, found in zip(draft.turns, placed, strict=True)
+            Turn(turn.role, tuple(_parts(parts, notes, bool(without_media))))
+            for turn, parts in zip(draft.turns, found, strict=True)
         )
         request = Request(tuple(turn for turn in turns if turn.parts), draft.system_instruction)
-        note = without_media or notes.text(sum(isinstance(part, _Found) for found in placed for part in found))
+        note = without_media or notes.text(sum(isinstance(part, Found) for parts in found for part in parts))
         lacks = bool(without_media or notes.left_out)
-        return Prepared(request, self._key(draft, placed), note, _fault(draft, request), lacks)
+        fault = draft.fault or (misplaced(draft, cells) if media else "")
+        return Prepared(request, self._key(draft, found), note, _fault(fault, request), lacks)
 
     def key_of(self, sample: Sample, media: MediaReader | None) -> str:
         """The key that `prepare` gives, without making media ready; empty where that cannot be told.
@@ -126,55 +83,21 @@ class Preparer:
         """
         draft = self.draft_of(sample)
         try:
-            return self._key(draft, _placed(draft, sample.row, media))
+            return self._key(draft, placed(draft, media.cells(sample.row) if media else [], media))
         except DataUnavailable:  # with another key, a row that is answered would be paid for again
             raise
         except Exception:  # the row meets it again when it is to be sent, and it is that row's
             return ""
 
-    def _key(self, draft: Draft, placed: Sequence[Sequence["str | _Found"]]) -> str:
+    def _key(self, draft: Draft, found: Placed) -> str:
         own = draft.system_instruction
         generation = self.generation if own is None else self.generation.with_system_instruction(own)
-        media = [part.of_key for parts in placed for part in parts if isinstance(part, _Found)]
-        text = f"{FAULT}{draft.fault}{_layout(draft, placed)}" if draft.fault else _layout(draft, placed)
+        media = [part.of_key for parts in found for part in parts if isinstance(part, Found)]
+        text = f"{FAULT}{draft.fault}{_layout(draft, found)}" if draft.fault else _layout(draft, found)
         return sample_key(generation.fingerprint, text, *media)
 
 
-def _placed(draft: Draft, row: int, media: MediaReader | None) -> list[list[str | _Found]]:
-    """The parts of each turn, with what was read of the row's media where it stands."""
-    cells = media.cells(row) if media else []
-    named = frozenset[str]().union(
-        *(p.columns for t in draft.turns for p in t.parts if isinstance(p, Slot) and p.columns)
-    )
-
-    def expand(part: DraftPart) -> Iterator[str | _Found]:
-        match part:
-            case str():
-                if part:
-                    yield part
-            case Cell():
-                yield from _read(part, media)
-            case Slot(columns=columns):
-                for cell in cells:
-                    if cell.column in columns if columns else cell.column not in named:
-                        yield from _read(cell, media)
-
-    return [list(chain.from_iterable(map(expand, turn.parts))) for turn in draft.turns]
-
-
-def _read(cell: Cell, media: MediaReader | None) -> Iterator[_Found]:
-    if media is None:  # the text stands for the sample
-        return
-    try:
-        content = media.read(cell)
-    except MediaError as error:
-        yield _Found(cell, str(error))
-    else:
-        if content is not None:
-            yield _Found(cell, content)
-
-
-def _parts(found: Sequence[str | _Found], notes: _Notes, text_only: bool) -> Iterator[Part]:
+def _parts(found: Sequence[str | Found], notes: _Notes, text_only: bool) -> Iterator[Part]:
     """What goes out; `notes` gets a line for each medium that does not, or not all of it."""
     for part in found:
         if isinstance(part, str):
@@ -200,18 +123,18 @@ def _ready(cell: Cell, content: bytes | MediaUri | WebFile) -> Media | MediaUri:
     return content
 
 
-def _fault(draft: Draft, request: Request) -> Outcome | None:
-    if draft.fault:
-        return Outcome(Kind.INPUT, detail=draft.fault)
+def _fault(fault: str, request: Request) -> Outcome | None:
+    if fault:
+        return Outcome(Kind.INPUT, detail=fault)
     return None if request.media or request.text.strip() else NOTHING_TO_SEND
 
 
-def _layout(draft: Draft, placed: Sequence[Sequence[str | _Found]]) -> str:
+def _layout(draft: Draft, found: Placed) -> str:
     """How text and media stand. The text alone where one turn has its media first, as a plain prompt has."""
-    [first, *others] = placed or [[]]
+    [first, *others] = found or [[]]
     texts = [part for part in first if isinstance(part, str)]
     is_plain = not others and len(texts) <= 1 and (not texts or first[-1] is texts[0]) and draft.turns[0].role == "user"
     if is_plain and not "".join(texts).startswith((LAYOUT, FAULT)):
         return "".join(texts)
-    parts = [[part if isinstance(part, str) else 0 for part in found] for found in placed]
-    return LAYOUT + json.dumps([[turn.role, found] for turn, found in zip(draft.turns, parts, strict=True)])
+    parts = [[part if isinstance(part, str) else 0 for part in of_turn] for of_turn in found]
+    return LAYOUT + json.dumps([[turn.role, of_turn] for turn, of_turn in zip(draft.turns, parts, strict=True)])

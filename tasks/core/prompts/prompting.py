@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from tasks.core.config.parameters import RunConfig
 from tasks.core.prompts.conversation import draft_of as conversation_of
-from tasks.core.prompts.conversation import is_conversation
+from tasks.core.prompts.conversation import messages_in
 from tasks.core.prompts.draft import Draft, DraftTurn, plain
 from tasks.core.prompts.template import Template, parts, text_of
 from tasks.core.records import Sample
@@ -22,7 +22,7 @@ def templates_of(config: RunConfig, media: tuple[str, ...]) -> Iterator[Template
     if (source := config.template_text) is not None:
         yield Template(source, PROMPT, config.split, media)
     if "{{" in (system := config.system_text or "") or "{%" in system:
-        yield Template(system, SYSTEM, config.split)
+        yield Template(system, SYSTEM, config.split, media, places=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ class Prompting:
                 return Draft((DraftTurn("user", tuple(parts(self.template.render(sample.values)))),), system)
         except ValueError as error:
             return Draft((DraftTurn("user", (sample.text,)),), fault=str(error))
-        messages = sample.values.get(self.text_column)
-        if messages is not None and is_conversation(messages):
+        if (messages := messages_in(sample.values.get(self.text_column))) is not None:
             found = conversation_of(messages, self.system_instruction if system is None else system, self.text_column)
             return replace(found, turns=plain(sample.text).turns) if found.fault else found
         return Draft(plain(sample.text).turns, system)

@@ -4,7 +4,6 @@ A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}
 `{{ image }}` or `{{ media }}` where the row's media stand, or the name of a media column for those of that column.
 """
 
-import json
 import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,17 +11,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tasks.core.data.formats.json_values import as_json
 from tasks.core.errors import InputError
 from tasks.core.prompts.draft import DraftPart, Slot
 from tasks.core.text import closest, visible
 
 ALL_MEDIA = ("image", "images", "media")
 KNOWN = frozenset({"row", "split"})
-_MARK = secrets.token_hex(16)  # nobody's data has it
-_MARKS = re.compile(f"{_MARK}<(.*?)>", re.DOTALL)
+# Where media stand in a rendered text. Letters of no script, which no filter turns into others and nobody's data has.
+_PRIVATE = 0xF0000
+_OPENS, _CLOSES = ("".join(chr(0x100000 + secrets.randbelow(0xFFFE)) for _ in range(4)) for _ in range(2))
+_MARKS = re.compile(f"{_OPENS}([^{_CLOSES}]*){_CLOSES}")
+_BROKEN = re.compile(f"[{_OPENS}{_CLOSES}]")
 
 
 class _Placeholder:
@@ -32,24 +35,35 @@ class _Placeholder:
         self._column = column
 
     def __str__(self) -> str:
-        return f"{_MARK}<{self._column}>"
+        name = "".join(chr(_PRIVATE + byte) for byte in self._column.encode("utf-8", "surrogatepass"))
+        return f"{_OPENS}{name}{_CLOSES}"
+
+
+def _column_of(name: str) -> str:
+    return bytes(ord(char) - _PRIVATE for char in name).decode("utf-8", "surrogatepass")
 
 
 def _as_written(value: Any) -> Any:
     """A cell as text, as it stands in the data and in the CSV's `input_query`."""
     if value is None:
         return ""
-    if isinstance(value, bool | dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, bool | float | dict | list | tuple):
+        return as_json(value)
+    if callable(value) and not isinstance(value, Undefined):
+        raise TypeError(f"{getattr(value, '__name__', 'this')} is a function, no text")
     return value
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A cell comes before what every dict can do: `row.items` where a column is called so."""
+        return obj[attribute] if isinstance(obj, dict) and attribute in obj else super().getattr(obj, attribute)
 
 
 def environment() -> ImmutableSandboxedEnvironment:
     """Jinja as the user's templates and conditions have it: no files, no globals, nothing undefined."""
-    sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
-    sandbox.filters["tojson"] = lambda value, indent=None: json.dumps(
-        value, ensure_ascii=False, indent=indent, default=str
-    )
+    sandbox = _Sandbox(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
+    sandbox.filters["tojson"] = as_json
     del sandbox.globals["lipsum"]
     return sandbox
 
@@ -61,6 +75,13 @@ def check_names(flag: str, names: Collection[str], columns: Collection[str]) -> 
         raise InputError(f"{flag} asks for {name}, which is no column; {where}")
 
 
+def column_finder() -> ImmutableSandboxedEnvironment:
+    """One without functions: a column may be called like one of them, such as `range`."""
+    sandbox = environment()
+    sandbox.globals.clear()
+    return sandbox
+
+
 @lru_cache(maxsize=8)  # not kept in Template, which travels to other processes
 def _compiled(source: str) -> Any:
     return environment().from_string(source)
@@ -68,22 +89,29 @@ def _compiled(source: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """`source`: Jinja. `flag`: how the user calls it. `media`: columns of media that it may place."""
+    """`source`: Jinja. `flag`: how the user calls it. `media`: columns of media. `places`: whether they may stand."""
 
     source: str
     flag: str
     split: str = ""
     media: tuple[str, ...] = ()
+    places: bool = True
 
     def check(self, columns: Sequence[str]) -> None:
-        """Raises InputError where it is no template, or names what is no column."""
+        """Raises InputError where it is no template, names what is no column, or media where none may stand."""
         check_names(self.flag, self.names - {*ALL_MEDIA}, columns)
+        media = sorted(self.names & {*self.media, *(set(ALL_MEDIA) - {*columns})})
+        if media and not self.places:
+            raise InputError(f"{self.flag} asks for {', '.join(media)}, and media stand in the prompt alone")
 
     @property
     def names(self) -> set[str]:
         """The columns, or what it takes for such."""
         try:
-            return meta.find_undeclared_variables(environment().parse(self.source))
+            parsed = column_finder().parse(self.source)
+            if any(meta.find_referenced_templates(parsed)):
+                raise InputError(f"{self.flag} asks for another template, and there is none; write it into this one")
+            return meta.find_undeclared_variables(parsed)
         except TemplateSyntaxError as error:
             raise InputError(f"{self.flag} is no template: line {error.lineno}: {error.message}") from None
 
@@ -100,22 +128,28 @@ class Template:
         Raises:
             ValueError: why this row's cells cannot be rendered.
         """
-        places = {name: _Placeholder("") for name in ALL_MEDIA if name not in cells or name in self.media}
-        places |= {name: _Placeholder(name) for name in self.media if name not in places or len(self.media) > 1}
-        known = {**cells, **places}
+        row = {**cells, **self._of_columns()}
+        everywhere = {name: _Placeholder("") for name in ALL_MEDIA if self.places and name not in row}
         try:
-            text: str = _compiled(self.source).render({**known, "row": known, "split": self.split})
+            text: str = _compiled(self.source).render({"row": row, "split": self.split, **everywhere, **row})
         except RecursionError:
             raise ValueError(f"{self.flag} cannot be rendered: it calls itself without end") from None
         except Exception as error:  # a filter may raise anything on a cell that is not what it expects
             raise ValueError(visible(f"{self.flag} cannot be rendered: {error}")) from None
+        if _BROKEN.search(_MARKS.sub("", text)):
+            raise ValueError(f"{self.flag} cannot be rendered: it changes the place of media, which can only stand")
         return text
+
+    def _of_columns(self) -> dict[str, _Placeholder]:
+        """Where the only one is called like all media, they are those."""
+        all_there_are = len(self.media) == 1 and self.media[0] in ALL_MEDIA
+        return {name: _Placeholder("" if all_there_are else name) for name in self.media if self.places}
 
 
 def parts(rendered: str) -> Iterator[DraftPart]:
     """The texts of a rendered template, and the slots between them; media that it does not place stand first."""
     pieces = _MARKS.split(rendered)
-    texts, columns = pieces[::2], pieces[1::2]
+    texts, columns = pieces[::2], [_column_of(name) for name in pieces[1::2]]
     if "" not in columns:
         yield Slot()
     for text, column in zip(texts, [*columns, None], strict=True):
@@ -127,4 +161,4 @@ def parts(rendered: str) -> Iterator[DraftPart]:
 
 def text_of(rendered: str) -> str:
     """What is read by a person: media by name."""
-    return _MARKS.sub(lambda match: f"[{match[1] or 'media'}]", rendered)
+    return _MARKS.sub(lambda match: f"[{_column_of(match[1]) or 'media'}]", rendered)

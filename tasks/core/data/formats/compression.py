@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,7 +18,9 @@ _NO_TEXT = {
     b"%PDF-": "a PDF",
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
 }
-_LONGEST = 10
+_LFS = b"version https://git-lfs"
+_LONGEST = len(_LFS)
+_BZIP2 = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of the end where there is none
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -28,20 +31,35 @@ def open_bytes(path: Path) -> IO[bytes]:
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST)
+    _check(path, start)
+    if (opener := _decompressor(start)) is None:
+        return path.open("rb")
+    with opener(path) as file:
+        inner = file.read(_LONGEST)
+    _check(path, inner)
+    if _decompressor(inner):
+        raise InputError(f"{path} is compressed twice; decompress it once")
+    return opener(path)
+
+
+def _check(path: Path, start: bytes) -> None:
+    if start == _LFS:
+        raise InputError(f"{path} is not fetched yet: Git LFS keeps its place; `git lfs pull` fetches it")
     for magic, what in _NO_TEXT.items():
         if start.startswith(magic):
             raise InputError(f"{path} is {what}, whatever its name says; rename it or convert it")
-    return _decompressed(path, start)
 
 
-def _decompressed(path: Path, start: bytes) -> IO[bytes]:
+def _decompressor(start: bytes) -> Callable[[Path], IO[bytes]] | None:
     if start.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.open(path))
-    if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
-        return bz2.open(path)
+        return lambda path: cast(IO[bytes], gzip.open(path))
+    if start.startswith(b"BZh") and start[4:10] in _BZIP2:
+        return lambda path: bz2.open(path)
     if start.startswith(b"\xfd7zXZ\0"):
-        return lzma.open(path)
-    if start.startswith(b"\x28\xb5\x2f\xfd"):
-        stream: Any = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        return cast(IO[bytes], stream)
-    return path.open("rb")
+        return lambda path: lzma.open(path)
+    return _zstd if start.startswith(b"\x28\xb5\x2f\xfd") else None
+
+
+def _zstd(path: Path) -> IO[bytes]:
+    stream: Any = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    return cast(IO[bytes], stream)

@@ -12,13 +12,19 @@ from typing import TextIO
 
 from tasks.core.data.formats.batch import Batch, gathered
 from tasks.core.data.formats.compression import open_bytes
-from tasks.core.data.formats.dialect import TAB, Dialect, dialect_of
+from tasks.core.data.formats.dialect import TAB, Dialect, dialect_of, is_blank
 from tasks.core.data.formats.encodings import open_text
 from tasks.core.data.formats.escaped import Malformed, escaped_records
 from tasks.core.errors import InputError
 
 _BLOCK = 1 << 20
 _NAMES = {TAB: "tab"}
+_MARK = "\ufeff"  # which programs have put there twice
+# Programs that write tabs write quotes as they come, and one at the start of a cell would swallow the lines behind it.
+_SWALLOWED = (
+    'a cell begins with a quote and goes on over tabs and lines; if the quote is part of the text write it as """, '
+    "else save the file as .csv"
+)
 type Record = tuple[int, list[str]]
 
 
@@ -57,7 +63,7 @@ def _fits(path: Path, encoding: str, dialect: Dialect) -> bool:
 
 def _batches(path: Path, encoding: str, dialect: Dialect) -> Iterator[Batch]:
     records = _records(path, encoding, dialect)
-    header = next((cells for _, cells in records if not _is_blank(cells)), [])
+    header = next((cells for _, cells in records if not is_blank(cells)), [])
     names = _names(path, header)
     empty = True
     for rows in gathered(_whole(path, records, len(names), dialect)):
@@ -69,7 +75,8 @@ def _batches(path: Path, encoding: str, dialect: Dialect) -> Iterator[Batch]:
 
 def _names(path: Path, header: list[str]) -> list[str]:
     """The header; a column without a name is called as pandas does, which often wrote it."""
-    names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
+    marked = [name.lstrip(_MARK) if number == 0 else name for number, name in enumerate(header)]
+    names = [name or f"Unnamed: {number}" for number, name in enumerate(marked)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: two columns of the header are called {twice!r}; rename one")
@@ -78,20 +85,17 @@ def _names(path: Path, header: list[str]) -> list[str]:
 
 def _whole(path: Path, records: Iterator[Record], width: int, dialect: Dialect) -> Iterator[tuple[list[str], int]]:
     for line, cells in records:
-        if _is_blank(cells):
+        if is_blank(cells):
             continue
         if len(cells) == width:
+            if dialect.delimiter == TAB and any(TAB in cell and "\n" in cell for cell in cells):
+                raise InputError(f"{path}, line {line}: {_SWALLOWED}")
             yield cells, sum(map(len, cells))
         else:
             raise InputError(
                 f"{path}, line {line}: {_counted(len(cells))}, but the header has {width}; "
                 f"{_advice(len(cells), width, dialect)}"
             )
-
-
-def _is_blank(cells: list[str]) -> bool:
-    """A line without a cell, or with blanks alone; `""` is an empty cell."""
-    return not cells or (len(cells) == 1 and cells[0].isspace())
 
 
 def _counted(cells: int) -> str:

@@ -38,6 +38,11 @@ def dialect_of(path: Path, encoding: str, delimiter: str | None) -> Dialect:
     return Dialect(best if fits[best] else NONE, announced)
 
 
+def is_blank(cells: list[str]) -> bool:
+    """Whether a line is without a cell, or has blanks alone; `""` is an empty cell."""
+    return not cells or (len(cells) == 1 and cells[0].isspace())
+
+
 def _sample(path: Path, encoding: str) -> list[str]:
     with open_text(path, encoding) as text:
         lines, chars = [], 0
@@ -52,7 +57,7 @@ def _sample(path: Path, encoding: str) -> list[str]:
 def _fit(lines: list[str], delimiter: str) -> float:
     """The share of records with as many cells as the header; 0 where the header has only one."""
     try:
-        widths = [len(cells) for cells in csv.reader(lines, delimiter=delimiter) if cells]
+        widths = [len(cells) for cells in csv.reader(lines, delimiter=delimiter) if not is_blank(cells)]
     except csv.Error:
         widths = [len(line.split(delimiter)) for line in lines]
     if not widths or widths[0] < 2:

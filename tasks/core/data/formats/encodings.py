@@ -5,11 +5,14 @@ A file is read whole before it is said to be in an encoding; what fits none is r
 
 import codecs
 import io
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from tasks.core.data.formats.compression import open_bytes
+from tasks.core.data.formats.korean import reads_as_korean
 from tasks.core.errors import InputError
 
 _BLOCK = 1 << 20
@@ -21,12 +24,9 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _KOREAN = "cp949"  # which includes EUC-KR
-# The most frequent syllables: half of any Korean text, a twentieth of other text misread as Korean.
-_FREQUENT = frozenset(
-    "이다는에의을를가한고하지로도사기은시서자어대리인과그나정해일수들있으라아전보부제세상스장구만원"
-    "주조했성비면게여것동무소안생트년적요관공경유계거위선중산치연개모우신문화내었선된국오재드미당실방르용회금번호"
-    "민결니심두째녕질답글름말물게할데때였습네저우리"
-)
+_NO_LETTER = frozenset({"Cc", "Cn", "Co", "Cs"})
+_FOREIGN = re.compile(rb"[\x80-\xff]")
+_SHIFT = "\x1b$"  # of ISO-2022, whose 7 bits pass for UTF-8
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -40,29 +40,42 @@ def encoding_of(path: Path, asked: str | None, always_utf8: bool = False) -> str
     Raises:
         InputError: it is not written in the one asked for; or in none that can be told.
     """
-    if asked:
-        return _checked(path, asked)
     with open_bytes(path) as file:
         start = file.read(4096)
-    marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None) or _by_zeros(start)
-    if marked:
+    mark = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if asked:
+        return _checked(path, _as_marked(path, _known(asked), mark))
+    if marked := mark or _by_zeros(start):
         return _checked(path, marked)
     if (wrong := _first_wrong(path, "utf-8")) is None:
         return "utf-8"
+    if unmarked := next((name for name in ("utf-16-le", "utf-16-be") if _is_plain(start, name)), None):
+        return _checked(path, unmarked)
     korean = _is_korean(path)
     if korean and not always_utf8:
         return _KOREAN
-    such = "which may be cp949" if korean else "such as cp1252, shift_jis or gb18030"
+    such = "which may be cp949" if korean else "such as cp949, cp1252, shift_jis or gb18030"
     raise InputError(f"{path}, line {wrong}: not UTF-8; correct the line, or name the encoding with --encoding, {such}")
 
 
-def _checked(path: Path, name: str) -> str:
+def _as_marked(path: Path, asked: str, mark: str | None) -> str:
+    """The encoding of the mark, which names the byte order too, where it is of the same family."""
+    if mark is None:
+        return asked
+    if asked.startswith(mark.removesuffix("-sig")):
+        return mark
+    raise InputError(f"{path} begins with the mark of {mark.removesuffix('-sig')}; leave out --encoding {asked}")
+
+
+def _known(asked: str) -> str:
     try:
-        "".encode(name)
+        "".encode(asked)
     except LookupError:
-        raise InputError(f"--encoding {name!r} is no encoding of text that Python knows") from None
-    if codecs.lookup(name).name == "utf-8":
-        name = "utf-8-sig"  # which takes away a mark where there is one
+        raise InputError(f"--encoding {asked!r} is no encoding of text that Python knows") from None
+    return codecs.lookup(asked).name
+
+
+def _checked(path: Path, name: str) -> str:
     if wrong := _first_wrong(path, name):
         raise InputError(f"{path}, line {wrong}: not {name}; name the encoding with --encoding")
     return name
@@ -73,7 +86,18 @@ def _by_zeros(start: bytes) -> str | None:
     even, odd = start[::2].count(0), start[1::2].count(0)
     if (even and odd) or even + odd < max(2, len(start) // 8):
         return None
-    return "utf-16-le" if odd else "utf-16-be"
+    name = "utf-16-le" if odd else "utf-16-be"
+    return name if _is_plain(start, name) else None
+
+
+def _is_plain(start: bytes, encoding: str) -> bool:
+    """Whether the start of a file in UTF-16 is a text with lines in it."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeDecodeError:
+        return False
+    signs = set(text) - set("\t\r\n")
+    return not signs.issuperset(text) and not any(unicodedata.category(sign) in _NO_LETTER for sign in signs)
 
 
 def _first_wrong(path: Path, encoding: str) -> int | None:
@@ -81,10 +105,14 @@ def _first_wrong(path: Path, encoding: str) -> int | None:
     line = 1
     try:
         for text in _decoded(path, encoding):
+            if encoding == "utf-8" and _SHIFT in text:
+                return line + text[: text.index(_SHIFT)].count("\n")
             line += text.count("\n")
     except UnicodeDecodeError as error:
         whole: bytes = error.object
         return line + whole[: error.start].count(b"\n")
+    except UnicodeError:  # UTF-16 and UTF-32 without the mark that they are asked with
+        return line
     return None
 
 
@@ -97,15 +125,13 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _is_korean(path: Path) -> bool:
-    """Whether the file reads as Korean: Chinese in GBK or French in Latin-1 gives Hangul too, but rare syllables."""
-    hangul = foreign = frequent = 0
-    try:
-        for text in _decoded(path, _KOREAN):
-            for char in text:
-                if char > "\x7f":
-                    foreign += 1
-                    hangul += "가" <= char <= "힣"
-                    frequent += char in _FREQUENT
-    except UnicodeDecodeError:
-        return False
-    return hangul >= max(1, 0.8 * foreign) and frequent >= 0.2 * hangul
+    return _first_wrong(path, _KOREAN) is None and reads_as_korean(_beyond_ascii(path))
+
+
+def _beyond_ascii(path: Path) -> bytes:
+    """Some of the file, from its first letter on that is not ASCII."""
+    with open_bytes(path) as file:
+        while block := file.read(_BLOCK):
+            if found := _FOREIGN.search(block):
+                return (block[found.start() :] + file.read(_BLOCK))[:_BLOCK]
+    return b""

@@ -43,6 +43,8 @@ def _split(path: Path, whole: Row) -> list[Row]:
     names, rows = whole["columns"], whole["data"]
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(names) for row in rows):
         raise InputError(f"{path}: a row under 'data' has another number of cells than 'columns'")
+    if len({str(name) for name in names}) < len(names):
+        raise InputError(f"{path}: two of its 'columns' have the same name; rename one")
     return [dict(zip(map(str, names), row, strict=True)) for row in rows]
 
 
@@ -56,9 +58,10 @@ def _by_index(path: Path, whole: Row, lines: bool) -> list[Row] | None:
         return list(whole.values())
     if lines:
         return None
-    if same and len(whole) > 1:
+    if len(whole) > 1 and (same or all(key.isdecimal() for keys in inner for key in keys)):
         raise InputError(
-            f"{path} is one object of objects with the same names: no table that can be told; write a list"
+            f"{path} is one object of objects by the same names or numbers, and how they are rows cannot be told; "
+            "write a list"
         )
     return None
 

@@ -78,7 +78,9 @@ def listed(source: Source, text: Iterable[str]) -> Iterator[tuple[Row, int]]:
             window.peek()
             yield window.row()
     if (found := window.take()) != "]":
-        raise source.error(f"expected a comma or the end of the list, found {found!r}")
+        raise source.error(
+            f"expected a comma or the end of the list, {f'found {found!r}' if found else 'where it ends'}"
+        )
     if found := window.peek():
         raise source.error(f"something follows the list: {found!r}")
 

@@ -36,17 +36,26 @@ def as_text(value: Any) -> str | None:
     return as_json(value)
 
 
-def as_json(value: Any) -> str:
-    """A value as JSON, spaced as Python does, letters as they are."""
+def as_json(value: Any, indent: int | None = None, level: int = 0) -> str:
+    """A value as JSON, spaced as Python does, letters and digits as they are; what JSON has none of as its text."""
     if isinstance(value, Number):
         return str(value)
-    if isinstance(value, str):
-        return str(encode_basestring(value))
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{encode_basestring(k)}: {as_json(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(as_json, value)) + "]"
-    return {None: "null", True: "true", False: "false"}[value]
+        parts = [f"{encode_basestring(str(k))}: {as_json(v, indent, level + 1)}" for k, v in value.items()]
+        return _bracketed("{", parts, "}", indent, level)
+    if isinstance(value, list | tuple):
+        return _bracketed("[", [as_json(inner, indent, level + 1) for inner in value], "]", indent, level)
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return str(encode_basestring(str(value)))
+
+
+def _bracketed(opening: str, parts: list[str], closing: str, indent: int | None, level: int) -> str:
+    if indent is None or not parts:
+        return opening + ", ".join(parts) + closing
+    ends = "\n" + " " * (indent * level)
+    start = ends + " " * indent
+    return opening + start + f",{start}".join(parts) + ends + closing
 
 
 def without_halves(value: Any) -> Any:

@@ -20,7 +20,7 @@ from datasets import Dataset, Features, Json, Value
 from tasks.core.data.formats.batch import Batch
 from tasks.core.data.formats.json_values import Number, as_json, as_text
 
-_VERSION = 1  # of what is kept; another one is read anew
+_VERSION = 2  # of what is kept; another one is read anew
 _STRUCTURES = frozenset({dict, list})
 _TEXTS = frozenset({str, Number, type(None)})  # which Arrow takes as they are
 type Batches = Callable[[], Iterator[Batch]]

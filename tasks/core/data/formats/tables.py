@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Features
 
 from tasks.core.data.formats.suffixes import Format, format_of
 from tasks.core.errors import InputError
@@ -23,6 +24,7 @@ def table_batches(paths: Sequence[Path]) -> tuple[pa.Schema, Iterator[pa.RecordB
     """
     opened = [_schema(path) for path in paths]
     schema = _plain(opened[0])
+    _check_types(paths[0], schema)
     for path, other in zip(paths[1:], opened[1:], strict=True):
         if _plain(other) != schema:
             raise InputError(
@@ -48,6 +50,18 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_string_view(kind):
         return pa.large_string()
     return pa.large_binary() if pa.types.is_binary_view(kind) else kind
+
+
+def _check_types(path: Path, schema: pa.Schema) -> None:
+    """Raises InputError where a column is of a type that datasets has none for, such as a map."""
+    for field in schema:
+        try:
+            Features.from_arrow_schema(pa.schema([field]))
+        except ValueError:
+            raise InputError(
+                f"{path}: column {field.name!r} is a {field.type}, which is not read; write it anew as text, a list or "
+                "a struct, or leave it out"
+            ) from None
 
 
 def _described(schema: pa.Schema) -> str:
