@@ -17,9 +17,8 @@ from tasks.core.answering.breaker import ALIKE_REFUSALS
 from tasks.core.answering.image_guard import FIRST_IMAGES
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
-from tasks.core.answering.tries import MOST_ROW_SECONDS
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.config.limits import LimitsConfig
+from tasks.core.config.limits import LimitsConfig, Patience
 from tasks.core.details import Usage
 from tasks.core.errors import ApiError, MalformedAnswer, MediaError, RunStopped, StopReason
 from tasks.core.prompts.prepare import Preparer
@@ -434,7 +433,7 @@ async def test_a_row_is_given_up_after_the_longest_time_whatever_attempts_are_le
         nonlocal now
         if request.text != "unlucky":
             return "ok"
-        now += MOST_ROW_SECONDS / 10
+        now += Patience().busy_seconds / 10
         return TOO_MANY
 
     model = Model(refuse)
@@ -454,7 +453,7 @@ async def test_the_wait_for_a_first_turn_is_no_try() -> None:
     def answer(request: Request, attempt: int) -> Any:
         nonlocal now
         if request.text == "first":
-            now += 2 * MOST_ROW_SECONDS
+            now += 2 * Patience().busy_seconds
             return "ok"
         return UNAVAILABLE if attempt < 3 else "ok"
 

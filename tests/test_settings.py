@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.emulator import Emulator, HttpError, Rule
+from deployments.emulator import Answer, Emulator, HttpError, Rule
 from tasks.core.answering.outcomes import outcome_of_error
 from tasks.core.config.command_line import parse
 from tasks.core.config.limits import LimitsConfig
@@ -144,6 +144,7 @@ def test_the_order_in_which_settings_are_typed_is_no_difference(tmp_path: Path) 
         (["--request-body", '{"system_instruction": {}}'], "--system-instruction says it"),
         (["--request-body", '{"generationConfig": {}}'], "--generation-config says it"),
         (["--request-body", '{"serviceTier": "flex"}'], "--service-tier says it"),
+        (["--cache-prefix", "--request-body", '{"cachedContent": "cachedContents/a"}'], "a request uses one cache"),
         (["--request-body", '{"toolConfig": 1, "tool_config": 2}'], "one name in two spellings"),
         (["--request-body", "no.json"], "neither a JSON object nor a file that can be read: No such file"),
         (["--request-body", "[1]"], "neither a JSON object nor a file"),
@@ -197,9 +198,26 @@ def test_patience_follows_the_service_tier_unless_it_is_set() -> None:
     """What answers within 15 minutes is waited for as long."""
     assert asked().limits == LimitsConfig(max_concurrent=10, timeout_seconds=180, give_up_seconds=900, max_attempts=5)
     flex = asked("--service-tier", "flex").limits
-    assert (flex.timeout_seconds, flex.give_up_seconds, flex.max_attempts) == (900, 3600, 10)
+    assert (flex.timeout_seconds, flex.give_up_seconds, flex.max_attempts, flex.busy_seconds) == (900, 3600, 10, 14_400)
     own = asked("--service-tier", "flex", "--timeout-seconds", "180", "--max-attempts", "2").limits
     assert (own.timeout_seconds, own.give_up_seconds, own.max_attempts) == (180, 3600, 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told", "tier"),
+    [
+        (["--service-tier", "flex"], None, "flex"),
+        (["--service-tier", "priority"], "standard", "standard"),
+        ([], None, "standard"),
+    ],
+)
+async def test_an_answer_has_the_tier_that_the_api_tells_or_else_the_one_asked_for(
+    emulator: Emulator, flags: list[str], told: str | None, tier: str
+) -> None:
+    """What was priority may be served as standard, and is billed so."""
+    emulator.set_rules([Rule(Answer(beside={"usageMetadata": {"serviceTier": told}}))])
+    async with GeminiClient(asked(*flags).generation) as client:
+        assert (await client.generate(Request.of("what?"))).service_tier == tier
 
 
 async def test_flex_is_busy_and_slow_where_the_emulator_says_so(emulator: Emulator) -> None:

@@ -102,7 +102,7 @@ class OnlineAnswerer:
             return item.answer_of(item.failed(fault := mishandled(error)), fault)
 
     async def _answer_row(self, item: Item) -> RowAnswer | Repeat:
-        tries = Tries(self.limits.max_attempts, item.tokens)
+        tries = Tries(self.limits.max_attempts, item.tokens, self.limits.busy_seconds)
         while True:
             prepared, outcome = await self._attempt(item, tries)
             if isinstance(outcome, Repeat):

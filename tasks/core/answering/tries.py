@@ -3,10 +3,10 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from tasks.core.config.limits import Patience
 from tasks.core.details import Spent
 from tasks.core.records import Kind, Outcome
 
-MOST_ROW_SECONDS = 3600.0  # of 429s, while others are answered
 BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
 AGAIN_AFTER_TIMEOUT = 1  # what was on its way is billed all the same
 AGAIN_WHERE_ALL_REFUSED = 2  # for a row that was refused as if for good
@@ -16,11 +16,13 @@ AGAIN_WHERE_ALL_REFUSED = 2  # for a row that was refused as if for good
 class Tries:
     """Of one row of about `tokens`. `counted`: failures, each as far as it is the row's own; `most` of them end it.
 
-    `without_image`: why the text goes alone. `alone`: it goes when no other row does.
+    `busy_seconds`: of 429s while others are answered, which end it as well. `without_image`: why the text goes alone.
+    `alone`: it goes when no other row does.
     """
 
     most: int
     tokens: int = 0
+    busy_seconds: float = Patience().busy_seconds
     made: int = 0
     counted: float = 0.0
     kinds: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
@@ -50,7 +52,7 @@ class Tries:
         if again is not None:
             return self.kinds[outcome.kind] > min(again, self.most - 1)
         if outcome.kind is Kind.RATE_LIMIT:
-            return self.since is not None and now - self.since > MOST_ROW_SECONDS
+            return self.since is not None and now - self.since > self.busy_seconds
         return not outcome.kind.retryable or self.counted >= self.most
 
     def image_goes_again(self, outcome: Outcome) -> bool:

@@ -3,6 +3,10 @@
 What changes answers (`generation`) is kept apart from what changes only speed (`limits`).
 """
 
+from typing import Self
+
+from pydantic import model_validator
+
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.groups.base import Parameters
 from tasks.core.config.groups.cost import CostParameters
@@ -26,6 +30,14 @@ class RunConfig(
     DataParameters,
 ):
     """Everything a run can be told. Keys never appear here: they come from the environment."""
+
+    @model_validator(mode="after")
+    def _one_cache(self) -> Self:
+        if self.cache_prefix and "cachedContent" in self.request_body:
+            raise ValueError(
+                "--cache-prefix and cachedContent in --request-body: a request uses one cache; leave one out"
+            )
+        return self
 
     def with_files_read(self) -> "RunConfig":
         """The same, with the texts of files in place of their names: it is of use where the files are not."""

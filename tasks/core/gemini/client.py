@@ -17,6 +17,7 @@ from google.genai import types
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.setting_names import settings_named
+from tasks.core.details import STANDARD
 from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
 from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.body import BodyWriter
@@ -93,7 +94,7 @@ class GeminiClient:
             raise MalformedAnswer(_short(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionError(_short(error)) from None
-        return read_answer(answer, self._model)
+        return read_answer(answer, self._model, self._generation.service_tier or STANDARD)
 
     async def list_models(self) -> list[str]:
         """Names of the models this key may call generateContent on."""

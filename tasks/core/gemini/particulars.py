@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tasks.core.details import STANDARD, Details, Source, Usage
+from tasks.core.details import Details, Source, Usage
 from tasks.core.gemini.lenient import Json, first_object, objects, tokens, word
 
 MOST_SOURCES = 100
@@ -29,9 +29,9 @@ def read_usage(usage: Json) -> Usage:
     )
 
 
-def read_tier(usage: Json) -> str:
-    """The service tier, where the API tells another than the standard one."""
-    return word(usage.get("serviceTier")).lower().removeprefix("service_tier_") or STANDARD
+def read_tier(usage: Json, asked: str) -> str:
+    """The service tier that the API tells, or else the one that was asked for."""
+    return word(usage.get("serviceTier")).lower().removeprefix("service_tier_") or asked
 
 
 def read_details(root: Json, candidate: Json, feedback: Json) -> Details:

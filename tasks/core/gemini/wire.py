@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.core.details import STANDARD
 from tasks.core.errors import ApiError, MalformedAnswer
 from tasks.core.gemini.lenient import Json, first_object, number, objects, word
 from tasks.core.gemini.particulars import read_details, read_tier, read_usage
@@ -23,8 +24,8 @@ _NO_DATUM = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "v
 _VERSION = re.compile(r"(-\d{3}|@\w+)$")  # gemini-2.0-flash-001 is gemini-2.0-flash
 
 
-def read_answer(body: str, model: str) -> ModelOutput:
-    """The answer in the body of a 2xx; `model` is the one that was asked.
+def read_answer(body: str, model: str, tier: str = STANDARD) -> ModelOutput:
+    """The answer in the body of a 2xx; `model` is the one that was asked, in service tier `tier`.
 
     Raises:
         MalformedAnswer: it is no JSON object.
@@ -51,7 +52,7 @@ def read_answer(body: str, model: str) -> ModelOutput:
         other_parts=", ".join(_data(part) for part in parts if not part.keys() <= _NO_DATUM),
         thoughts=bool(usage.thought_tokens),
         model_version=_another_model(details.get("model_version", ""), model),
-        service_tier=read_tier(told),
+        service_tier=read_tier(told, tier),
         details=details,
     )
 

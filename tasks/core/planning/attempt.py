@@ -21,10 +21,9 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.keys import fingerprint
-from tasks.core.planning.prefix import plan_prefix
+from tasks.core.planning.prefix import prefix_of
 from tasks.core.planning.resume import Plan, Reason, plan_as_read, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.prefix import Prefix
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.prompts.prompting import Prompting
 
@@ -128,7 +127,8 @@ def plan_attempt(
     else:
         _tell_what_is_paid_again(pool, logger)
         plan = _plan_fresh(config, data, pool, preparer)
-    limits, prefix = _limits(config, pool.table.rows), _prefix(config, data, job, prompting, plan.to_send, logger)
+    limits = _limits(config, pool.table.rows)
+    prefix = prefix_of(config, data, job, prompting, plan.to_send, logger.info)
     run = Run(job, pool.next_attempt(run_id), data, config.generation, limits, prompting, config.dedupe, prefix)
     return Attempt(run, plan, storage, pool, whole=config.limit is None and config.where is None)
 
@@ -136,17 +136,6 @@ def plan_attempt(
 def prompting_of(config: RunConfig, data: DatasetRef) -> Prompting:
     """What is sent of each sample of `data`."""
     return Prompting.of(config, data.columns.text, data.columns.all_media)
-
-
-def _prefix(
-    config: RunConfig, data: DatasetRef, job: str, prompting: Prompting, to_send: int, logger: Logger
-) -> Prefix | None:
-    if not config.cache_prefix or not to_send:
-        return None
-    planned = plan_prefix(job, config.generation, prompting, bool(data.columns.all_media), to_send)
-    if planned.why_not:
-        logger.info("--cache-prefix: nothing is cached: %s", planned.why_not)
-    return planned.prefix
 
 
 def _limits(config: RunConfig, answers: RunRows) -> LimitsConfig:

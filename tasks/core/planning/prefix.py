@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.sources import DatasetRef
 from tasks.core.prefix import CACHED_FIELDS, Prefix
 from tasks.core.prompts.prompting import Prompting
 from tasks.core.prompts.template import ALL_MEDIA
@@ -23,6 +26,23 @@ class PrefixPlan:
 
     prefix: Prefix | None = None
     why_not: str = ""
+
+
+def prefix_of(
+    config: RunConfig,
+    data: DatasetRef,
+    job: str,
+    prompting: Prompting,
+    to_send: int,
+    tell: Callable[[str], object],
+) -> Prefix | None:
+    """What a run caches of its requests, where it is asked to; `tell` hears why that is nothing."""
+    if not config.cache_prefix or not to_send:
+        return None
+    planned = plan_prefix(job, config.generation, prompting, bool(data.columns.all_media), to_send)
+    if planned.why_not:
+        tell(f"--cache-prefix: nothing is cached: {planned.why_not}")
+    return planned.prefix
 
 
 def plan_prefix(job: str, generation: GenerateConfig, prompting: Prompting, media: bool, to_send: int) -> PrefixPlan:
