@@ -1,7 +1,7 @@
 """A kind of answerer that asks nobody: it proves that nothing above the seam knows which one it talks to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 from tasks.core.answering.base import Watcher
@@ -43,6 +43,8 @@ class TableAnswerer:
         self.watcher.stopping(reason, 0)
 
     def hold(self, back: bool) -> None: ...
+
+    def saves_by(self, saved: Callable[[], Awaitable[bool]]) -> None: ...
 
     async def models(self) -> list[str]:
         return ["a", "table"]

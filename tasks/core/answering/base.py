@@ -4,7 +4,7 @@ Above it are the chunks of a run (run_here.py), which know no kind of answerer. 
 which knows no run. Nothing here sends, saves, or knows Prefect.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from tasks.core.answering.item import Item
@@ -35,6 +35,9 @@ class Answerer(Protocol):
 
     def hold(self, back: bool) -> None:
         """Send nothing while `back`: what is answered cannot be saved at the moment."""
+
+    def saves_by(self, saved: Callable[[], Awaitable[bool]]) -> None:
+        """`saved()` returns once all that was yielded so far is on storage; False: it cannot be put there."""
 
     async def models(self) -> list[str]:
         """Names of the models that the key may use; none where nobody says."""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from tasks.core.answering.base import Model, Watcher
@@ -80,6 +80,9 @@ class OnlineAnswerer:
 
     def hold(self, back: bool) -> None:
         self.throttle.hold(back)
+
+    def saves_by(self, saved: Callable[[], Awaitable[bool]]) -> None:
+        """See Answerer.saves_by: nothing is done once answers are saved."""
 
     async def models(self) -> list[str]:
         try:

@@ -44,6 +44,7 @@ class RunHere:
         self._run, self._watcher = run, watcher
         self.answerer = make_answerer(run, watcher)
         self.journal = Journal(storage, run.job, run.attempt, self._saving_failed, self._give_up)
+        self.answerer.saves_by(self.journal.saved)
 
     async def answer(self, chunk: Chunk, read: ReadItems) -> ChunkAnswers:
         """The chunk's answers, saved by the time this returns, unless that stopped the run.

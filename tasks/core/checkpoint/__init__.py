@@ -6,6 +6,7 @@
     <job>/<attempt>/<chunk>-partial    the same of a chunk that was stopped (written by 0.1 only)
     <job>/<attempt>/summary            how the attempt ended
     <job>/pool/<writer>-N              answers of earlier attempts, put together
+    <job>/batch/<group>/…              rows that went out as one batch job, and what became of it (see groups.py)
     <job>/lock                         who is at work on the job
 
 A *job* is what fills one CSV: data set, configuration, split, model. An *attempt* is one go at it: a run, or a

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from tasks.core.keys import job_name
 
 ROOT = "gemini-infer/v1"
-POOL, LOCK = "pool", "lock"
+POOL, LOCK, BATCH = "pool", "lock", "batch"
 
 
 class Damaged(Exception):

@@ -1,0 +1,97 @@
+"""Groups that an earlier process has left: none is forgotten, and none is made a second time.
+
+What was not paid for is given up, what may have been is found, what has ended is collected into the checkpoint, under
+the attempt that sent it. The rest is in flight. Reads no data set.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import batched
+from uuid import uuid4
+
+from tasks.core.answering.batch.api import FAILURES
+from tasks.core.answering.batch.collecting import Result
+from tasks.core.answering.batch.finding import tells_nothing_there
+from tasks.core.answering.batch.groups import Groups
+from tasks.core.batches import BatchJob
+from tasks.core.checkpoint.contents import pack
+from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
+from tasks.core.checkpoint.layout import Damaged, Storage, answers_key
+from tasks.core.records import Kind
+
+RECORD_ROWS = 2000
+
+
+@dataclass(slots=True)
+class Earlier:
+    """`in_flight`: groups whose rows may be paid for, and are not to be sent. `collected`: rows of ended ones."""
+
+    in_flight: list[Group] = field(default_factory=list)
+    collected: int = 0
+
+
+class EarlierGroups:
+    """Those of a job, as far as `wanted` says so. Call it under the job's lock."""
+
+    def __init__(
+        self, groups: Groups, records: GroupRecords, storage: Storage, job: str, wanted: Callable[[Group], bool]
+    ) -> None:
+        self._groups, self._records, self._storage, self._job = groups, records, storage, job
+        self._wanted = wanted
+
+    async def settle(self) -> Earlier:
+        """Bring them as far as they come without waiting for a job.
+
+        Raises:
+            RunStopped: some were made with another key.
+            ApiError, ConnectionError, MalformedAnswer: nothing can be known of them now.
+            OSError: the storage cannot be read or written.
+        """
+        under_way = [group for group in await asyncio.to_thread(self._records.under_way) if self._wanted(group)]
+        known = await asyncio.gather(*(self._known(group) for group in under_way))
+        earlier = Earlier([group for group in known if group.phase.in_flight])
+        if not earlier.in_flight:
+            return earlier
+        for group, job in (await self._groups.look(earlier.in_flight)).values():
+            if group.phase is Phase.GONE or (job.ended and await self._collect(group, job, earlier)):
+                earlier.in_flight = [other for other in earlier.in_flight if other.name != group.name]
+        return earlier
+
+    def rows_in_flight(self, groups: Sequence[Group]) -> Counter[str]:
+        """How many rows of each sample key are in these groups."""
+        return Counter(row.key for group in groups for row in self._records.rows(group))
+
+    async def _known(self, group: Group) -> Group:
+        match group.phase:
+            case Phase.CREATING:
+                return await self._groups.settle(group)
+            case Phase.SUBMITTED | Phase.MISSING:
+                return group
+            case _:
+                return await self._groups.give_up(group, "the run ended before it was created")
+
+    async def _collect(self, group: Group, job: BatchJob, earlier: Earlier) -> bool:
+        """Whether the group is over."""
+        try:
+            results = await self._groups.results(group, job)
+        except FAILURES as error:
+            if not tells_nothing_there(error):
+                raise
+            return (await self._groups.missing(group, str(error))).phase is Phase.GONE
+        except Damaged as error:
+            await self._groups.give_up(group, str(error))
+            return True
+        await asyncio.to_thread(self._save, group, results)
+        await self._groups.collected(group, job)
+        earlier.collected += len(results)
+        return True
+
+    def _save(self, group: Group, results: Sequence[Result]) -> None:
+        """A row whose media were refused stays open: this knows no text that could go alone."""
+        answers = [found.answer() for found in results]
+        kept = [a for a in answers if not (a.has_image and a.kind is Kind.INVALID_REQUEST)]
+        writer = uuid4().hex[:12]
+        for number, some in enumerate(batched(kept, RECORD_ROWS)):
+            self._storage.write(answers_key(self._job, group.attempt, writer, number), pack(some))

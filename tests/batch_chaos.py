@@ -1,0 +1,90 @@
+"""Batch runs that are killed at random steps, one process after the other, by an API that does what it likes.
+
+    uv run --group dev python -m tests.batch_chaos --seeds 2000
+
+Each seed is a world (see tests/batch_world.py): what becomes of creates, how jobs end, what results files look like,
+how much fits, and when each process dies. It prints what went wrong, and how much there was of everything.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.batch_world import SCRIPTS, World, run
+
+ROWS = 12
+type Lines = list[dict[str, Any]]
+FATES = ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "FAILED", "EXPIRED")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    options = parser.parse_args()
+    counts, wrong = Counter[str](), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.first, options.first + options.seeds):
+            if problem := play(seed, Path(folder), counts):
+                wrong += 1
+                print(f"seed {seed}: {problem}")
+    print(f"{options.seeds} seeds, {wrong} with a problem; {', '.join(f'{n:,} {what}' for what, n in counts.items())}")
+    return 1 if wrong else 0
+
+
+def play(seed: int, folder: Path, counts: Counter[str]) -> str:
+    """What is wrong in the end; empty where nothing is."""
+    random = Random(seed)
+    world = World(
+        folder,
+        random.choice(list(SCRIPTS.values())),
+        {number: random.choice(FATES) for number in range(6)},
+        run_seconds=random.choice([0, 60, 1000, 20_000]),
+        most_rows=random.choice([1000, 1000, 1000, 2]),
+        most_active=random.choice([100, 100, 1, 2]),
+        spoil=_spoil(random),
+    )
+    for _ in range(random.randrange(1, 6)):
+        process, _ = run(world, ROWS, dies_at=random.randrange(160) / 2)
+        counts["processes"] += 1
+        counts["killed"] += not process.alive
+    for _ in range(4):
+        if len(world.answered()) == ROWS:
+            break
+        run(world, ROWS)
+        counts["processes"] += 1
+    counts["jobs"] += len(world.jobs)
+    counts["creates"] += world.creates
+    counts["rows paid"] += world.paid.total()
+    return _problem(world)
+
+
+def _problem(world: World) -> str:
+    answered = world.answered()
+    if world.paid_twice:
+        return f"paid for twice: {world.paid_twice}"
+    if sorted(answered) != list(range(ROWS)):
+        return f"rows without an answer: {sorted(set(range(ROWS)) - set(answered))}"
+    false = [row for row, answer in answered.items() if answer.response not in ("", f"answer to question {row}")]
+    return f"answers of other rows: {false}" if false else ""
+
+
+def _spoil(random: Random) -> Callable[[Lines], Lines]:
+    """A results file may be wrong in what costs no answer."""
+    order, doubled, foreign = (random.random() < 0.3 for _ in range(3))
+
+    def spoil(lines: Lines) -> Lines:
+        lines = [*lines, lines[0]] if doubled else list(lines)
+        lines += [{"key": "000000.of-somebody-else", "text": "question 99"}] if foreign else []
+        return lines[::-1] if order else lines
+
+    return spoil
+
+
+if __name__ == "__main__":
+    sys.exit(main())

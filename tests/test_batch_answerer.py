@@ -1,0 +1,217 @@
+"""What becomes of rows whose batch jobs do not simply succeed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core.answering.batch.answerer import Leftovers
+from tasks.core.answering.batch.bounds import Bounds
+from tasks.core.answering.batch.flight import BatchLimits
+from tasks.core.checkpoint.groups import Phase
+from tasks.core.errors import Deferred, RunStopped, StopReason
+from tasks.core.records import Kind
+from tests.batch_world import JOB, Script, World, run
+
+type Lines = list[dict[str, Any]]
+
+
+def kinds(world: World) -> list[Kind]:
+    return [answer.kind for _, answer in sorted(world.answered().items())]
+
+
+def test_where_jobs_of_ours_fill_the_api_the_next_one_waits_for_their_end(tmp_path: Path) -> None:
+    world = World(tmp_path, most_active=1)
+    _, ended = run(world, 9, group_rows=3)
+    assert (ended.error, len(world.jobs), len(world.answered())) == (None, 3, 9)
+    assert sorted(len(job.lines) for job in world.jobs.values()) == [3, 3, 3]
+
+
+def test_a_group_that_is_too_large_is_halved_until_it_fits(tmp_path: Path) -> None:
+    """And the next ones are as small from the start; it is no attempt of its rows."""
+    world = World(tmp_path, most_rows=2)
+    _, ended = run(world, 16, group_rows=8)
+    assert (ended.error, world.paid_twice, len(world.answered()), ended.online) == (None, {}, 16, [])
+    assert max(len(job.lines) for job in world.jobs.values()) == 2
+    assert world.creates == len(world.jobs) + 2
+
+
+def test_where_not_even_one_row_fits_the_run_stops_with_the_api_s_own_words(tmp_path: Path) -> None:
+    world = World(tmp_path, most_rows=0)
+    _, ended = run(world, 4, group_rows=4)
+    assert isinstance(ended.error, RunStopped)
+    assert ended.error.reason is StopReason.API_DOWN
+    assert "Resource has been exhausted" in ended.error.message
+    assert (world.answered(), world.files) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [("400", StopReason.REFUSED), ("403", StopReason.REFUSED_KEY), ("401", StopReason.REFUSED_KEY)],
+)
+def test_what_every_create_would_meet_stops_the_run(tmp_path: Path, answer: str, reason: StopReason) -> None:
+    world = World(tmp_path, Script(answer, made=False, times=9))
+    _, ended = run(world, 4)
+    assert isinstance(ended.error, RunStopped)
+    assert ended.error.reason is reason
+    assert (len(world.jobs), world.answered()) == (0, {})
+
+
+@pytest.mark.parametrize("fate", ["FAILED", "EXPIRED", "CANCELLED"])
+def test_rows_of_a_job_that_came_to_nothing_go_into_another(tmp_path: Path, fate: str) -> None:
+    world = World(tmp_path, fate={0: fate})
+    _, ended = run(world, 3)
+    assert (kinds(world), ended.online, len(world.jobs)) == ([Kind.ANSWERED] * 3, [], 2)
+
+
+@pytest.mark.parametrize(
+    ("leftovers", "jobs", "online", "kind"),
+    [
+        (Leftovers.ONLINE, 2, [0, 1, 2], Kind.ANSWERED),
+        (Leftovers.OPEN, 2, [], Kind.SERVER_ERROR),
+        (Leftovers.BATCH, 5, [], Kind.SERVER_ERROR),
+    ],
+)
+def test_what_two_jobs_leave_open_goes_where_it_is_asked_to(
+    tmp_path: Path, leftovers: Leftovers, jobs: int, online: list[int], kind: Kind
+) -> None:
+    world = World(tmp_path, fate=dict.fromkeys(range(9), "EXPIRED"))
+    _, ended = run(world, 3, leftovers=leftovers)
+    assert (len(world.jobs), ended.online, kinds(world)) == (jobs, online, [kind] * 3)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lines: lines[::-1],
+        lambda lines: [lines[-1], *lines],
+        lambda lines: [{"key": "000000.of-somebody-else", "text": "theirs"}, *lines],
+        lambda lines: [{"key": lines[0]["key"], "error": 503}, *lines],
+    ],
+    ids=["shuffled", "doubled", "foreign", "failed first and answered then"],
+)
+def test_lines_are_told_by_their_keys_alone(tmp_path: Path, spoil: Any) -> None:
+    world = World(tmp_path, spoil=spoil)
+    run(world, 3)
+    assert [answer.response for _, answer in sorted(world.answered().items())] == [
+        f"answer to question {row}" for row in range(3)
+    ]
+    assert len(world.jobs) == 1
+
+
+def test_a_line_that_is_missing_is_looked_for_again_and_its_row_goes_again(tmp_path: Path) -> None:
+    """It may have been paid for, and is said to be."""
+    downloads = []
+
+    def spoil(lines: Lines) -> Lines:
+        downloads.append(len(lines))
+        return lines[:-1] if len(lines) == 3 else lines
+
+    world = World(tmp_path, spoil=spoil)
+    run(world, 3)
+    assert (downloads, kinds(world)) == ([3, 3, 3, 1], [Kind.ANSWERED] * 3)
+    assert world.answered()[2].lost == 1
+
+
+def test_a_refusal_of_one_row_is_that_row_s_and_stops_nothing(tmp_path: Path) -> None:
+    """Even one that would stop an online run: other rows were answered."""
+    codes = {0: 400, 1: 403, 2: 404}
+
+    def spoil(lines: Lines) -> Lines:
+        return [{"key": line["key"], "error": codes[int(line["text"].split()[1])]} for line in lines]
+
+    world = World(tmp_path, spoil=spoil)
+    _, ended = run(world, 3, leftovers=Leftovers.OPEN)
+    assert ended.error is None
+    assert kinds(world) == [Kind.INVALID_REQUEST, Kind.SERVER_ERROR, Kind.SERVER_ERROR]
+
+
+def test_a_stop_leaves_jobs_at_work_and_the_next_run_collects_them(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    _, ended = run(world, 3, stop_after=20)
+    assert isinstance(ended.error, RunStopped)
+    assert (len(world.jobs), world.answered(), world.cancels) == (1, {}, {})
+    _, ended = run(world, 3)
+    assert (ended.error, len(world.jobs), len(world.answered()), world.paid_twice) == (None, 1, 3, {})
+
+
+def test_a_stop_in_the_middle_of_a_create_waits_for_its_answer(tmp_path: Path) -> None:
+    """It is on record then, and nobody has to look for it."""
+    world = World(tmp_path)
+    run(world, 3, stop_after=0.25)  # the upload has taken 0.1 s
+    assert [key.rpartition("-")[2] for key in world.records if "/batch/" in key][-1] == Phase.SUBMITTED
+
+
+def test_answers_that_are_not_there_in_time_are_due_later(tmp_path: Path) -> None:
+    """Their rows are in flight, and the next process sends others alone."""
+    limits = BatchLimits(Bounds(rows=3), wait_seconds=900)
+    world = World(tmp_path, run_seconds=5000)
+    _, ended = run(world, 3, limits=limits)
+    assert isinstance(ended.error, Deferred)
+    assert ended.error.message == "1 batch job with 3 rows at work"
+    assert 900 <= ended.seconds < 1500
+    _, ended = run(world, 5, limits=limits, wait=False)
+    assert [len(job.lines) for job in world.jobs.values()] == [3, 2]
+    world.now += 5000
+    _, ended = run(world, 5, limits=limits, wait=False)
+    assert (len(world.answered()), len(world.jobs), world.paid_twice) == (5, 2, {})
+
+
+def test_at_the_deadline_jobs_are_cancelled_and_the_rest_goes_online(tmp_path: Path) -> None:
+    world = World(tmp_path, run_seconds=500, fate={1: "STUCK"})
+    limits = BatchLimits(Bounds(rows=3), deadline=world.now + 3600)
+    _, ended = run(world, 6, limits=limits)
+    assert (ended.error, ended.online, len(world.answered())) == (None, [3, 4, 5], 6)
+    assert list(world.cancels) == ["batches/1"]
+    assert world.paid_twice == {}
+
+
+def test_a_job_that_does_not_end_when_it_is_cancelled_is_not_overtaken(tmp_path: Path) -> None:
+    """It is asked again, and its rows are nobody else's until it has ended."""
+    world = World(tmp_path, run_seconds=20_000, cancels_ignored=True)
+    limits = BatchLimits(Bounds(rows=3), deadline=world.now + 3600)
+    _, ended = run(world, 3, limits=limits)
+    assert (ended.error, ended.online, len(world.answered()), world.paid_twice) == (None, [], 3, {})
+    assert world.cancels["batches/0"] > 2
+
+
+def test_past_the_deadline_no_group_is_sent(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    _, ended = run(world, 3, limits=BatchLimits(deadline=world.now - 1))
+    assert (ended.online, len(world.jobs)) == ([0, 1, 2], 0)
+    _, ended = run(World(tmp_path), 3, limits=BatchLimits(deadline=0), leftovers=Leftovers.OPEN)
+    assert ended.error is None
+
+
+@pytest.mark.parametrize("stop_after", [0.25, 20])
+def test_jobs_of_another_project_are_not_taken_for_none(tmp_path: Path, stop_after: float) -> None:
+    """The list is empty for its key, and `get` says 404."""
+    world = World(tmp_path)
+    run(world, 3, stop_after=stop_after)
+    others, world.jobs = world.jobs, {}
+    _, ended = run(world, 3, key_mark="bbbbbbbb")
+    assert isinstance(ended.error, RunStopped)
+    assert ended.error.reason is StopReason.REFUSED_KEY
+    assert world.jobs == {}
+    world.jobs = others
+    run(world, 3, key_mark="bbbbbbbb")  # another key of the same project
+    assert (len(world.answered()), world.paid_twice) == (3, {})
+
+
+def test_a_job_that_the_api_has_forgotten_is_sent_again_after_ten_minutes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run(world, 3, stop_after=20)
+    world.jobs.clear()
+    _, ended = run(world, 3)
+    assert (ended.error, len(world.answered())) == (None, 3)
+    assert ended.seconds > 600
+
+
+def test_a_record_that_cannot_be_read_does_not_make_a_second_job(tmp_path: Path) -> None:
+    """The name of the group is enough to find it."""
+    world = World(tmp_path)
+    run(world, 3, stop_after=20)
+    [last] = [key for key in world.records if key.startswith(f"{JOB}/batch/") and key.endswith(Phase.SUBMITTED)]
+    world.records[last] = "{}"
+    run(world, 3)
+    assert (len(world.jobs), len(world.answered()), world.paid_twice) == (1, 3, {})
