@@ -49,12 +49,22 @@ def check(config: RunConfig) -> list[str]:
     if not config.demo:
         lines = [*unused(), *check_credentials(), *filter(None, [mend_base_url()])]
     _ = config.system_text, config.template_text  # files that can be read
+    lines += filter(None, [_about_schema(config)])
     locate(config.dataset)
     _check_task_runner(config)
     path = csv_path_of(config)
     check_writable(path)
     check_no_input(path, config.dataset)
     return lines
+
+
+def _about_schema(config: RunConfig) -> str:
+    if config.schema_read is None:
+        return ""
+    from tasks.core.config.response_schema import not_held_to
+
+    told = "The API passes over %s of --response-schema: answers are checked, and asked for again where they do not fit"
+    return told % ", ".join(words) if (words := not_held_to(config.schema_read)) else ""
 
 
 def api_of(config: RunConfig) -> AbstractContextManager[None]:

@@ -16,6 +16,7 @@ from prefect.states import Cancelled
 from tasks.core.answering.base import Answerer, Model, Watcher
 from tasks.core.answering.caching import CachingModel, PrefixCache
 from tasks.core.answering.item import Item
+from tasks.core.answering.misfits import Fitting
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.process import Process
 from tasks.core.answering.run import Run
@@ -43,7 +44,15 @@ def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
     model: Model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
     if run.prefix:
         model = CachingModel(model, PrefixCache(client.caches, run.prefix), run.limits.timeout_seconds / 2)
-    return OnlineAnswerer(model, run.limits, watcher, Claims() if run.dedupe else None)
+    return OnlineAnswerer(model, run.limits, watcher, Claims() if run.dedupe else None, _fitting_of(run))
+
+
+def _fitting_of(run: Run) -> Fitting | None:
+    if run.generation.response_schema is None:
+        return None
+    from tasks.core.prompts.schema import SchemaCheck  # which takes time that most runs need not spend
+
+    return SchemaCheck(run.generation.response_schema).fitting
 
 
 process = Process(_answerer_of)

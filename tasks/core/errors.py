@@ -129,3 +129,7 @@ class Deferred(Exception):
     def or_sooner(self, other: "Deferred | None") -> "Deferred":
         """Of the two, the one that is due first."""
         return other if other and other.until <= self.until else self
+
+
+class Misfit(ValueError):
+    """An answer does not fit the schema that was asked for; why, in words for the model as well."""

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     TRUNCATED = "truncated"
     BLOCKED = "blocked"
     EMPTY = "empty"
+    SCHEMA = "schema"
     INVALID_REQUEST = "invalid_request"
     RATE_LIMIT = "rate_limit"
     SERVER_ERROR = "server_error"
@@ -37,7 +38,7 @@ class Kind(StrEnum):
 
 
 SUCCESSES = (Kind.ANSWERED, Kind.TRUNCATED)
-ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY})
+ANSWERS = frozenset({Kind.ANSWERED, Kind.TRUNCATED, Kind.BLOCKED, Kind.EMPTY, Kind.SCHEMA})
 RETRYABLE = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.UNSENT})
 
 
@@ -111,6 +112,10 @@ class Request:
     def of(cls, *parts: Part) -> "Request":
         """One turn of the user's."""
         return cls((Turn("user", parts),))
+
+    def followed_by(self, answer: str, objection: str) -> "Request":
+        """The same, with an answer to it and what was said against that."""
+        return replace(self, turns=(*self.turns, Turn("model", (answer,)), Turn("user", (objection,))))
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -17,6 +17,7 @@ from tasks.core.answering.image_guard import blames_image
 from tasks.core.answering.item import Item, mishandled
 from tasks.core.answering.lessons import Lessons
 from tasks.core.answering.minute import Slot
+from tasks.core.answering.misfits import Fitting, asking_again, held_to
 from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 class OnlineAnswerer:
     """An Answerer: one model client, one throttle, one breaker for all chunks of a run in a process.
 
+    `fitting`: makes an answer fit the schema that was asked for; None: there is none.
     `claims`: for rows that ask the same, which planning has not seen; None: every row is sent.
     """
 
@@ -47,6 +49,7 @@ class OnlineAnswerer:
         limits: LimitsConfig,
         watcher: Watcher | None = None,
         claims: Claims | None = None,
+        fitting: Fitting | None = None,
         *,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
@@ -55,6 +58,7 @@ class OnlineAnswerer:
     ) -> None:
         self.model, self.limits, self.watcher = model, limits, watcher or Watcher()
         self.clock, self.wall_clock, self.random, self._claims = clock, wall_clock, random, claims
+        self._fitting = fitting
         self.throttle = Throttle(limits, clock=clock, sleep=sleep, changed=self.watcher.limit_changed)
         self.breaker = Breaker(limits.give_up_seconds, clock)
         self.lessons = Lessons(limits, self.throttle, self.breaker, self._obey, self.watcher.outage)
@@ -142,7 +146,7 @@ class OnlineAnswerer:
             if repeat := self._repeat(item, prepared.key):
                 return prepared, repeat
             await self.throttle.wait_to_send(slot)
-            outcome = await self._call(prepared.request, tries.spent)
+            outcome = await self._call(asking_again(prepared.request, tries.misfit), tries.spent)
             if not blames_image(prepared, outcome):
                 self._learn(item.sample.row, slot, tries, prepared, outcome)
             return prepared, outcome
@@ -163,7 +167,7 @@ class OnlineAnswerer:
         started = self.clock()
         try:
             async with self._deadline(self._calls):
-                return outcome_of(await self.model.generate(request))
+                return held_to(self._fitting, outcome_of(await self.model.generate(request)))
         except Exception as error:  # the edge of a row: whatever happened to it is its outcome
             return outcome_of_error(error, self.limits.timeout_seconds)
         finally:

@@ -17,7 +17,7 @@ class Tries:
     """Of one row of about `tokens`. `counted`: failures, each as far as it is the row's own; `most` of them end it.
 
     `busy_seconds`: of 429s while others are answered, which end it as well. `without_image`: why the text goes alone.
-    `alone`: it goes when no other row does.
+    `alone`: it goes when no other row does. `misfit`: the last answer that did not fit the schema.
     """
 
     most: int
@@ -31,11 +31,15 @@ class Tries:
     without_image: str = ""
     image_again: bool = False  # it was refused once, and goes again
     alone: bool = False
+    misfit: Outcome | None = None
 
     def note(self, outcome: Outcome, weight: float, now: float) -> None:
         """`weight`: how far a failure counts against the row."""
         self.made += 1
         self.kinds[outcome.kind] += 1
+        if outcome.kind is Kind.SCHEMA:
+            self.tokens += len(outcome.text.encode("utf-8", "surrogatepass")) // 3
+            self.misfit = outcome
         in_time = outcome.kind is not Kind.TIMEOUT or outcome.again is not None
         self.spent.failed, self.spent.usage = self.spent.usage, self.spent.usage + outcome.usage
         self.spent.timeouts += not in_time

@@ -3,6 +3,7 @@
 What changes answers (`generation`) is kept apart from what changes only speed (`limits`).
 """
 
+import json
 from typing import Self
 
 from pydantic import model_validator
@@ -43,7 +44,8 @@ class RunConfig(
         """The same, with the texts of files in place of their names: it is of use where the files are not."""
         texts = {"system_instruction": self.system_text, "prompt_template": self.template_text}
         kept = {name: f"@{text}" if text.startswith("@") else text for name, text in texts.items() if text}
-        return type(self).model_validate(self.model_dump() | kept)
+        schema = {"response_schema": json.dumps(self.schema_read.document)} if self.schema_read else {}
+        return type(self).model_validate(self.model_dump() | kept | schema)
 
     @property
     def generation(self) -> GenerateConfig:
@@ -52,6 +54,7 @@ class RunConfig(
             "system_instruction": self.system_text,
             "generation_config": self.whole_generation_config,
             "request_body": self.whole_request_body,
+            "response_schema": self.schema_read,
         }
         return GenerateConfig(**given | made)
 

@@ -14,8 +14,10 @@ _FLAGS = {
     "safetySettings": "--safety or --request-body",
     "tools": "--tools or --request-body",
     "serviceTier": "--service-tier",
+    "responseSchema": "--response-schema",
 }
 _WORDS = {"thinkingConfig": "thinking", "safetySettings": r"safety.?settings?|harm.?category\w*", "tools": "tools?"}
+_WORDS["responseSchema"] = r"schema|response[ _]?json[ _]?schema|response[ _]?schema"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
 
@@ -25,6 +27,7 @@ def settings_named(message: str, generation: GenerateConfig) -> str:
     homes |= dict.fromkeys(generation.request_body, "--request-body")
     homes |= {"mediaResolution": ""} if generation.media_resolution else {}
     homes |= {"serviceTier": ""} if generation.service_tier else {}
+    homes |= {"responseSchema": ""} if generation.response_schema else {}
     named = {name: home for name, home in homes.items() if _words(name, generation).search(message)}
     return "".join(f"; {name} is set by {_FLAGS.get(camel(name), home)}" for name, home in named.items())
 

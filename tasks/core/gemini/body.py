@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Any
 
-from tasks.core.config.generation import GenerateConfig, MediaResolution
+from tasks.core.config.generation import GenerateConfig, MediaResolution, ResponseSchema
 from tasks.core.prefix import CACHED_FIELDS
 from tasks.core.records import Media, MediaUri, Part, Request, Turn
 
@@ -52,6 +52,8 @@ class BodyWriter:
         config, resolution = self._generation.generation_config, self._generation.media_resolution
         if resolution and not self._finest:
             config = {**config, "mediaResolution": _level(resolution)}
+        if schema := self._generation.response_schema:
+            config = {**config, **_asking_for(schema)}
         rest: dict[str, Any] = {"generationConfig": config, **self._generation.request_body}
         if (tier := self._generation.service_tier) and not self._as_documented:  # a batch job has a tier of its own
             rest["serviceTier"] = tier
@@ -75,6 +77,16 @@ def _medium(part: Media | MediaUri, as_documented: bool) -> bytes:
     # Online the API takes both alphabets, and the SDK writes the other one.
     data = base64.b64encode(part.data) if as_documented else base64.urlsafe_b64encode(part.data)
     return b'"inlineData": {"data": "%b", %b: %b}' % (data, _json(mime_type), _json(part.mime_type))
+
+
+def _asking_for(schema: ResponseSchema) -> dict[str, Any]:
+    """JSON Schema as it is; of words to choose from there is an older form only, in OpenAPI's spelling."""
+    if schema.choices:
+        return {
+            "responseMimeType": "text/x.enum",
+            "responseSchema": {**schema.document, "type": "STRING"},
+        }
+    return {"responseMimeType": "application/json", "responseJsonSchema": schema.document}
 
 
 def _level(resolution: MediaResolution) -> str:

@@ -1,15 +1,17 @@
 """Which model answers, and how. All of it is part of a sample's key, but what shapes no answer; see generation.py."""
 
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tasks.core.config.api_settings import Json, Tool, number, safety_settings, safety_word, thinking_word, tool_list
-from tasks.core.config.generation import MediaResolution
-from tasks.core.config.groups.base import Parameters, split_at_commas
+from tasks.core.config.generation import MediaResolution, ResponseSchema
+from tasks.core.config.groups.base import Parameters, Text, split_at_commas
 from tasks.core.config.json_value import object_or_file
 from tasks.core.config.merging import in_body, merged, one_candidate, with_thinking
 
+_SCHEMA = ("responseMimeType", "responseSchema", "responseJsonSchema")
 _JsonObject = Annotated[dict[str, Any], BeforeValidator(object_or_file)]
 
 
@@ -34,12 +36,28 @@ class ModelParameters(Parameters):
     media_resolution: MediaResolution | None = Field(
         None, description="How finely Gemini looks at media: low, medium, high or ultra_high."
     )
+    response_schema: Text = Field(
+        None, description="What an answer has to be: a JSON Schema, a file with one, or module:PydanticModel."
+    )
     generation_config: Annotated[_JsonObject, AfterValidator(one_candidate)] = Field(
         {}, description='Gemini\'s generationConfig, for whatever has no flag: JSON such as {"topK": 1}, or a file.'
     )
     request_body: Annotated[_JsonObject, AfterValidator(in_body)] = Field(
         {}, description="What is merged into each request, such as toolConfig and labels: JSON, or a file."
     )
+
+    @cached_property
+    def schema_read(self) -> ResponseSchema | None:
+        """The schema, read from where it is.
+
+        Raises:
+            InputError: it cannot be read, or is none.
+        """
+        if not self.response_schema:
+            return None
+        from tasks.core.config.response_schema import read_schema  # which takes time that most runs need not spend
+
+        return read_schema(self.response_schema)
 
     @property
     def whole_generation_config(self) -> Json:
@@ -51,6 +69,8 @@ class ModelParameters(Parameters):
         }
         if self.media_resolution:  # which is written by its own rule: see gemini/body.py
             merged(self.generation_config, "--generation-config", {"mediaResolution": ("--media-resolution", True)})
+        if self.response_schema:  # so is this
+            merged(self.generation_config, "--generation-config", dict.fromkeys(_SCHEMA, ("--response-schema", True)))
         return with_thinking(merged(self.generation_config, "--generation-config", flags), self.thinking)
 
     @property
