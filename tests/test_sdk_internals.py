@@ -1,6 +1,8 @@
 """What goes out by the SDK's private parts is what its public method sends: a version that moves them fails here."""
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import aiohttp
@@ -12,6 +14,7 @@ from google import genai
 from google.genai import types
 from google.oauth2.credentials import Credentials
 
+from tasks.core.config.command_line import parse
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MalformedAnswer
 from tasks.core.gemini.client import GeminiClient
@@ -90,6 +93,44 @@ async def test_a_request_is_the_sdks_own_to_the_byte(seen: Seen, generation: Gen
     await sent_by_the_sdk(generation, request_)
     ours, theirs = seen
     assert ours == theirs
+
+
+async def test_settings_are_the_sdks_own_typed_ones(seen: Seen) -> None:
+    """Those of flags, and what is cached, where the SDK's types put them."""
+    flags = ["--temperature", "0", "--max-output-tokens", "9", "--seed", "1", "--thinking", "low", "--safety", "off"]
+    flags += ["--tools", "google_search,url_context,code_execution", "--service-tier", "flex"]
+    generation = parse(["--model", "gemini-2.5-flash", *flags]).config.generation
+    harms = ("DANGEROUS_CONTENT", "HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT")
+    typed = types.GenerateContentConfig(
+        temperature=0,
+        max_output_tokens=9,
+        seed=1,
+        thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel.LOW),
+        safety_settings=[
+            types.SafetySetting(
+                category=types.HarmCategory(f"HARM_CATEGORY_{harm}"), threshold=types.HarmBlockThreshold.OFF
+            )
+            for harm in harms
+        ],
+        tools=[
+            types.Tool(google_search=types.GoogleSearch()),
+            types.Tool(url_context=types.UrlContext()),
+            types.Tool(code_execution=types.ToolCodeExecution()),
+        ],
+        service_tier=types.ServiceTier.FLEX,
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    )
+    cached = typed.model_copy(update={"tools": None, "cached_content": "cachedContents/a"})
+    request = Request.of("what?")
+    async with GeminiClient(generation) as client:
+        await client.generate(request)
+        await client.generate(replace(request, cached_content="cachedContents/a"))
+    async with aiohttp.ClientSession() as session:
+        sdk = genai.Client(http_options=types.HttpOptions(aiohttp_client=session))
+        for config in (typed, cached):
+            await sdk.aio.models.generate_content(model=generation.model, contents="what?", config=config)
+    bodies = [json.loads(body.replace(b"thinking_level", b"thinkingLevel")) for _, _, _, body in seen]  # both will do
+    assert bodies[:2] == bodies[2:]
 
 
 @pytest.mark.parametrize("signed_in", [False, True])

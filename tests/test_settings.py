@@ -177,6 +177,8 @@ def test_what_cannot_be_meant_is_refused_by_name(flags: list[str], line: str) ->
         (["--safety", "off"], "Invalid value at 'safety_settings[0]'", "; safetySettings is set by --safety"),
         (["--service-tier", "flex"], "Service tier FLEX is not offered", "; serviceTier is set by --service-tier"),
         (["--generation-config", '{"topK": 3}'], "top_k is refused", "; topK is set by --generation-config"),
+        (["--generation-config", '{"thinking_config": {}}'], "Thinking is not supported", "set by --thinking or"),
+        (["--request-body", '{"tools": 5}'], "Invalid value at 'tools'", "; tools is set by --tools or --request-body"),
         (["--request-body", '{"odd": 3}'], 'Unknown name "odd"', "; odd is set by --request-body"),
         (["--temperature", "0.3"], "top_p is not supported", "top_p is not supported"),
         ([], "Temperature is not supported for this model.", "for this model."),

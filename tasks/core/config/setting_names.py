@@ -1,9 +1,11 @@
 """Finds the setting that a refusal of the API is about, so that the user reads the name of a flag."""
 
 import re
+from dataclasses import replace
 
 from tasks.core.config.api_settings import camel
 from tasks.core.config.generation import GenerateConfig
+from tasks.core.errors import ApiError
 
 _FLAGS = {
     "temperature": "--temperature or --generation-config",
@@ -21,6 +23,12 @@ _WORDS["responseSchema"] = r"schema|response[ _]?json[ _]?schema|response[ _]?sc
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
 
+def with_flags(error: ApiError, generation: GenerateConfig) -> ApiError:
+    """A refused argument, with the flag of each setting of the run's that it names."""
+    why = settings_named(error.message, generation) if error.code == 400 else ""
+    return replace(error, message=error.message + why) if why else error
+
+
 def settings_named(message: str, generation: GenerateConfig) -> str:
     """`; temperature is set by --temperature …` for each setting of the run's that `message` names, or nothing."""
     homes = dict.fromkeys(generation.generation_config, "--generation-config")
@@ -34,8 +42,11 @@ def settings_named(message: str, generation: GenerateConfig) -> str:
 
 def _words(name: str, generation: GenerateConfig) -> re.Pattern[str]:
     """`maxOutputTokens` as messages spell it: with humps, bars or spaces between its words."""
-    words = _WORDS.get(name) or "[ _]?".join(map(re.escape, _HUMP.split(name)))
-    if name == "tools":  # or one of them by its name
-        inner = [inner for tool in generation.request_body["tools"] if isinstance(tool, dict) for inner in tool]
-        words = "|".join([words, *("[ _]?".join(map(re.escape, _HUMP.split(each))) for each in inner)])
-    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+    words = [_WORDS.get(camel(name)) or _spelled(name)]
+    if name == "tools" and isinstance(tools := generation.request_body[name], list):  # or one of them by its name
+        words += [_spelled(each) for tool in tools if isinstance(tool, dict) for each in tool]
+    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
+
+
+def _spelled(name: str) -> str:
+    return "[ _]?".join(map(re.escape, _HUMP.split(name)))

@@ -7,6 +7,7 @@ downloads go from and to files, a piece at a time.
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +16,7 @@ from google import genai
 from tasks.core.batches import BatchJob, JobPage, ResultLine
 from tasks.core.clock import Sleep
 from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.setting_names import with_flags
 from tasks.core.errors import ApiError
 from tasks.core.gemini.batch_wire import read_job, read_line, read_page
 from tasks.core.gemini.body import BodyWriter
@@ -41,7 +43,7 @@ class GeminiBatches:
         self.exists = not client.vertexai
         self._session, self._model, self._sleep = session, generation.model, sleep
         self._files, self._jobs = Calls(client, session), Calls(client, session)
-        self._writer = BodyWriter(generation, as_documented=True)
+        self._generation, self._writer = generation, BodyWriter(generation, as_documented=True)
 
     def line(self, key: str, request: Request) -> bytes:
         """A line of a job's input."""
@@ -49,7 +51,10 @@ class GeminiBatches:
 
     def read_line(self, line: bytes) -> ResultLine | None:
         """A line of a job's results; None where nothing can be read of it."""
-        return read_line(line, self._model)
+        found = read_line(line, self._model)
+        if found and isinstance(found.result, ApiError):
+            return replace(found, result=with_flags(found.result, self._generation))
+        return found
 
     async def upload(self, path: Path, name: str) -> str:
         """The content of `path` as a file of the API's, `name` for people; returns the name that the API gives it."""

@@ -7,7 +7,7 @@ and refuse a good answer for a side field.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from google import genai
 from google.genai import types
 
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.config.setting_names import settings_named
+from tasks.core.config.setting_names import with_flags
 from tasks.core.details import STANDARD
 from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
 from tasks.core.gemini.batches import GeminiBatches
@@ -87,7 +87,7 @@ class GeminiClient:
         try:
             answer = await self._generate.post(self._writer.body(request))
         except ApiError as error:
-            raise told(error, self._generation) from None
+            raise with_flags(error, self._generation) from None
         except (aiohttp.ClientConnectionError, *PROXY_ERRORS) as error:
             raise _unreached(error)(_short(error)) from None
         except (aiohttp.ClientPayloadError, ValueError) as error:
@@ -111,15 +111,6 @@ class GeminiClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def told(error: ApiError, generation: GenerateConfig) -> ApiError:
-    """A refused argument, with the flag of the setting that it names."""
-    return (
-        replace(error, message=error.message + settings_named(error.message, generation))
-        if error.code == 400
-        else error
-    )
 
 
 def _unreached(error: Exception) -> type[ConnectionError]:
