@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect import get_run_logger
 
 from flows.prefix import prefix_cached
-from flows.progress import progress_artifact
+from flows.progress import Shown, progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
 from flows.runners.event_loop import EventLoopTaskRunner
 from flows.runners.interrupt import interruptible
@@ -37,10 +37,11 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     sent = Sent()
     if not attempt.plan.to_send:
         return sent
-    progress = Progress(attempt.plan.rows, attempt.plan.reused, config.model, get_run_logger())
+    plan, logger = attempt.plan, get_run_logger()
+    progress = Progress(plan.rows, plan.reused, config.model, logger, attempt.costs.price)
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
-        progress_artifact(lambda: progress.percent),
+        progress_artifact(lambda: Shown(progress.percent, progress.cost)),
         progress,
     ):
         if isinstance(runner, EventLoopTaskRunner):

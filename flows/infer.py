@@ -31,7 +31,7 @@ from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
 from flows.endings.hand_over import hand_over
-from flows.endings.leave import NO_CSV, close, report_rows, save_late, write_csv
+from flows.endings.leave import NO_CSV, close, report_rows, save_late, tell_cost, write_csv
 from flows.logs import without_expected_tracebacks
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
 from flows.preflight import api_of
@@ -118,8 +118,9 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     if tally.rows == rows or sent.unsaved:  # it has the unsaved ones at least
         csv = write_csv(config, attempt, tally, origin)
     save_late(config, attempt, sent)
-    report_rows(config, attempt, tally, csv)
-    close(attempt, tally, lock)
+    cost = tell_cost(attempt, tally)
+    report_rows(config, attempt, tally, csv, cost)
+    close(attempt, tally, lock, cost)
     if tally.rows < rows:
         return states.unfinished(config, sent, tally, rows, csv.written)
     if csv.written is None:

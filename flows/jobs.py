@@ -11,7 +11,7 @@ from tasks.core.checkpoint.layout import Storage, jobs, lock_key
 from tasks.core.checkpoint.pool import read_pool
 from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
-from tasks.core.costs.prices import price_of
+from tasks.core.costs.spending import Spending, read_ledger, total
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
@@ -20,9 +20,11 @@ from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
 from tasks.core.output.rows import result_rows
 from tasks.core.planning.attempt import origin_of, prompting_of
+from tasks.core.planning.job_costs import JobCosts, price_for
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind
+from tasks.core.reporting.cost_words import cost_range
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import counted, visible
 
@@ -38,6 +40,7 @@ class Job:
     rows: int
     retryable: int
     bytes: int
+    spent: Spending
 
     @property
     def name(self) -> str:
@@ -50,11 +53,15 @@ class Job:
 
 
 def look(storage: Storage, key: str) -> Job:
-    latest, size = latest_manifest(storage, key), storage.size(key)
-    if latest and (summary := summary_of(storage, key, latest.attempt)):
-        return Job(key, latest, summary.rows, summary.open, size)
-    rows, retryable = read_pool(storage, key).table.kept.distinct()
-    return Job(key, latest, rows, retryable, size)
+    latest, size, ledger = latest_manifest(storage, key), storage.size(key), read_ledger(storage, key)
+    summary = summary_of(storage, key, latest.attempt) if latest else None
+    if latest and summary and latest.attempt in ledger.attempts and not ledger.killed:
+        return Job(key, latest, summary.rows, summary.open, size, total(ledger.ended))
+    table = read_pool(storage, key).table
+    config = RunConfig.model_validate(latest.config) if latest and latest.config else None
+    spent = JobCosts.read(storage, key, table, price_for(config) if config else None).before
+    rows, retryable = table.kept.distinct()
+    return Job(key, latest, rows, retryable, size, total(spent))
 
 
 class JobRun(NamedTuple):
@@ -106,7 +113,7 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    about = About(origin, None if config.demo else price_of(config.model))
+    about = About(origin, price_for(config))
     rows = result_rows(open_reader(data), answers.rows, prompting.text_of)
     try:
         written = write_result(path, about, rows, successes=tally.successes, retryable=tally.retryable)
@@ -132,12 +139,19 @@ def show(found: list[Job]) -> None:
     if not found:
         print("No checkpoints.")
         return
-    print(f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8}  job, with the rows of its last run")
+    print(
+        f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8} {'tokens':>14} {'cost':>15}"
+        "  job, with the rows of its last run"
+    )
     for job in sorted(found, key=lambda job: job.age or timedelta.max):
         whole = f"{job.latest.rows:,}" if job.latest else "?"
         age = _age(job.age) if job.age is not None else "?"
-        print(f"{job.rows:>10,} {whole:>10} {job.retryable:>8,} {_size(job.bytes):>10} {age:>8}  {job.name}")
-        print(f"{'':>51}  {job.key.split('/')[-1]}")
+        tokens, cost = f"{job.spent.prompt_tokens + job.spent.answer_tokens:,}", cost_range(job.spent)
+        print(
+            f"{job.rows:>10,} {whole:>10} {job.retryable:>8,} {_size(job.bytes):>10} {age:>8} {tokens:>14} {cost:>15}"
+            f"  {job.name}"
+        )
+        print(f"{'':>82}  {job.key.split('/')[-1]}")
 
 
 def _size(count: int) -> str:

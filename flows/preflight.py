@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
+from tasks.core.costs.prices import price_of
 from tasks.core.data.locate import locate
 from tasks.core.environment.credentials import check_credentials
 from tasks.core.environment.endpoint import mend_base_url
@@ -21,6 +22,9 @@ from tasks.core.output.place import check_no_input, check_writable, csv_path_of
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
+
+# Tools that cost the tokens they take and no more.
+_NOT_BILLED = {"codeExecution", "code_execution", "urlContext", "url_context", "functionDeclarations"}
 
 
 def with_environment(config: RunConfig) -> RunConfig:
@@ -52,6 +56,7 @@ def check(config: RunConfig) -> list[str]:
     lines += filter(None, [_about_schema(config)])
     locate(config.dataset)
     _check_task_runner(config)
+    _check_cost(config)
     path = csv_path_of(config)
     check_writable(path)
     check_no_input(path, config.dataset)
@@ -85,6 +90,30 @@ def _check_task_runner(config: RunConfig) -> None:
         raise InputError(f"--task-runner {kind} needs {package.replace('_', '-')}: uv sync --extra {kind}")
     if config.task_runner_address:
         _check_listens(config.task_runner_address)
+
+
+def _check_cost(config: RunConfig) -> None:
+    """Raises InputError where what a request costs at most cannot be known before it goes out."""
+    if not (config.max_cost or config.max_cost_per_run):
+        return
+    flag = "--max-cost" if config.max_cost else "--max-cost-per-run"
+    if why := _why_no_budget(config):
+        raise InputError(f"{flag}: {why}")
+
+
+def _why_no_budget(config: RunConfig) -> str:
+    if config.demo:
+        return "a demo costs nothing"
+    if config.task_runner is not TaskRunnerKind.LOCAL:
+        return "held in one process only; --task-runner local sends from here"
+    if config.cache_prefix:
+        return "what --cache-prefix costs by the hour no price list says"
+    if apart := sorted({name for tool in config.whole_request_body.get("tools", []) for name in tool} - _NOT_BILLED):
+        return f"{apart[0]} is billed by its uses, and how many a request makes only its answer says"
+    if price_of(config.model, config.given_price) is None:
+        way_out = "--price input=0.30,output=2.50 says it, in dollars for a million tokens"
+        return f"no price is known of {config.model}; {way_out}"
+    return ""
 
 
 def _check_listens(address: str) -> None:

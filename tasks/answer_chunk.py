@@ -18,6 +18,7 @@ from tasks.core.answering.caching import CachingModel, PrefixCache
 from tasks.core.answering.item import Item
 from tasks.core.answering.misfits import Fitting
 from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.answering.paying import Paying, PayingWithin
 from tasks.core.answering.process import Process
 from tasks.core.answering.run import Run
 from tasks.core.answering.run_here import ChunkAnswers
@@ -25,6 +26,7 @@ from tasks.core.answering.uploading import UploadingModel
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.checkpoint.table.repeats import Claims
+from tasks.core.costs.purse import OwnPurse
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
@@ -39,12 +41,13 @@ TAG = "gemini"
 _STOPPED, _DEFERRED, _REPEATS = "stopped", "deferred", "repeats"
 
 
-def _answerer_of(run: Run, watcher: Watcher) -> Answerer:
+def _answerer_of(run: Run, storage: Storage, watcher: Watcher) -> Answerer:
     client = GeminiClient(run.generation)
     model: Model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
     if run.prefix:
         model = CachingModel(model, PrefixCache(client.caches, run.prefix), run.limits.timeout_seconds / 2)
-    return OnlineAnswerer(model, run.limits, watcher, Claims() if run.dedupe else None, _fitting_of(run))
+    claims = Claims() if run.dedupe else None
+    return OnlineAnswerer(model, run.limits, watcher, claims, _fitting_of(run), paying=_paying(run, storage))
 
 
 def _fitting_of(run: Run) -> Fitting | None:
@@ -53,6 +56,13 @@ def _fitting_of(run: Run) -> Fitting | None:
     from tasks.core.prompts.schema import SchemaCheck  # which takes time that most runs need not spend
 
     return SchemaCheck(run.generation.response_schema).fitting
+
+
+def _paying(run: Run, storage: Storage) -> Paying:
+    if not run.terms:
+        return Paying()
+    purse = OwnPurse(storage, run.job, run.attempt, run.terms.left)
+    return PayingWithin(run.terms, purse, run.generation, run.limits.max_concurrent)
 
 
 process = Process(_answerer_of)

@@ -13,9 +13,9 @@ from tasks.core.reporting.tally import Tally
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(name: str, model: str, answers: RunRows, tally: Tally, rows: int, path: Path | None) -> None:
+def report(name: str, model: str, answers: RunRows, tally: Tally, rows: int, path: Path | None, cost: str) -> None:
     """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
-    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, answers.failed(SAMPLE_OF_ERRORS))
+    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, answers.failed(SAMPLE_OF_ERRORS), cost)
     title = escaping.markdown(f"{name}, {model}")
     create_markdown_artifact(markdown, key="infer-summary", description=f"{title}: {tally}")
     if path:

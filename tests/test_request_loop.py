@@ -63,7 +63,7 @@ async def test_a_process_that_serves_run_after_run_keeps_no_answerer_of_those_th
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
     made: list[TableAnswerer] = []
 
-    def make(run: Run, watcher: object) -> TableAnswerer:
+    def make(run: Run, storage: object, watcher: object) -> TableAnswerer:
         made.append(TableAnswerer({}))
         return made[-1]
 
@@ -84,7 +84,7 @@ async def test_a_process_that_serves_run_after_run_keeps_no_answerer_of_those_th
 
 async def test_a_chunk_that_arrives_after_the_stop_sends_nothing() -> None:
     """In a process that had none of the run's chunks when it was told."""
-    process = Process(lambda run, watcher: TableAnswerer({}))
+    process = Process(lambda run, storage, watcher: TableAnswerer({}))
     run = run_named("late-1")
     process.requests.adopt(asyncio.get_running_loop())
     process.stop(run)
@@ -99,7 +99,12 @@ async def test_a_chunk_that_arrives_after_the_stop_sends_nothing() -> None:
 async def test_a_stop_does_not_wait_for_rows_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Hub may be down for minutes; a thread that waits for it cannot be stopped."""
     monkeypatch.setattr(run_here, "LOOK_SECONDS", 0.01)
-    process, run, reading, over = Process(lambda run, watcher: TableAnswerer({})), run_named("slow-1"), Event(), Event()
+    process, run, reading, over = (
+        Process(lambda run, storage, watcher: TableAnswerer({})),
+        run_named("slow-1"),
+        Event(),
+        Event(),
+    )
     process.requests.adopt(asyncio.get_running_loop())
 
     def read() -> list[Item]:

@@ -31,7 +31,7 @@ def answering(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Answering:
         made: list[TableAnswerer] = []
         table = {f"question {n}": f"answer {n}" for n in rows}
 
-        def make(run: Run, watcher: Watcher) -> TableAnswerer:
+        def make(run: Run, storage: object, watcher: Watcher) -> TableAnswerer:
             made.append(TableAnswerer(table, due, watcher))
             return made[-1]
 

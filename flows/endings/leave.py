@@ -3,19 +3,20 @@
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from prefect import State
+from prefect import State, get_run_logger
 
 from flows.notices import trouble_told
 from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.parameters import RunConfig
-from tasks.core.costs.prices import price_of
+from tasks.core.costs.spending import Spending
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import About
 from tasks.core.output.late import Late, keep_late
 from tasks.core.output.place import csv_path_of
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt
+from tasks.core.reporting.cost_words import cost_line
 from tasks.core.reporting.tally import Tally
 from tasks.report import report
 from tasks.write_results import assemble_csv
@@ -34,7 +35,7 @@ NO_CSV = Csv(None, "")  # not tried
 def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> Csv:
     path = csv_path_of(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    about = About(named, None if config.demo else price_of(config.model))
+    about = About(named, attempt.costs.price)
     state: State[Any] = assemble_csv(attempt.run, attempt.answers, tally, path, about, return_state=True)
     return Csv(state.result(), "") if state.is_completed() else Csv(None, state.message or "the CSV was not written")
 
@@ -47,17 +48,33 @@ def save_late(config: RunConfig, attempt: Attempt, sent: Sent) -> None:
             sent.unsaved = keep_late(attempt.storage, csv_path_of(config), late)
 
 
-def report_rows(config: RunConfig, attempt: Attempt, tally: Tally, csv: Csv) -> None:
+class Cost(NamedTuple):
+    """What the attempt took, and what is said of it."""
+
+    spent: Spending
+    line: str
+
+
+def tell_cost(attempt: Attempt, tally: Tally) -> Cost:
+    spent = attempt.spent()
+    line = cost_line(attempt.costs, spent, tally.saved)
+    if line and attempt.plan.to_send:
+        get_run_logger().info(line)
+    return Cost(spent, line)
+
+
+def report_rows(config: RunConfig, attempt: Attempt, tally: Tally, csv: Csv, cost: Cost) -> None:
     """Where there is anything to say."""
     data, path = attempt.run.data, csv.written.path if csv.written else None
     with trouble_told("the report"):
         if tally.rows or path:
-            report(data.dataset, config.model, attempt.answers, tally, data.rows, path)
+            report(data.dataset, config.model, attempt.answers, tally, data.rows, path, cost.line)
 
 
-def close(attempt: Attempt, tally: Tally, lock: JobLock) -> None:
-    """Put on record how the attempt ended, and the records together."""
+def close(attempt: Attempt, tally: Tally, lock: JobLock, cost: Cost) -> None:
+    """Put on record how the attempt ended and what it took, and the records together."""
     with trouble_told("the checkpoint's summary"):
         attempt.close(tally.rows, tally.retryable)
+    finished = tally.rows == attempt.run.data.rows and not tally.retryable
     with trouble_told("the checkpoint, put together,"), suppress(JobHeld):
-        attempt.put_together(lock, finished=tally.rows == attempt.run.data.rows and not tally.retryable)
+        attempt.put_together(lock, finished, cost.spent)

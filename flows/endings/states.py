@@ -69,6 +69,11 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
             return Failed(name="Refused", message=f"ValueError: {message}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
+        case RunStopped(reason=StopReason.BUDGET, message=message):
+            more = resume_command(config.model_copy(update={"max_cost": 2 * (config.max_cost or 0.0)}))
+            return Failed(name="Incomplete", message=f"{message}; {kept}; with more: {more}")
+        case RunStopped(reason=StopReason.RUN_BUDGET, message=message):
+            return Failed(name="Incomplete", message=f"{message}; {kept}; with as much again: {resume_command(config)}")
         case RunStopped(reason=reason, message=message) if reason in REFUSALS:
             refusal = _refusal(reason, config.model, message, sent.models)
             return Failed(

@@ -97,6 +97,8 @@ class StopReason(StrEnum):
     NO_CREDIT = "no_credit"
     NO_QUOTA = "no_quota"
     QUOTA = "quota"
+    BUDGET = "budget"
+    RUN_BUDGET = "run_budget"
     API_DOWN = "api_down"
     IMAGES = "images"
     STORAGE = "storage"

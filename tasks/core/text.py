@@ -4,6 +4,7 @@ One function for each edge: `visible` for terminals, logs and names, `markdown` 
 """
 
 import difflib
+import math
 import re
 import string
 from collections.abc import Collection
@@ -46,3 +47,10 @@ def one_line(text: str, most: int = 500) -> str:
     """API messages span lines, HTML pages span screens, and neither has to be text."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def money(dollars: float) -> str:
+    """`$12.30`; below a dollar with as many digits as say something: `$0.0123`."""
+    if dollars >= 1 or not dollars:
+        return f"${dollars:,.2f}"
+    return f"${dollars:.{max(2, 1 - math.floor(math.log10(abs(dollars))))}f}"

@@ -19,6 +19,7 @@ from tasks.core.answering.lessons import Lessons
 from tasks.core.answering.minute import Slot
 from tasks.core.answering.misfits import Fitting, asking_again, held_to
 from tasks.core.answering.outcomes import outcome_of, outcome_of_error
+from tasks.core.answering.paying import Paying
 from tasks.core.answering.throttle import Throttle
 from tasks.core.answering.tries import Tries
 from tasks.core.answering.workers import as_they_come
@@ -51,12 +52,14 @@ class OnlineAnswerer:
         claims: Claims | None = None,
         fitting: Fitting | None = None,
         *,
+        paying: Paying | None = None,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
         self.model, self.limits, self.watcher = model, limits, watcher or Watcher()
+        self.paying = paying or Paying()
         self.clock, self.wall_clock, self.random, self._claims = clock, wall_clock, random, claims
         self._fitting = fitting
         self.throttle = Throttle(limits, clock=clock, sleep=sleep, changed=self.watcher.limit_changed)
@@ -76,6 +79,7 @@ class OnlineAnswerer:
     def stop(self, reason: StopReason, message: str, grace_seconds: float | None) -> None:
         """See Answerer.stop."""
         self.throttle.stop(reason, message)
+        self.paying.wake()
         if grace_seconds is not None:
             latest = asyncio.get_running_loop().time() + grace_seconds
             for deadline in self._calls | self._readings:
@@ -96,13 +100,16 @@ class OnlineAnswerer:
             return []
 
     async def close(self) -> None:
+        await self.paying.close()
         await self.model.close()
 
     async def _row(self, item: Item) -> RowAnswer | Repeat:
         """Whatever goes wrong with a row is that row's: its siblings are on their way and paid for."""
         try:
             return await self._answer_row(item)
-        except RunStopped:
+        except RunStopped as stopped:
+            if self.stopped is None:  # the budget says so
+                self.stop(stopped.reason, stopped.message, None)
             raise
         except Exception as error:
             logger.debug("row %d could not be handled", item.sample.row, exc_info=True)
@@ -145,8 +152,12 @@ class OnlineAnswerer:
                 return prepared, prepared.fault
             if repeat := self._repeat(item, prepared.key):
                 return prepared, repeat
-            await self.throttle.wait_to_send(slot)
-            outcome = await self._call(asking_again(prepared.request, tries.misfit), tries.spent)
+            request = asking_again(prepared.request, tries.misfit)
+            async with self.paying.reserved(request, self.throttle.check) as bill:
+                await self.throttle.wait_to_send(slot)
+                bill.goes_out()
+                outcome = await self._call(request, tries.spent)
+                bill.settle(outcome)
             if not blames_image(prepared, outcome):
                 self._learn(item.sample.row, slot, tries, prepared, outcome)
             return prepared, outcome

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
+from tasks.core.costs.terms import Terms
 from tasks.core.data.sources import DatasetRef
 from tasks.core.prefix import Prefix
 from tasks.core.prompts.prepare import Preparer
@@ -22,6 +23,7 @@ class Run:
     prompting: Prompting
     dedupe: bool = True
     prefix: Prefix | None = None  # what their requests begin with, where Gemini keeps it for them
+    terms: Terms | None = None  # of what it may spend, where that is bounded
     owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
 
     @property

@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0  # whether the run has stopped, while rows are read
 logger = logging.getLogger(__name__)
 
 type ReadItems = Callable[[], Iterable[Item]]
-type MakeAnswerer = Callable[[Run, Watcher], Answerer]
+type MakeAnswerer = Callable[[Run, Storage, Watcher], Answerer]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class RunHere:
         self.deferred: Deferred | None = None
         self.lock_watch: asyncio.Task[None] | None = None
         self._run, self._watcher = run, watcher
-        self.answerer = make_answerer(run, watcher)
+        self.answerer = make_answerer(run, storage, watcher)
         self.journal = Journal(storage, run.job, run.attempt, self._saving_failed, self._give_up)
         self.answerer.saves_by(self.journal.saved)
 

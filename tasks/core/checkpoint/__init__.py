@@ -7,6 +7,8 @@
     <job>/<attempt>/summary            how the attempt ended
     <job>/pool/<writer>-N              answers of earlier attempts, put together
     <job>/batch/<group>/…              rows that went out as one batch job, and what became of it (see groups.py)
+    <job>/costs/ended-<writer>-N       what attempts have cost that ended (see core/costs/spending.py)
+    <job>/costs/<attempt>.<writer>-N   what a process of an attempt may spend at most
     <job>/lock                         who is at work on the job
 
 A *job* is what fills one CSV: data set, configuration, split, model. An *attempt* is one go at it: a run, or a

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from tasks.core.keys import job_name
 
 ROOT = "gemini-infer/v1"
-POOL, LOCK, BATCH = "pool", "lock", "batch"
+POOL, LOCK, BATCH, COSTS = "pool", "lock", "batch", "costs"
 
 
 class Damaged(Exception):
@@ -105,6 +105,14 @@ def chunk_key(job: str, attempt: str, number: int) -> str:
 
 def pool_key(job: str, writer: str, number: int) -> str:
     return f"{job}/{POOL}/{writer}-{number:06d}"
+
+
+def purse_key(job: str, attempt: str, writer: str, number: int) -> str:
+    return f"{job}/{COSTS}/{attempt}.{writer}-{number:06d}"
+
+
+def ended_key(job: str, writer: str) -> str:
+    return f"{job}/{COSTS}/ended-{writer}"
 
 
 def lock_key(job: str) -> str:

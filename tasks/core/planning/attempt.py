@@ -17,10 +17,13 @@ from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.config.parameters import RunConfig
+from tasks.core.costs.spending import Spending
+from tasks.core.costs.worst import most_answer_tokens
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
 from tasks.core.keys import fingerprint
+from tasks.core.planning.job_costs import JobCosts, price_for
 from tasks.core.planning.prefix import prefix_of
 from tasks.core.planning.resume import Plan, Reason, plan_as_read, plan_fresh, plan_line, plan_resume
 from tasks.core.planning.sample_keys import sample_keys
@@ -40,6 +43,7 @@ class Attempt:
     plan: Plan
     storage: Storage
     pool: Pool
+    costs: JobCosts
     whole: bool  # it is about all rows of the data
 
     @property
@@ -74,13 +78,20 @@ class Attempt:
         """Note how it ended."""
         close_attempt_record(self.storage, self.run.job, self.run.attempt, rows, retryable)
 
-    def put_together(self, lock: JobLock, finished: bool) -> None:
+    def spent(self) -> Spending:
+        """What it has cost so far, by what is known of its answers."""
+        return self.costs.of_attempt(self.storage, self.run.attempt, self.pool.table)
+
+    def put_together(self, lock: JobLock, finished: bool, spent: Spending) -> None:
         """Keep the job's records few, as long as nobody else has it. `finished`: no row needs another request.
+
+        What the attempt has `spent` is on record before answers go that say it.
 
         Raises:
             JobHeld: another run has the job now.
         """
         lock.confirm()
+        self.costs.record(self.storage, spent, self.pool.table)
         compact(self.storage, self.pool, self.whole)
         if finished and self.whole:  # then nothing is missing that they may have held
             self.storage.delete(self.pool.damaged)
@@ -115,6 +126,8 @@ def plan_attempt(
     pool = read_pool(storage, job)
     _tell_damage(pool, logger)
     own = pool.attempts_of(run_id)
+    costs = JobCosts.read(storage, job, pool.table, price_for(config), most_answer_tokens(config.generation))
+    _tell_no_price(config, costs, logger)
     if config.resume or pool.size:
         if data.columns.has_media and data.rows > MANY_ROWS:
             logger.info("Reading the media of %s rows to see what is answered already", f"{data.rows:,}")
@@ -127,10 +140,11 @@ def plan_attempt(
     else:
         _tell_what_is_paid_again(pool, logger)
         plan = _plan_fresh(config, data, pool, preparer)
-    limits = _limits(config, pool.table.rows)
+    limits, terms = _limits(config, pool.table.rows), costs.terms(config, own)
     prefix = prefix_of(config, data, job, prompting, plan.to_send, logger.info)
-    run = Run(job, pool.next_attempt(run_id), data, config.generation, limits, prompting, config.dedupe, prefix)
-    return Attempt(run, plan, storage, pool, whole=config.limit is None and config.where is None)
+    attempt = pool.next_attempt(run_id)
+    run = Run(job, attempt, data, config.generation, limits, prompting, config.dedupe, prefix, terms)
+    return Attempt(run, plan, storage, pool, costs, whole=config.limit is None and config.where is None)
 
 
 def prompting_of(config: RunConfig, data: DatasetRef) -> Prompting:
@@ -172,6 +186,11 @@ def _plan_resume(config: RunConfig, pool: Pool, own: list[str], storage: Storage
     else:
         logger.info("Nothing to resume: no checkpoint of this data set, split and model (%s)", config.model)
     return plan
+
+
+def _tell_no_price(config: RunConfig, costs: JobCosts, logger: Logger) -> None:
+    if costs.price is None and not config.demo:
+        logger.info("%s: no price is known; tokens are counted, and --price makes them dollars", config.model)
 
 
 def _tell_damage(pool: Pool, logger: Logger) -> None:

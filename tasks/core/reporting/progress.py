@@ -8,9 +8,11 @@ from typing import Any, Self
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from tasks.core.costs.prices import Price
+from tasks.core.costs.rows import row_dollars
 from tasks.core.records import RowAnswer
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import counted
+from tasks.core.text import counted, money
 
 LOG_EVERY_SECONDS = 30.0
 
@@ -19,9 +21,16 @@ class Progress:
     """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
 
     def __init__(
-        self, total: int, reused: int, model: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+        self,
+        total: int,
+        reused: int,
+        model: str,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        price: Price | None = None,
     ) -> None:
         self.tally = Tally()
+        self.dollars = 0.0
+        self._price = price
         self._total, self._reused, self._model, self._logger = total, reused, model, logger
         self._started = self._logged_at = time.monotonic()
         self._repeats = 0
@@ -48,7 +57,11 @@ class Progress:
         self.tally.add(result)
         if self.tally.other_models.get(result.answered_by) == 1:
             self._say_model(result.answered_by)
-        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {counted(self.tally.errors, 'error')}", refresh=False)
+        if self._price:
+            self.dollars += row_dollars(self._price, result)
+        errors = counted(self.tally.errors, "error")
+        cost = f", {money(self.dollars)}" if self._price else ""
+        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {errors}{cost}", refresh=False)
         self._bar.update()
         now = time.monotonic()
         if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
@@ -66,7 +79,18 @@ class Progress:
 
     def line(self, now: float) -> str:
         rate = self.tally.rows / max(now - self._started, 1e-9)
-        return f"{self._done:,} of {self._total:,} rows, {counted(self.tally.errors, 'error')}, {rate:.1f} rows/s"
+        errors = counted(self.tally.errors, "error")
+        return f"{self._done:,} of {self._total:,} rows, {errors}, {rate:.1f} rows/s, {self.cost}"
+
+    @property
+    def cost(self) -> str:
+        """Tokens and dollars so far, and in the end if the others take as much."""
+        tokens = counted(self.tally.usage.total, "token")
+        if not self._price:
+            return tokens
+        share = self.tally.rows / max(self._total - self._reused - self._repeats, 1)
+        in_the_end = f", about {money(self.dollars / share)} in the end" if share else ""
+        return f"{tokens}, {money(self.dollars)} so far{in_the_end}"
 
     def __enter__(self) -> Self:
         if not self._bar.disable:

@@ -50,8 +50,13 @@ def summary_lines(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
     return lines
 
 
-def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, failed: Iterable[RowAnswer]) -> str:
-    """The same as a Prefect artifact, with some rows that `failed`; of an unfinished run, without a CSV, as well."""
+def summary_markdown(
+    title: str, tally: Tally, rows: int, csv: Path | None, failed: Iterable[RowAnswer], cost: str = ""
+) -> str:
+    """The same as a Prefect artifact, with some rows that `failed`; of an unfinished run, without a CSV, as well.
+
+    `cost`: what is said of it.
+    """
     done = counted(tally.rows, "row") if csv else f"{tally.rows:,} of {rows:,} rows"
     where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
@@ -61,6 +66,7 @@ def summary_markdown(title: str, tally: Tally, rows: int, csv: Path | None, fail
         f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
         f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer."
         + (f" {counted(tally.repeats, 'row')} share the answers of others." if tally.repeats else ""),
+        *([f"{cost[0].upper()}{cost[1:]}."] if cost else []),
         *["", "| outcome | rows | share |", "|---|---|---|", *table],
     ]
     if sample:

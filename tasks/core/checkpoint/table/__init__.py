@@ -10,8 +10,11 @@ kept       attempts, and the answers that they have kept
 matching   which answer serves which row of the run
 rows       the answers that the rows of the run have
 repeats    rows that ask the same, and get one answer
+taken      what the answers of attempts have taken, in tokens
 earlier    what earlier attempts have kept, and what of it is worth keeping
 """
+
+from collections.abc import Collection, Sequence
 
 from tasks.core.checkpoint.table.database import Database
 from tasks.core.checkpoint.table.earlier import EarlierAnswers
@@ -19,6 +22,7 @@ from tasks.core.checkpoint.table.kept import KeptAnswers
 from tasks.core.checkpoint.table.matching import Matching
 from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
+from tasks.core.checkpoint.table.taken import Taken, taken
 
 
 class AnswerTable:
@@ -28,9 +32,13 @@ class AnswerTable:
     """
 
     def __init__(self) -> None:
-        database = Database()
+        self._database = database = Database()
         self.kept = KeptAnswers(database)
         self.matching = Matching(database, self.kept)
         self.rows = RunRows(database, self.kept)
         self.repeats = Repeats(database)
         self.earlier = EarlierAnswers(database, self.kept)
+
+    def taken(self, known: Collection[str], modalities: Sequence[str] = ()) -> list[Taken]:
+        """See taken.taken."""
+        return list(taken(self._database, known, modalities))

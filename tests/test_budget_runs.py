@@ -1,0 +1,158 @@
+"""Whole runs within a budget: what the API bills is never more, by its own count, whatever becomes of requests."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tasks.core.answering.item import Item
+from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.answering.paying import PayingWithin
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.limits import LimitsConfig
+from tasks.core.costs.prices import Price
+from tasks.core.costs.purse import OwnPurse
+from tasks.core.costs.rates import Rate, Rates
+from tasks.core.costs.spending import read_ledger
+from tasks.core.costs.terms import MAX_COST, Terms
+from tasks.core.details import Usage
+from tasks.core.errors import ApiError, ConnectionLost, MalformedAnswer, RunStopped, StopReason
+from tasks.core.prompts.prepare import Preparer
+from tasks.core.records import ModelOutput, Request, Sample
+from tests.virtual_time import run
+
+JOB, MODEL, MOST_TOKENS = "gemini-infer/v1/job", "gemini-3.5-flash-lite", 300
+GENERATION = GenerateConfig(model=MODEL, generation_config={"maxOutputTokens": MOST_TOKENS})
+LIMITS = LimitsConfig(max_concurrent=200, timeout_seconds=60, give_up_seconds=1e6)
+SEEDS = 100
+
+
+PRICE = Price({"standard": Rates({"prompt": Rate(0.3e-6), "cached": Rate(0.3e-6), "answer": Rate(2.5e-6)})})
+
+
+class Api:
+    """Bills what it answers, also what nobody waits for any more, from the moment it has the request."""
+
+    def __init__(self, seed: int, price: Price) -> None:
+        self._random, self._price = Random(seed), price
+        self.dollars, self.in_flight, self.peak = 0.0, 0, 0
+
+    async def generate(self, request: Request) -> ModelOutput:
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        try:
+            return await self._answered(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _answered(self, request: Request) -> ModelOutput:
+        fate = self._random.random()
+        if fate < 0.1:
+            await asyncio.sleep(self._random.uniform(0, 2))
+            raise ApiError(503, "UNAVAILABLE", "later")
+        usage = Usage(
+            len(request.text) // self._random.choice([1, 4]), self._random.randint(MOST_TOKENS // 2, MOST_TOKENS)
+        )
+        self.dollars += self._price.dollars(usage)
+        if fate < 0.12:
+            await asyncio.sleep(1000)  # longer than anybody waits
+        await asyncio.sleep(self._random.lognormvariate(0, 1))
+        if fate < 0.14:
+            raise ConnectionLost("reset")
+        if fate < 0.16:
+            raise MalformedAnswer("half of it")
+        return ModelOutput("ok", "STOP", usage=Usage() if fate < 0.17 else usage)
+
+    async def list_models(self) -> list[str]:
+        return []
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Memory:
+    """A storage that outlives its process."""
+
+    records: dict[str, Any] = field(default_factory=dict)
+    gather_seconds = settle_seconds = 0.0
+
+    def read(self, key: str) -> Any:
+        return self.records.get(key)
+
+    def write(self, key: str, value: Any) -> None:
+        self.records[key] = value
+
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.records if key.startswith(prefix))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.records.pop(key, None)
+
+    def size(self, prefix: str) -> int:
+        return 0
+
+
+async def at_once(work: Callable[..., Any], *values: Any) -> None:
+    work(*values)
+
+
+async def attempt(
+    api: Api, storage: Memory, limit: float, number: int, texts: Sequence[str], killed_after: float | None
+) -> RunStopped | None:
+    """One go at the rows; killed at a moment of its own, it closes nothing."""
+    before = sum(read_ledger(storage, JOB).killed.values())
+    terms = Terms(PRICE, limit - before, MAX_COST, limit, before)
+    loop = asyncio.get_running_loop()
+    purse = OwnPurse(storage, JOB, f"a-{number}", terms.left, loop.time, asyncio.sleep, at_once)
+    paying = PayingWithin(terms, purse, GENERATION, LIMITS.max_concurrent)
+    answerer = OnlineAnswerer(api, LIMITS, paying=paying, clock=loop.time, random=Random(number).random)
+    preparer = Preparer(GENERATION)
+
+    async def work() -> None:
+        items = (Item(Sample(n, str(n), text), preparer) for n, text in enumerate(texts))
+        async for _ in answerer.answer("chunk", items):
+            pass
+
+    task = asyncio.ensure_future(work())
+    _, running = await asyncio.wait([task], timeout=killed_after)
+    if running:
+        on_record = dict(storage.records)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        storage.records = on_record  # what a process that is gone has not written
+        return None
+    with suppress(RunStopped):
+        await task
+    await answerer.close()
+    return answerer.stopped
+
+
+async def job(seed: int) -> tuple[float, float, int, list[RunStopped | None]]:
+    """A run that is killed once and ends by its budget: (budget, what was billed, most in flight, how each ended)."""
+    random = Random(seed)
+    api, storage, limit = Api(seed, PRICE), Memory(), random.uniform(0.15, 0.17)
+    texts = [f"{n} " * random.randint(1, 20) for n in range(320)]
+    ends = []
+    for number, killed_after in enumerate([random.uniform(0, 3), None]):
+        stopped = await attempt(api, storage, limit, number, texts, killed_after)
+        ends.append(stopped)
+        assert api.dollars <= limit
+        assert api.dollars <= sum(read_ledger(storage, JOB).killed.values()) <= limit + 1e-9
+    return limit, api.dollars, api.peak, ends
+
+
+def test_a_budget_is_never_exceeded(record_property: Callable[[str, object], None]) -> None:
+    """Requests that fail, hang, are lost or cannot be read, 200 in flight, and runs that are killed and resumed."""
+    shares, peaks = [], []
+    for seed in range(SEEDS):
+        limit, billed, peak, ends = run(job(seed))
+        assert [end.reason for end in ends if end][-1:] == [StopReason.BUDGET]
+        shares.append(billed / limit)
+        peaks.append(peak)
+    assert max(shares) <= 1
+    assert max(peaks) == 200
+    record_property("shares", sorted(shares))
