@@ -16,6 +16,7 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
 from tasks.core.output.columns import About
+from tasks.core.output.forms.form import forms_of
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
 from tasks.core.output.rows import result_rows
@@ -116,7 +117,9 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     about = About(origin, price_for(config))
     rows = result_rows(open_reader(data), answers.rows, prompting.text_of)
     try:
-        written = write_result(path, about, rows, successes=tally.successes, retryable=tally.retryable)
+        written = write_result(
+            path, about, rows, successes=tally.successes, retryable=tally.retryable, forms=forms_of(config)
+        )
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}"

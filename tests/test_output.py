@@ -256,7 +256,7 @@ def test_a_name_that_is_too_long_for_a_file_is_found_out_first(tmp_path: Path) -
     """A long sum of slices makes a long name; with one that just fits, all can be written and moved aside."""
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(csv_path(str(tmp_path), "m", "test[:10]+" * 30))
-    longest = tmp_path / ("x" * (255 - len("._unfinished.parquet.json")) + ".csv")
+    longest = tmp_path / ("x" * (255 - len("._unfinished.excel.csv.json")) + ".csv")
     check_writable(longest)
     with pytest.raises(InputError, match="--output-dir"):
         check_writable(longest.with_name(f"x{longest.name}"))

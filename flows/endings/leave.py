@@ -12,6 +12,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import About
+from tasks.core.output.forms.form import forms_of
 from tasks.core.output.late import Late, keep_late
 from tasks.core.output.place import csv_path_of
 from tasks.core.output.result import Written
@@ -36,7 +37,9 @@ def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin)
     path = csv_path_of(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
     about = About(named, attempt.costs.price)
-    state: State[Any] = assemble_csv(attempt.run, attempt.answers, tally, path, about, return_state=True)
+    state: State[Any] = assemble_csv(
+        attempt.run, attempt.answers, tally, path, about, forms_of(config), return_state=True
+    )
     return Csv(state.result(), "") if state.is_completed() else Csv(None, state.message or "the CSV was not written")
 
 

@@ -10,6 +10,8 @@ that asks here what it must not read.
 
 import csv
 import hashlib
+import json
+import zipfile
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -19,9 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.core.files.atomic import drafted, is_draft
 
 COLUMNS = ["id", "input_query", "has_image", "response", "status", "error_message"]
-SUFFIXES = (".csv", ".parquet")  # of the files of a result
+SUFFIXES = (".csv", ".parquet", ".jsonl", ".xlsx", ".excel.csv")  # of the files of a result
 TABLE_MARK = b"gemini-infer"  # in the metadata of a table: whose it is
+WORKBOOK_CREATOR = "gemini-infer"
 _MOST_BYTES = 100_000  # of a note
+_MOST_LINE_BYTES = 1_000_000  # a longer row is known by its note alone
 
 
 class Origin(BaseModel):
@@ -116,4 +120,28 @@ def _has_our_metadata(path: Path) -> bool:
         return False
 
 
-_MARKS = {".csv": _has_our_header, ".parquet": _has_our_metadata}
+def _has_our_keys(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            first = json.loads(file.readline(_MOST_LINE_BYTES).decode("utf-8-sig"))
+        return isinstance(first, dict) and list(first)[: len(COLUMNS) + 1] == [*COLUMNS, "kind"]
+    except (OSError, ValueError):
+        return False
+
+
+def _has_our_creator(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as book, book.open("docProps/core.xml") as properties:
+            return f">{WORKBOOK_CREATOR}<".encode() in properties.read(_MOST_BYTES)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return False
+
+
+_MARKS = {
+    ".csv": _has_our_header,
+    ".parquet": _has_our_metadata,
+    ".jsonl": _has_our_keys,
+    ".xlsx": _has_our_creator,
+}

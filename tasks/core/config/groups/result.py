@@ -1,11 +1,27 @@
 """What a run writes, and where."""
 
-from pydantic import Field
+from enum import StrEnum
+from typing import Annotated
 
-from tasks.core.config.groups.base import Parameters
+from pydantic import BeforeValidator, Field
+
+from tasks.core.config.groups.base import Parameters, split_at_commas
+
+
+class ResultFormat(StrEnum):
+    """What the table may be written as beside CSV and Parquet."""
+
+    JSONL = "jsonl"
+    XLSX = "xlsx"
 
 
 class ResultParameters(Parameters):
     """result"""
 
     output_dir: str = Field("result", min_length=1, description="Folder the CSV goes to.")
+    format: Annotated[list[ResultFormat], BeforeValidator(split_at_commas)] = Field(
+        [], description="Further forms of the table beside the CSV and the Parquet file: jsonl, xlsx, or both."
+    )
+    excel: bool = Field(
+        False, description="A second CSV, for Excel: it opens as UTF-8, and no text in it is a formula."
+    )

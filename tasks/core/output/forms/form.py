@@ -8,9 +8,11 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from pandas.util import hash_pandas_object
 
+from tasks.core.config.groups.result import ResultFormat
+from tasks.core.config.parameters import RunConfig
 from tasks.core.files.atomic import Draft
 from tasks.core.output.columns import About
-from tasks.core.output.forms import csv_lines, parquet
+from tasks.core.output.forms import csv_lines, excel_csv, json_lines, parquet, workbook
 from tasks.core.output.rows import ResultRow
 
 
@@ -33,9 +35,19 @@ class Form(NamedTuple):
 
 CSV = Form(".csv", csv_lines.begun)
 PARQUET = Form(".parquet", parquet.begun)
+EXCEL_CSV = Form(".excel.csv", excel_csv.begun)
+_ASKED_FOR = {
+    ResultFormat.JSONL: Form(".jsonl", json_lines.begun),
+    ResultFormat.XLSX: Form(".xlsx", workbook.begun),
+}
 
 
 _READ = {CSV.suffix: csv_lines.read_parts, PARQUET.suffix: parquet.read_parts}
+
+
+def forms_of(config: RunConfig) -> list[Form]:
+    """Those that a run writes beside what every run writes."""
+    return [*(_ASKED_FOR[each] for each in dict.fromkeys(config.format)), *([EXCEL_CSV] if config.excel else [])]
 
 
 def is_comparable(suffix: str) -> bool:
