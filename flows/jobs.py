@@ -15,7 +15,7 @@ from tasks.core.costs.spending import Spending, read_ledger, total
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.output.columns import About
+from tasks.core.output.columns import about_of
 from tasks.core.output.forms.form import forms_of
 from tasks.core.output.place import csv_path
 from tasks.core.output.result import write_result
@@ -114,7 +114,7 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         tally.retryable += missing
     path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
     origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    about = About(origin, price_for(config))
+    about = about_of(config, origin, price_for(config))
     rows = result_rows(open_reader(data), answers.rows, prompting.text_of)
     try:
         written = write_result(

@@ -64,10 +64,15 @@ def check(config: RunConfig) -> list[str]:
 
 
 def _about_schema(config: RunConfig) -> str:
+    """Raises InputError where there are no columns to be made of it."""
+    if config.schema_read is None and not config.columns:
+        return ""
+    from tasks.core.config.response_schema import fields_of, not_held_to
+
+    if config.columns and not (config.schema_read and fields_of(config.schema_read)):
+        raise InputError("--columns needs a --response-schema of an object with properties: each is a column")
     if config.schema_read is None:
         return ""
-    from tasks.core.config.response_schema import not_held_to
-
     told = "The API passes over %s of --response-schema: answers are checked, and asked for again where they do not fit"
     return told % ", ".join(words) if (words := not_held_to(config.schema_read)) else ""
 

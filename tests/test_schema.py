@@ -1,21 +1,27 @@
 """Typed answers: which schemas are taken, how they are asked for, and what becomes of an answer that does not fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deployments.emulator import Answer, Emulator, Finish, Rule
+from flows.preflight import check
 from tasks.core.answering.misfits import asking_again, held_to
 from tasks.core.config.generation import GenerateConfig, ResponseSchema
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.response_schema import fields_of, not_held_to, read_schema
 from tasks.core.errors import InputError, Misfit
+from tasks.core.files.own_results import is_result
 from tasks.core.gemini.body import BodyWriter
+from tasks.core.output.parsed import Parsed
 from tasks.core.prompts.schema import SchemaCheck
-from tasks.core.records import Kind, Outcome, Request, Turn
-from tests.support import RunFlow, numbered, read_csv, write_jsonl
+from tasks.core.records import Kind, Outcome, Request, RowAnswer, Turn
+from tests.support import CSV, RunFlow, numbered, read_csv, write_jsonl
 
 PERSON: dict[str, Any] = {
     "type": "object",
@@ -195,10 +201,62 @@ def test_a_schema_beside_the_apis_own_settings_for_one_is_refused() -> None:
             RunConfig(response_schema="{}", generation_config={name: "x"})
 
 
+def test_answers_are_typed_as_far_as_the_schema_is() -> None:
+    """What has no one type is JSON; what is of another type than was asked for is null; a large number costs no row."""
+    node = {"type": "object", "properties": {"n": {"type": "integer"}, "next": {"$ref": "#/$defs/node"}}}
+    properties: dict[str, Any] = {
+        "node": {"$ref": "#/$defs/node"},
+        "list": {"type": "array", "items": {"type": ["number", "null"]}},
+        "maybe": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+        "any": {},
+        "either": {"type": ["string", "integer"]},
+        "status": {"type": "string"},
+        "answer_status": {"type": "string"},
+    }
+    document = {"type": "object", "properties": properties, "$defs": {"node": node}}
+    parsed = Parsed(read_schema(json.dumps(document)))
+    value = {
+        "node": {"n": 2.0, "next": {"n": 2}},
+        "list": [1, 2.5, None, "3"],
+        "maybe": True,
+        "any": [],
+        "either": "a",
+        "status": "\ud83d",
+    }
+    answer = RowAnswer(0, "i", "k", Kind.ANSWERED, response=json.dumps(value))
+    read = {
+        **{"node": {"n": 2, "next": '{"n": 2}'}, "list": [1.0, 2.5, None, None], "maybe": True},
+        **{"any": "[]", "either": '"a"', "status": "\ufffd", "answer_status": None},
+    }
+    assert pa.array([parsed.value(answer)], parsed.type).to_pylist() == [read]
+    assert parsed.names == ["node", "list", "maybe", "any", "either", "answer_status", "answer_answer_status"]
+    assert parsed.cells(answer)[3:] == ["[]", "a", "\ufffd", ""]
+    large = RowAnswer(0, "i", "k", Kind.ANSWERED, response='{"node": {"n": 1e30}, "list": 3}')
+    assert parsed.value(large)["node"] == {"n": None, "next": None}
+    assert [parsed.value(replace(answer, **other)) for other in ({"kind": Kind.SCHEMA}, {"response": "no"})] == [
+        None
+    ] * 2
+
+
+def test_columns_without_fields_to_make_them_of_are_refused() -> None:
+    """Before the run: an answer that is one word has none."""
+    for schema in (None, '{"type": "string", "enum": ["a"]}'):
+        with pytest.raises(InputError, match="--columns needs a --response-schema of an object with properties"):
+            check(RunConfig(dataset="x", demo=True, columns=True, response_schema=schema))
+
+
+def test_what_the_api_passes_over_is_said_before_the_run(tmp_path: Path) -> None:
+    """So that nobody wonders why it is asked for again."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(1))
+    schema = '{"type": "object", "properties": {"a": {"pattern": "b", "maxLength": 3}}}'
+    [line] = check(RunConfig(dataset=data, demo=True, response_schema=schema, output_dir=str(tmp_path / "r")))
+    assert line.startswith("The API passes over maxLength, pattern of --response-schema")
+
+
 def test_what_does_not_fit_is_asked_for_again_twice_and_then_an_error_that_is_left_alone(
     run: RunFlow, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """With the reason, in the same conversation; all tries are paid for and counted."""
+    """With the reason, in the same conversation; all tries are paid for and counted. `--columns` has its fields."""
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps(PERSON | {"properties": {"id": {"items": {}}, **PERSON["properties"]}}))
     good = '```json\n{"name": "김 \\"a\\"", "age": 3, "id": [1, {"b": null}]}\n```'
@@ -211,7 +269,13 @@ def test_what_does_not_fit_is_asked_for_again_twice_and_then_an_error_that_is_le
         ]
     )
     data = write_jsonl(tmp_path / "d.jsonl", numbered(4))
-    flags: dict[str, Any] = {"dataset": data, "response_schema": str(schema)}
+    flags: dict[str, Any] = {
+        "dataset": data,
+        "response_schema": str(schema),
+        "columns": True,
+        "format": ["jsonl", "xlsx"],
+        "excel": True,
+    }
     run(**flags)
     sent = emulator.last_requests
     assert emulator.stats.requests == 1 + 2 + 3 + 1
@@ -220,7 +284,18 @@ def test_what_does_not_fit_is_asked_for_again_twice_and_then_an_error_that_is_le
     assert [line["status"] for line in lines] == ["success", "success", "error", "success"]
     assert lines[2]["response"] == "no JSON"
     assert lines[2]["error_message"].startswith("schema: it is not JSON: ")
+    assert list(lines[0])[6:] == ["answer_id", "name", "age", "born"]
+    assert [line["answer_id"] for line in lines] == ['[1, {"b": null}]', '[1, {"b": null}]', "", ""]
+    assert (lines[0]["name"], lines[0]["age"], lines[0]["born"]) == ('김 "a"', "3", "")
     assert json.loads(lines[0]["response"])["age"] == 3
+    assert is_result(Path(CSV))  # by its note: with a further column it might be somebody's own data
+    assert (Path(CSV).with_suffix(".excel.csv")).read_text("utf-8-sig").splitlines()[0].endswith('"name","age","born"')
+    table = pq.read_table(Path(CSV).with_suffix(".parquet"))
+    told = [json.loads(line) for line in Path(CSV).with_suffix(".jsonl").read_text().splitlines()]
+    assert [list(line) for line in told] == [table.column_names] * 4
+    parsed = table.column("parsed").to_pylist()
+    assert [line["parsed"] for line in told] == parsed
+    assert parsed == [{"id": '[1, {"b": null}]', "name": '김 "a"', "age": 3, "born": None}] * 2 + [None, None]
 
     run(**flags, resume=True)
     assert emulator.stats.requests == 7

@@ -11,7 +11,7 @@ from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending
 from tasks.core.files.own_results import Origin
-from tasks.core.output.columns import About
+from tasks.core.output.columns import about_of
 from tasks.core.output.forms.form import forms_of
 from tasks.core.output.late import Late, keep_late
 from tasks.core.output.place import csv_path_of
@@ -36,7 +36,7 @@ NO_CSV = Csv(None, "")  # not tried
 def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> Csv:
     path = csv_path_of(config).absolute()
     named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    about = About(named, attempt.costs.price)
+    about = about_of(config, named, attempt.costs.price)
     state: State[Any] = assemble_csv(
         attempt.run, attempt.answers, tally, path, about, forms_of(config), return_state=True
     )

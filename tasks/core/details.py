@@ -118,9 +118,9 @@ def unpacked(text: str) -> Details:
 def unpaid(text: str) -> str:
     """The same without what the requests have taken: of a row for which none was made."""
     told = {name: value for name, value in unpacked(text).items() if name not in _TAKEN}
-    return _JSON.encode(told) if told else ""
+    return _JSON.encode(told | {"attempts": 0})
 
 
-_TAKEN = ("attempts", "latency_seconds", "by_modality", "searches", "failed_prompt_tokens", "failed_answer_tokens")
+_TAKEN = ("latency_seconds", "by_modality", "searches", "failed_prompt_tokens", "failed_answer_tokens")
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DETAILS = TypeAdapter(Details)

@@ -54,3 +54,12 @@ def money(dollars: float) -> str:
     if dollars >= 1 or not dollars:
         return f"${dollars:,.2f}"
     return f"${dollars:.{max(2, 1 - math.floor(math.log10(abs(dollars))))}f}"
+
+
+def writable(text: str) -> str:
+    """Half a surrogate pair, which JSON can carry, cannot be written to a file: U+FFFD stands in its place."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -8,7 +8,7 @@ from tasks.core.answering.refusals import ACCOUNT, refused_by, violations
 from tasks.core.answering.retry_delay import retry_delay_seconds
 from tasks.core.errors import ApiError, ConnectionLost, MalformedAnswer, MediaError, StopReason
 from tasks.core.records import Kind, ModelOutput, Outcome
-from tasks.core.text import one_line
+from tasks.core.text import one_line, writable
 
 # https://ai.google.dev/api/generate-content#FinishReason: the answer was withheld.
 BLOCKING = frozenset(
@@ -35,7 +35,7 @@ def outcome_of(output: ModelOutput) -> Outcome:
         service_tier=output.service_tier,
         details=output.details,
     )
-    text = _writable(output.text)
+    text = writable(output.text)
     if output.blank:
         return outcome(Kind.SERVER_ERROR, detail="the API sent an empty answer", maybe_billed=True)
     if output.block_reason and not text:
@@ -76,15 +76,6 @@ def _empty(output: ModelOutput, reason: str, outcome: Callable[..., Outcome]) ->
 def _reasons(name: str, reason: str, output: ModelOutput) -> str:
     ratings = f", safety_ratings: {output.safety_ratings}" if output.safety_ratings else ""
     return f"{name} {reason}{ratings}"
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can carry, cannot be written to the CSV: U+FFFD stands in its place."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _outcome_of_refusal(error: ApiError) -> Outcome:

@@ -73,8 +73,14 @@ def fields_of(schema: ResponseSchema) -> list[str]:
     """The names in an answer, where it is an object, in the schema's order."""
     document = schema.document
     while "$ref" in document:
-        document = _resolver(schema.document).lookup(document["$ref"]).contents
+        document = target_of(document["$ref"], schema.document)
     return list(document.get("properties", {}))
+
+
+def target_of(ref: str, document: Json) -> Any:
+    """What `ref` leads to in `document`."""
+    registry: Registry[Any] = Registry().with_resource("", DRAFT202012.create_resource(document))
+    return registry.resolver().lookup(ref).contents
 
 
 def not_held_to(schema: ResponseSchema) -> list[str]:
@@ -103,7 +109,7 @@ def _check(value: str, document: Any) -> None:
         if not ref.startswith("#"):
             raise _refused(value, f"$ref {ref!r} leads out of it")
         try:
-            _resolver(document).lookup(ref)
+            target_of(ref, document)
         except Unresolvable:
             raise _refused(value, f"$ref {ref!r} leads nowhere") from None
     if ref := _endless(document, document, ()):
@@ -115,7 +121,7 @@ def _endless(schema: Any, document: Json, within: tuple[str, ...]) -> str:
     if not isinstance(schema, dict):
         return ""
     if ref := schema.get("$ref"):
-        return ref if ref in within else _endless(_resolver(document).lookup(ref).contents, document, (*within, ref))
+        return ref if ref in within else _endless(target_of(ref, document), document, (*within, ref))
     needed = [schema.get("properties", {}).get(name) for name in schema.get("required", [])]
     inner = [*needed, schema.get("items"), *(part for name in _LISTED for part in schema.get(name, []))]
     return next(filter(None, (_endless(part, document, within) for part in inner)), "")
@@ -160,10 +166,6 @@ def _schemas(document: Any) -> Iterator[Json]:
 
     _mapped(document, seen)
     return iter(found)
-
-
-def _resolver(document: Json) -> Any:
-    return Registry().with_resource("", DRAFT202012.create_resource(document)).resolver()
 
 
 def _refused(value: str, why: str) -> InputError:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.prices import Price
 from tasks.core.costs.rows import row_dollars
 from tasks.core.details import unpacked
-from tasks.core.files.own_results import TABLE_MARK, Origin
+from tasks.core.files.own_results import COLUMNS, TABLE_MARK, Origin
+from tasks.core.output.parsed import Parsed
 from tasks.core.output.rows import ResultRow
 
 VERSION = 1
@@ -51,22 +53,50 @@ _COLUMNS = [
     ("answered_at", pa.timestamp("ms", "UTC")),
 ]
 NAMES = [name for name, _ in _COLUMNS]
-TYPES = [kind for _, kind in _COLUMNS]
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What all rows of a table have in common: whose they are, and what tokens cost, where that is known."""
+    """What all rows of a table have in common: whose they are, and what tokens cost, where that is known.
+
+    `parsed`: how their answers are read, where a schema was asked for; `in_csv`: as columns of the CSV as well.
+    """
 
     origin: Origin
     price: Price | None = None
+    parsed: Parsed | None = None
+    in_csv: bool = False
+
+    @property
+    def columns(self) -> list[tuple[str, pa.DataType]]:
+        return [*_COLUMNS, *([("parsed", self.parsed.type)] if self.parsed else [])]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns."""
+        return [name for name, _ in self.columns]
+
+    @property
+    def header(self) -> list[str]:
+        """Of the CSV."""
+        return [*COLUMNS, *(self.parsed.names if self.parsed and self.in_csv else [])]
+
+    def line(self, row: ResultRow) -> tuple[Any, ...]:
+        """The cells of a row in the CSV."""
+        return (*row.line, *self.parsed.cells(row.answer)) if self.parsed and self.in_csv else row.line
 
     def schema(self) -> pa.Schema:
         """With its version, and whose the table is, as metadata."""
         program = f"gemini-infer {version('gemini-infer')}"
         prices = self.price.source if self.price else None
         about = {"schema": VERSION, "program": program, **self.origin.model_dump(), "prices": prices}
-        return pa.schema(_COLUMNS, metadata={TABLE_MARK: json.dumps(about)})
+        return pa.schema(self.columns, metadata={TABLE_MARK: json.dumps(about)})
+
+
+def about_of(config: RunConfig, origin: Origin, price: Price | None) -> About:
+    """What the rows of a run with `config` have in common."""
+    schema = config.schema_read
+    return About(origin, price, Parsed(schema) if schema else None, config.columns)
 
 
 def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
@@ -99,4 +129,5 @@ def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
         origin.settings or None,
         origin.template or None,
         datetime.fromtimestamp(details["answered_at"], UTC) if "answered_at" in details else None,
+        *([about.parsed.value(answer)] if about.parsed else []),
     )

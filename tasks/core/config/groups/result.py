@@ -25,3 +25,4 @@ class ResultParameters(Parameters):
     excel: bool = Field(
         False, description="A second CSV, for Excel: it opens as UTF-8, and no text in it is a formula."
     )
+    columns: bool = Field(False, description="The fields of --response-schema as columns of the CSV, after its own.")

@@ -9,7 +9,6 @@ from typing import Any, TextIO
 import pandas as pd
 
 from tasks.core.files.atomic import Draft
-from tasks.core.files.own_results import COLUMNS
 from tasks.core.output.columns import About
 from tasks.core.output.rows import ResultRow
 
@@ -18,18 +17,19 @@ AT_ONCE = 2000  # lines in memory where a CSV is read
 
 @contextmanager
 def begun(draft: Draft, about: About) -> Iterator["CsvFile"]:
-    yield CsvFile(draft.file)
+    yield CsvFile(draft.file, about)
 
 
 class CsvFile:
     """A header, then lines. Of those that are given at once, either none is quoted without need, or all are."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, about: About) -> None:
+        self._line = about.line
         self._minimal, self._whole = (_writer(file, how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC))
-        self._minimal.writerow(COLUMNS)
+        self._minimal.writerow(about.header)
 
     def write(self, rows: Sequence[ResultRow]) -> None:
-        lines = [row.line for row in rows]
+        lines = [self._line(row) for row in rows]
         (self._whole if _has_lone_return(lines) else self._minimal).writerows(lines)
 
     def close(self) -> str:

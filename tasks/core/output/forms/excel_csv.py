@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from tasks.core.files.atomic import Draft
-from tasks.core.files.own_results import COLUMNS
 from tasks.core.output.columns import About
 from tasks.core.output.forms.excel import MOST_CELL_CHARS, MOST_ROWS, harmless, length
 from tasks.core.output.rows import ResultRow
@@ -15,21 +14,22 @@ from tasks.core.text import counted
 
 @contextmanager
 def begun(draft: Draft, about: About) -> Iterator["ExcelCsvFile"]:
-    yield ExcelCsvFile(draft.file)
+    yield ExcelCsvFile(draft.file, about)
 
 
 class ExcelCsvFile:
     """All that the CSV has; Excel may not show all of it."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, about: About) -> None:
+        self._line = about.line
         file.write("\ufeff")
         self._writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-        self._writer.writerow(COLUMNS)
+        self._writer.writerow([harmless(name) for name in about.header])
         self._lines, self._too_long = 1, 0
 
     def write(self, rows: Sequence[ResultRow]) -> None:
         for row in rows:
-            line = [harmless(str(cell)) for cell in row.line]
+            line = [harmless(str(cell)) for cell in self._line(row)]
             self._too_long += sum(length(cell) > MOST_CELL_CHARS for cell in line)
             self._writer.writerow(line)
         self._lines += len(rows)

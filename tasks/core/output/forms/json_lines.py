@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from tasks.core.files.atomic import Draft
-from tasks.core.output.columns import NAMES, About, cells_of
+from tasks.core.output.columns import About, cells_of
 from tasks.core.output.rows import ResultRow
 
 
@@ -20,11 +20,11 @@ class JsonLinesFile:
     """Text as it is, moments as ISO 8601; what is not known is null."""
 
     def __init__(self, file: TextIO, about: About) -> None:
-        self._file, self._about = file, about
+        self._file, self._about, self._names = file, about, about.names
 
     def write(self, rows: Sequence[ResultRow]) -> None:
         for row in rows:
-            cells = dict(zip(NAMES, cells_of(row, self._about), strict=True))
+            cells = dict(zip(self._names, cells_of(row, self._about), strict=True))
             self._file.write(json.dumps(cells, ensure_ascii=False, default=_plain) + "\n")
 
     def close(self) -> str:

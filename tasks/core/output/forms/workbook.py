@@ -13,7 +13,7 @@ from openpyxl.cell import WriteOnlyCell
 
 from tasks.core.files.atomic import Draft
 from tasks.core.files.own_results import WORKBOOK_CREATOR
-from tasks.core.output.columns import NAMES, About, cells_of
+from tasks.core.output.columns import About, cells_of
 from tasks.core.output.forms.excel import MOST_CELL_CHARS, MOST_ROWS, length
 from tasks.core.output.rows import ResultRow
 from tasks.core.text import counted
@@ -58,7 +58,7 @@ class WorkbookFile:
     def _begin_sheet(self) -> None:
         self._sheets += 1
         self._sheet = self._book.create_sheet("result" if self._sheets == 1 else f"result {self._sheets}")
-        self._sheet.append(NAMES)
+        self._sheet.append(self._about.names)
         self._rows = 1
 
     def _cell(self, value: Any) -> Any:
