@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import datetime
 import gzip
 import hashlib
 import io
@@ -140,7 +141,7 @@ def test_text_is_read_as_it_is_written(
         ("a.json", '{"columns": ["id", "id"], "data": [["1", "a"]]}', "two of its 'columns' have the same name"),
         ("a.json", '{"data": [{"id": "1"}]}', "with a list of objects as 'data'"),
         ("a.csv.gz", gzip.compress(TWO_CSV.encode(), mtime=0)[:-9], "a.csv.gz cannot be read: "),
-        ("a.xlsx", TWO_CSV, "a.xlsx cannot be read: "),
+        ("a.xlsx", TWO_CSV, "a.xlsx cannot be read: it is cut off, or no workbook"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_its_place(
@@ -285,6 +286,57 @@ def test_a_workbook_is_read_as_excel_shows_it(tmp_path: Path) -> None:
     assert "the formula in B2 has no value" in refusal(formula)
 
 
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (0.5, "0%", "50%"),
+        (0.12345, "0.00%", "12.345%"),
+        (1.5, "0.00", "1.50"),
+        (-1234.5678, "#,##0.00", "-1234.5678"),
+        (7, "000", "007"),
+        (1012345678, "000-0000-0000", "010-1234-5678"),
+        (0.1, "General", "0.1"),
+        (1e20, "General", "100000000000000000000"),
+        (datetime.timedelta(hours=30), "[h]:mm", "30:00:00"),
+        (datetime.datetime(2024, 1, 2, 3), "m/d/yy h:mm", "2024-01-02 03:00:00"),
+        ("a_x000D_b", "General", "a\rb"),
+        ("#N/A", "General", "#N/A"),
+    ],
+)
+def test_a_number_keeps_what_its_format_adds_and_is_never_rounded(
+    tmp_path: Path, value: Any, number_format: str, text: str
+) -> None:
+    """Zeros, the sign of per cent; no commas between thousands."""
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("test")
+    sheet["A1"], sheet["A2"] = "input_query", value
+    sheet["A2"].number_format = number_format
+    book.save(tmp_path / "a.xlsx")
+    assert opened(tmp_path / "a.xlsx") == [("0", text)]
+
+
+def test_what_a_workbook_hides_is_not_read_and_merged_cells_are_refused(tmp_path: Path) -> None:
+    """Of a sheet's name capitals do not count. A formula may give an empty text."""
+    head = ["id", "input_query"]
+    path = workbook(tmp_path / "a.xlsx", Sheet=[head, ["1", "a"]], Hidden=[head, ["2", "b"]])
+    book = openpyxl.load_workbook(path)
+    book["Hidden"].sheet_state = "hidden"
+    book.save(path)
+    assert opened(path) == [("1", "a")]
+    assert opened(workbook(tmp_path / "b.xlsx", Test=[head, ["1", "a"]], other=[head, ["2", "b"]])) == [("1", "a")]
+    path = workbook(tmp_path / "c.xlsx", Sheet=[head, ["1", "a"], ["", "b"]])
+    book = openpyxl.load_workbook(path)
+    book["Sheet"].merge_cells("A2:A3")
+    book.save(path)
+    assert "c.xlsx, row 2: A2:A3 is one merged cell; unmerge it and fill in each cell" in refusal(path)
+    path = workbook(tmp_path / "d.xlsx", Sheet=[head, ["1", "=A2"]])
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "e.xlsx", "w") as calculated:
+        for name in whole.namelist():
+            text = whole.read(name).replace(b'r="B2"', b'r="B2" t="str"')
+            calculated.writestr(name, text)
+    assert opened(tmp_path / "e.xlsx") == [("1", "")]
+
+
 def png(shade: int) -> bytes:
     buffer = io.BytesIO()
     Pillow.new("RGB", (8, 8), (shade, 0, 0)).save(buffer, "PNG")
@@ -334,6 +386,25 @@ def test_pictures_come_with_their_metadata_as_it_is_written(tmp_path: Path, make
         assert [only_medium(reader, row) for row in range(2)] == [png(1), png(2)]
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_that_does_not_give_all_of_its_files_is_refused(tmp_path: Path) -> None:
+    """Two of one name, encrypted, cut off between two files; what is wrong inside is told by the archive's name."""
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        for _ in range(2):
+            archive.writestr("a.csv", TWO_CSV)
+    assert "twice.zip has two files called 'a.csv'" in refusal(tmp_path / "twice.zip")
+    with zipfile.ZipFile(tmp_path / "wrong.zip", "w") as archive:
+        archive.writestr("a.csv", TWO_CSV + "3,c,d\n")
+    assert "wrong.zip/a.csv, line 4: 3 cells" in refusal(tmp_path / "wrong.zip")
+    data = bytearray((tmp_path / "wrong.zip").read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    assert "locked.zip is encrypted" in refusal(file_of(tmp_path, "locked.zip", bytes(data)))
+    with tarfile.open(tmp_path / "whole.tar", "w") as archive_tar:
+        for name in ("a.csv", "b.csv"):
+            archive_tar.addfile(tarfile.TarInfo(name))
+    assert "cut.tar is cut off" in refusal(file_of(tmp_path, "cut.tar", (tmp_path / "whole.tar").read_bytes()[:512]))
+
+
 def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
     """It is refused, and no other is."""
     with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
@@ -378,6 +449,42 @@ def test_files_of_several_kinds_are_all_read_or_refused(tmp_path: Path) -> None:
     file_of(tmp_path / "columns", "test-0.csv", TWO_CSV)
     file_of(tmp_path / "columns", "test-1.csv", "id,question\n3,c\n")
     assert "test-1.csv has other columns than" in refusal(tmp_path / "columns")
+    file_of(tmp_path / "old", "test-0.csv", TWO_CSV)
+    file_of(tmp_path / "old", "test-1.xls", b"\xd0\xcf\x11\xe0")
+    assert "test-1.xls belongs to this split, and is not of a form that is read" in refusal(tmp_path / "old")
+    file_of(tmp_path / "sound", "test/a.png", png(1))
+    file_of(tmp_path / "sound", "test/b.mp3", b"ID3")
+    assert "files that are not read together" in refusal(tmp_path / "sound", prompt_template="x")
+    file_of(tmp_path / "link", "test-0.csv", TWO_CSV)
+    (tmp_path / "link" / "test-1.csv").symlink_to("annexed")
+    assert "No such file or directory" in refusal(tmp_path / "link")
+    file_of(tmp_path / "parts", "test-0.csv.gz", gzip.compress(TWO_CSV.encode()))
+    file_of(tmp_path / "parts", "test-1.csv.gz", gzip.compress(TWO_CSV.encode())[:-9])
+    assert "test-1.csv.gz cannot be read: " in refusal(tmp_path / "parts")
+
+
+def test_a_table_is_of_its_split_whatever_else_its_name_says(tmp_path: Path) -> None:
+    """Capitals, brackets, what usually is about the data; only a text file of such a name is left out."""
+    file_of(tmp_path / "a", "Test.CSV", HEADER + "1,a\n")
+    file_of(tmp_path / "a", "test[2].csv", HEADER + "2,b\n")
+    assert opened(tmp_path / "a") == TWO
+    file_of(tmp_path / "b", "test/a.csv", HEADER + "1,a\n")
+    file_of(tmp_path / "b", "test/authors.csv", HEADER + "2,b\n")
+    file_of(tmp_path / "b", "test/license.txt", "free")
+    assert opened(tmp_path / "b") == TWO
+
+
+def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path) -> None:
+    """Tables of no split, and pictures that no column names."""
+    for name in ("test.csv", "more.csv", "sample_submission.csv"):
+        file_of(tmp_path, name, TWO_CSV)
+    file_of(tmp_path, "README.md", "about")
+    [line] = resolve(RunConfig(dataset=str(tmp_path))).columns.notices
+    assert line == "Not read, as the names belong to no split: more.csv, sample_submission.csv"
+    file_of(tmp_path / "captions", "test/a.txt", "what?")
+    file_of(tmp_path / "captions", "test/a.png", png(1))
+    [line] = resolve(RunConfig(dataset=str(tmp_path / "captions"))).columns.notices
+    assert line == "1 picture of the folder not sent: no column names them"
 
 
 def test_what_is_null_in_one_file_and_text_in_the_next_is_text(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Everything a user can get wrong here (a path, a name, a split, a column) is an InputError of one line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -12,6 +12,7 @@ from huggingface_hub import constants
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.columns import Columns, find_columns
 from tasks.core.data.formats.folders import unpacked_roots
+from tasks.core.data.formats.overlooked import overlooked
 from tasks.core.data.hub import commit_of
 from tasks.core.data.locate import locate
 from tasks.core.data.opening import load
@@ -59,12 +60,13 @@ def resolve(config: RunConfig) -> DatasetRef:
     selection = Selection(config.where, config.shuffle, config.limit, config.streaming)
     rows = load(dataset, config.dataset_config, revision, config.split, config.encoding, config.delimiter, selection)
     columns = find_columns(config, rows.head)
+    left = overlooked(Path(dataset), config.dataset_config, config.split, bool(columns.all_media)) if path else []
     return DatasetRef(
         dataset=dataset,
         dataset_config=config.dataset_config,
         revision=revision,
         split=config.split,
-        columns=columns,
+        columns=replace(columns, notices=(*columns.notices, *left)),
         rows=len(rows),
         media_roots=_media_roots(dataset, config),
         fingerprint=rows.fingerprint,

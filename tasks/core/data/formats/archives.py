@@ -4,13 +4,16 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tasks.core.data.formats.staging import digest_of, kept
 from tasks.core.errors import InputError
 
 _DESCRIPTION = "metadata."
+_ENCRYPTED = 1  # a flag of a member
 
 
 def unpacked(archives: Sequence[Path]) -> Path:
@@ -36,6 +39,20 @@ def unpacked(archives: Sequence[Path]) -> Path:
     return folder
 
 
+@contextmanager
+def told_of(archives: Sequence[Path]) -> Iterator[None]:
+    """What is wrong with a file inside is told with the archive's name, not with that of the folder it lies in."""
+    folder = unpacked(archives)
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for number, archive in enumerate(archives):
+            place = folder if len(archives) == 1 else folder / f"{number:05d}"
+            text = text.replace(str(place), str(archive))
+        raise InputError(text, error.kind) from None
+
+
 def is_web_dataset(archive: Path) -> bool:
     """Whether a tar holds samples in the manner of WebDataset: files that share a name but for the suffix."""
     if not tarfile.is_tarfile(archive):
@@ -50,15 +67,30 @@ def is_web_dataset(archive: Path) -> bool:
 def _unpack(archive: Path, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     if tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tar:
-            try:
-                tar.extractall(folder, filter="data")
-            except tarfile.FilterError as error:
-                raise InputError(f"{archive}: {error}") from None
+        _unpack_tar(archive, folder)
         return
+    if not zipfile.is_zipfile(archive):
+        raise InputError(f"{archive} is no zip and no tar, whatever its name says, or it is cut off")
     with zipfile.ZipFile(archive) as zipped:
-        for member in zipped.infolist():
+        members = zipped.infolist()
+        twice = next((name for name, times in Counter(map(_name, members)).items() if times > 1), None)
+        if twice is not None:
+            raise InputError(f"{archive} has two files called {twice!r}; pack it anew with one of them")
+        for member in members:
+            if member.flag_bits & _ENCRYPTED:
+                raise InputError(f"{archive} is encrypted; unpack it, and pass the folder")
             _extract(archive, zipped, member, folder)
+
+
+def _unpack_tar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as tar:
+        try:
+            tar.extractall(folder, filter="data")
+        except tarfile.FilterError as error:
+            raise InputError(f"{archive}: {error}") from None
+        # The last that was read is an empty block, which stands for the end; what is cut off before it has none.
+        if tar.fileobj is not None and tar.fileobj.tell() <= tar.offset:
+            raise InputError(f"{archive} is cut off: its end is missing, and files may be")
 
 
 def _extract(archive: Path, zipped: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:

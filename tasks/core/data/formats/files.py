@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, Value
 
-from tasks.core.data.formats.archives import is_web_dataset, unpacked
+from tasks.core.data.formats.archives import is_web_dataset, told_of, unpacked
 from tasks.core.data.formats.contents import Kind, contents_of
 from tasks.core.data.formats.images import with_metadata
 from tasks.core.data.formats.listing import files_in
@@ -32,7 +32,8 @@ def open_files(
             return _as_declared(open_tables(contents.files), declared)
         case Kind.ARCHIVES if not any(map(is_web_dataset, contents.files)):
             folder = unpacked(contents.files)
-            return open_files([folder / name for name in files_in(folder)], split, reading, others, declared)
+            with told_of(contents.files):
+                return open_files([folder / name for name in files_in(folder)], split, reading, others, declared)
         case _:
             table = others(contents.files)
             if not contents.metadata:

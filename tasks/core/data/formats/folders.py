@@ -8,7 +8,7 @@ import datasets
 from datasets import Dataset, Features
 
 from tasks.core.data.data_files import card_says, files_by_split
-from tasks.core.data.formats.archives import is_web_dataset, unpacked
+from tasks.core.data.formats.archives import is_web_dataset, told_of, unpacked
 from tasks.core.data.formats.cards import is_plain, reading_of
 from tasks.core.data.formats.contents import Kind, contents_of
 from tasks.core.data.formats.files import open_files
@@ -67,8 +67,10 @@ def open_file(path: Path, spec: str, reading: Reading) -> Dataset:
     Raises:
         InputError: it cannot be read whole.
     """
-    if _is_unpacked(path) and len(files_by_split(str(unpacked([path])), None)) > 1:
-        return open_folder(unpacked([path]), None, spec, reading)
+    if _is_unpacked(path):
+        with told_of([path]):
+            if len(files_by_split(str(unpacked([path])), None)) > 1:
+                return open_folder(unpacked([path]), None, spec, reading)
     return Folder(path.parent, None, {names_in(spec)[0]: [path]}, reading).open(spec)
 
 

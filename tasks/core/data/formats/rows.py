@@ -31,10 +31,20 @@ def read_rows(paths: Sequence[Path], split: str, reading: Reading, labels: Mappi
     seen: dict[Path, dict[str, None]] = {}
     for path in paths:
         names = seen.setdefault(path, {})
-        for batch in _read(path, split, reading):
+        for batch in _batches(path, split, reading):
             names.update(dict.fromkeys(batch.columns))
             yield _labelled(batch, labels)
     _check_columns(seen)
+
+
+def _batches(path: Path, split: str, reading: Reading) -> Iterator[Batch]:
+    """Whatever a library raises says which file it is about."""
+    try:
+        yield from _read(path, split, reading)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} cannot be read: {error}", type(error).__name__) from None
 
 
 def _read(path: Path, split: str, reading: Reading) -> Iterator[Batch]:

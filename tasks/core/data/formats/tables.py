@@ -69,11 +69,14 @@ def _described(schema: pa.Schema) -> str:
 
 
 def _schema(path: Path) -> pa.Schema:
-    if format_of(path) is Format.PARQUET:
-        return pq.read_schema(path)
-    with ExitStack() as stack:
-        schema: pa.Schema = _opened(path, stack).schema
-        return schema
+    try:
+        if format_of(path) is Format.PARQUET:
+            return pq.read_schema(path)
+        with ExitStack() as stack:
+            schema: pa.Schema = _opened(path, stack).schema
+            return schema
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {error}", type(error).__name__) from None
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
