@@ -48,7 +48,9 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:
             asked = parse(arguments)
-            return _show(asked) if asked.show else _run(load_flow, asked.config)
+            if asked.show or asked.dry_run:
+                return _look(asked)
+            return _run(load_flow, asked.config)
         except InputError as error:
             print(error.line, file=sys.stderr)
             return ExitCode.BAD_INPUT
@@ -61,10 +63,18 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
             return ExitCode.INTERRUPTED
 
 
-def _show(asked: CommandLine) -> int:
-    from flows.show import shown
+def _look(asked: CommandLine) -> int:
+    """At requests, or at what they would take; nothing is sent that costs."""
+    config = with_environment(asked.config)
+    if asked.dry_run:
+        from flows.dry_run import estimated
 
-    for line in shown(with_environment(asked.config), asked.show):
+        lines = estimated(config)
+    else:
+        from flows.show import shown
+
+        lines = shown(config, asked.show)
+    for line in lines:
         print(visible(line), flush=True)
     return ExitCode.FINISHED
 

@@ -145,7 +145,7 @@ async def job(seed: int) -> tuple[float, float, int, list[RunStopped | None]]:
     return limit, api.dollars, api.peak, ends
 
 
-def test_a_budget_is_never_exceeded(record_property: Callable[[str, object], None]) -> None:
+def test_a_budget_is_never_exceeded() -> None:
     """Requests that fail, hang, are lost or cannot be read, 200 in flight, and runs that are killed and resumed."""
     shares, peaks = [], []
     for seed in range(SEEDS):
@@ -155,4 +155,4 @@ def test_a_budget_is_never_exceeded(record_property: Callable[[str, object], Non
         peaks.append(peak)
     assert max(shares) <= 1
     assert max(peaks) == 200
-    record_property("shares", sorted(shares))
+    assert min(shares) > 0.3  # what a kill leaves reserved is no more than what was in flight

@@ -8,6 +8,8 @@ import pytest
 
 from deployments.emulator import Emulator, HttpError, Rule
 from flows import checkpoints
+from flows.cli import main
+from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.costs.prices import price_of
 from tasks.core.details import Usage
 from tests.support import MODEL, RunFlow, numbered, write_jsonl
@@ -54,6 +56,13 @@ def test_a_run_stops_before_its_budget_is_exceeded_and_a_job_adds_its_runs_up(
     assert 0.006 < billed(emulator) <= 0.0071
     checkpoints.main([])
     assert f"${billed(emulator):.4f}" in capsys.readouterr().out
+
+    requests, records = emulator.stats.requests, LocalStorage(tmp_path / "storage").keys("")
+    assert main(lambda: None, ["--dataset", data, "--resume", "--max-output-tokens", "50", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^(\d+) rows to send, (\d+) reused$", told, re.MULTILINE)
+    assert re.search(r"^answers: .* by \d+ answers of this job so far, of \d+ tokens each$", told, re.MULTILINE)
+    assert (emulator.stats.requests, LocalStorage(tmp_path / "storage").keys("")) == (requests, records)
 
 
 def test_a_budget_that_cannot_be_held_is_refused(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from deployments.emulator.behaviours import UNKNOWN_MODEL, Answer, Behaviour, Fi
 from deployments.emulator.replies import Body, model_body, text_of, usage_of
 from deployments.emulator.send import key_of, send, send_json
 from deployments.emulator.state import EmulatorState
-from deployments.emulator.wire import BadRequestError, Call, parse_call
+from deployments.emulator.wire import BadRequestError, Call, parse_call, parse_counted
 
 _VERSION = "{version:v1|v1beta|v1beta1}"
 _PARENT = "{parent:(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/google/)?}"
@@ -24,6 +24,7 @@ def add_api_routes(app: web.Application, state: EmulatorState) -> None:
     api = _Api(state)
     models = f"/{_VERSION}/{_PARENT}models"
     app.router.add_post(models + "/{model}:generateContent", api.generate)
+    app.router.add_post(models + "/{model}:countTokens", api.count_tokens)
     app.router.add_get(models, api.list_models)
     app.router.add_get(models + "/{model}", api.get_model)
 
@@ -60,6 +61,18 @@ class _Api:
                 raise
             ledger.note_reply(reply.status, arrived, plan.latency_seconds, self._state.clock())
         return reply
+
+    async def count_tokens(self, request: web.Request) -> web.StreamResponse:
+        """`POST …/models/{model}:countTokens`: of bare contents, or of a request as `generateContent` takes it."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return await send(request, refusal, _unread_call(request))
+        try:
+            call = parse_counted(*_path_of(request), await request.read(), self._state.files.use)
+        except BadRequestError as error:
+            return await send(request, error.refusal, _unread_call(request))
+        tokens = usage_of(call, None).prompt_tokens
+        return send_json(200, {"totalTokens": tokens})
 
     async def list_models(self, request: web.Request) -> web.StreamResponse:
         """`GET …/models?pageSize=&pageToken=`. A page token is the number of the next model."""
@@ -117,4 +130,9 @@ class _Api:
 
 def _unread_call(request: web.Request) -> Call:
     """A call of which only the path is known."""
-    return Call(request.match_info["version"], request.match_info.get("model", ""), prompt="")
+    return Call(*_path_of(request), prompt="")
+
+
+def _path_of(request: web.Request) -> tuple[str, str]:
+    """The version and the model that it names."""
+    return request.match_info["version"], request.match_info.get("model", "")

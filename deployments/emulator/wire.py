@@ -103,6 +103,16 @@ def parse_call(
         raise BadRequestError(f"Invalid JSON payload received. {error}") from error
 
 
+def parse_counted(version: str, model: str, body: bytes, use_file: UseFile = no_such_file) -> Call:
+    """The request in the body of a `countTokens`. Raises BadRequestError."""
+    try:
+        root = json.loads(body)
+        inner = _pick(root, "generateContentRequest") or root
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadRequestError(f"Invalid JSON payload received. {error}") from error
+    return parse_call(version, model, json.dumps(inner).encode(), use_file)
+
+
 def _call(version: str, model: str, root: Json, use_file: UseFile) -> Call:
     parts = list(_parts(root["contents"]))
     found = [each for part in parts if (each := _medium(part, use_file))]

@@ -16,7 +16,8 @@ from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
 
-_METAVARS = {"int": "N", "float": "SECONDS", "dict": "JSON|FILE"}
+_METAVARS = {"int": "N", "float": "NUMBER", "dict": "JSON|FILE"}
+_UNITS = {"_seconds": "SECONDS", "max_cost": "DOLLARS", "max_cost_per_run": "DOLLARS"}  # by how a name ends
 CONSOLE = "gemini-infer"
 EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
@@ -57,11 +58,15 @@ class _ShowVersion(argparse.Action):
 
 
 class CommandLine(NamedTuple):
-    """A run, or where `show` is not 0 that many of its requests, to be looked at. `job`: the one whose config it is."""
+    """A run, or where `show` is not 0 that many of its requests, to be looked at. `job`: the one whose config it is.
+
+    `dry_run`: what it would take, and nothing more.
+    """
 
     config: RunConfig
     show: int
     job: str
+    dry_run: bool = False
 
 
 def parse(arguments: Sequence[str], program: Program = Program.RUN) -> CommandLine:
@@ -72,8 +77,9 @@ def parse(arguments: Sequence[str], program: Program = Program.RUN) -> CommandLi
     """
     given = vars(_parser(program).parse_args(arguments))
     show, job, path = given.pop("show", 0), given.pop("job", ""), given.pop("config", None)
+    dry_run = given.pop("dry_run", False)
     of_file = {} if path is None else read_config(path)
-    return CommandLine(checked(of_file | given, dict.fromkeys(of_file.keys() - given, path)), show, job)
+    return CommandLine(checked(of_file | given, dict.fromkeys(of_file.keys() - given, path)), show, job, dry_run)
 
 
 def checked(parameters: dict[str, Any], files: Mapping[str, str] | None = None) -> RunConfig:
@@ -155,6 +161,11 @@ def _parser(program: Program) -> argparse.ArgumentParser:
             metavar="N",
             help="Print the first N requests as they would go out, and send nothing. Needs no key.",
         )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="Say what the run would send, take, cost and last, and send nothing that costs. Needs no key.",
+        )
     add_version(parser)
     return parser
 
@@ -167,7 +178,8 @@ def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
     if field.default not in (None, [], {}):
         help_text += f" Default: {field.default}."
     kind = next((word for word in _METAVARS if word in str(field.annotation)), "")
-    add(_flag(name), metavar=_METAVARS.get(kind, "TEXT"), help=help_text)
+    unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+    add(_flag(name), metavar=unit or _METAVARS.get(kind, "TEXT"), help=help_text)
 
 
 def _positive(text: str) -> int:

@@ -24,6 +24,7 @@ from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.caches import GeminiCaches
 from tasks.core.gemini.files import GeminiFiles
 from tasks.core.gemini.sdk_internals import Generate, base_url_of
+from tasks.core.gemini.token_count import TokenCounter
 from tasks.core.gemini.transport import PROXY_ERRORS, new_session
 from tasks.core.gemini.wire import read_answer
 from tasks.core.records import ModelOutput, Request
@@ -74,6 +75,7 @@ class GeminiClient:
         self._generate, self._writer = Generate(self._client, self._model), BodyWriter(generation)
         self.files = GeminiFiles(self._client)
         self.caches = GeminiCaches(self._client, self._session, self._model)
+        self.tokens = TokenCounter(self._client, self._session, generation)
         self.batches = GeminiBatches(self._client, self._session, generation)
 
     async def generate(self, request: Request) -> ModelOutput:

@@ -22,7 +22,7 @@ from tasks.core.checkpoint.table.kept import KeptAnswers
 from tasks.core.checkpoint.table.matching import Matching
 from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
-from tasks.core.checkpoint.table.taken import Taken, taken
+from tasks.core.checkpoint.table.taken import AnswerSizes, Taken, answer_sizes, taken
 
 
 class AnswerTable:
@@ -42,3 +42,7 @@ class AnswerTable:
     def taken(self, known: Collection[str], modalities: Sequence[str] = ()) -> list[Taken]:
         """See taken.taken."""
         return list(taken(self._database, known, modalities))
+
+    def answer_sizes(self) -> AnswerSizes:
+        """See taken.answer_sizes."""
+        return answer_sizes(self._database)
