@@ -25,7 +25,10 @@ from deployments.emulator import (
     Rule,
     answer_to,
 )
+from tasks.core.costs.prices import price_of
+from tasks.core.details import Usage
 from tasks.core.media.conversion import to_image
+from tasks.core.text import money
 from tests.support import CSV, MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
@@ -202,6 +205,10 @@ def test_what_rows_begin_with_is_cached_while_a_run_lasts_and_its_saving_told(
     assert emulator.stats.cached_tokens == 20 * made.tokens
     assert f"{made.tokens:,} tokens that rows begin with are cached until the run ends" in caplog.text
     assert f"prompt tokens from a cache, at its price: {20 * made.tokens:,} (" in caplog.text
+    price = price_of(MODEL)
+    assert price
+    whole, cheaper = (price.dollars(Usage(20 * made.tokens, cached_tokens=n)) for n in (0, 20 * made.tokens))
+    assert f"; cached tokens saved {money(whole - cheaper)}, before what keeping them costs (prices" in caplog.text
 
 
 @pytest.mark.parametrize(

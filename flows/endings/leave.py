@@ -10,6 +10,7 @@ from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending
+from tasks.core.details import STANDARD
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import about_of
 from tasks.core.output.forms.form import forms_of
@@ -60,7 +61,8 @@ class Cost(NamedTuple):
 
 def tell_cost(attempt: Attempt, tally: Tally) -> Cost:
     spent = attempt.spent()
-    line = cost_line(attempt.costs, spent, tally.saved)
+    tier = attempt.run.generation.service_tier or STANDARD
+    line = cost_line(attempt.costs, spent, tally.saved, tier, cache_prefix=attempt.run.prefix is not None)
     if line and attempt.plan.to_send:
         get_run_logger().info(line)
     return Cost(spent, line)

@@ -34,6 +34,8 @@ def in_body(request_body: Json) -> Json:
             raise ValueError(f"{name}: {_ELSEWHERE[name]}")
     if len(body) < len(request_body):
         raise ValueError("one name in two spellings")
+    if not _are_objects(body.get("tools", [])):
+        raise ValueError('tools: not a list of objects, such as [{"googleSearch": {}}]')
     if isinstance(found := body.get("safetySettings"), list):  # their order is no difference
         body["safetySettings"] = sorted(found, key=str)
     return body
@@ -63,6 +65,10 @@ def with_thinking(generation_config: Json, word: str | None) -> Json:
         if camel(inner) in ("thinkingBudget", "thinkingLevel"):
             raise _twice("--thinking", f"{name}.{inner}", "--generation-config")
     return generation_config | {name: given | thinking_config(word)}
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _twice(flag: str, name: str, json_flag: str) -> ValueError:

@@ -43,8 +43,8 @@ def settings_named(message: str, generation: GenerateConfig) -> str:
 def _words(name: str, generation: GenerateConfig) -> re.Pattern[str]:
     """`maxOutputTokens` as messages spell it: with humps, bars or spaces between its words."""
     words = [_WORDS.get(camel(name)) or _spelled(name)]
-    if name == "tools" and isinstance(tools := generation.request_body[name], list):  # or one of them by its name
-        words += [_spelled(each) for tool in tools if isinstance(tool, dict) for each in tool]
+    if name == "tools":  # or one of them by its name
+        words += [_spelled(each) for tool in generation.request_body[name] for each in tool]
     return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
 
 
