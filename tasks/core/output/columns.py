@@ -122,7 +122,7 @@ def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
         answer.service_tier,
         told("model_version") or answer.answered_by or None,
         told("response_id"),
-        [source._asdict() for source in details.get("sources", [])],
+        [{"kind": kind, "uri": uri, "title": title} for kind, uri, title in details.get("sources", [])],
         told("searches", 0),
         told("safety_ratings"),
         answer.key or None,
