@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments.emulator import Answer, Emulator, Finish, Rule
+from deployments.emulator.typed import typed
 from flows.preflight import check
 from tasks.core.answering.misfits import asking_again, held_to
 from tasks.core.config.generation import GenerateConfig, ResponseSchema
@@ -192,6 +193,18 @@ def test_only_an_answer_that_is_whole_is_held_to_the_schema() -> None:
     asked = asking_again(Request.of("who?"), misfit)
     assert asked.turns[:2] == (Turn("user", ("who?",)), Turn("model", ("no",)))
     assert f"That does not fit the schema: {misfit.detail}" in str(asked.turns[2].parts[0])
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "a text that is a little longer"])
+def test_the_emulator_answers_in_the_form_that_it_is_asked_for(text: str) -> None:
+    """So that a demo shows what a schema is like."""
+    inner = {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}, "x": {"type": ["number", "null"]}}}
+    several = {"type": "array", "items": {"$ref": "#/$defs/n"}, "minItems": 2}
+    nested = {"properties": {**PERSON["properties"], "all": several}, "$defs": {"n": inner}, "required": ["all"]}
+    words = {"type": "string", "enum": ["good", "bad"]}
+    for schema in (ResponseSchema(document=document) for document in (PERSON, nested, words)):
+        body = json.loads(BodyWriter(GenerateConfig(model="m", response_schema=schema)).body(Request.of("x")))
+        assert SchemaCheck(schema).fitting(typed(body["generationConfig"], text))
 
 
 def test_a_schema_beside_the_apis_own_settings_for_one_is_refused() -> None:

@@ -16,6 +16,7 @@ from deployments.emulator.latency import Latency
 from deployments.emulator.ledger import Ledger
 from deployments.emulator.limits import ApiLimits, Gate
 from deployments.emulator.rules import Decision, Rule, RuleBook
+from deployments.emulator.typed import typed
 from deployments.emulator.wire import Call
 
 DEFAULT_MODELS = (
@@ -102,9 +103,9 @@ class EmulatorState:
         return (latency or self.latency).draw(self._random)
 
     def answer(self, call: Call) -> str:
-        """The answer to a request, in the style that is set."""
+        """The answer to a request, in the style that is set and the form that it asks for."""
         compose = describe if self.style is AnswerStyle.DESCRIBE else answer_to
-        return compose(call.prompt, call.image, call.mime_type)
+        return typed(call.config, compose(call.prompt, call.image, call.mime_type))
 
     def next_response_id(self) -> str:
         """Unique until the next reset."""
