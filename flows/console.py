@@ -9,6 +9,7 @@ from flows import cli
 HELP = """\
 usage: gemini-infer [run] [flags]        send every row of a data set through Gemini; see gemini-infer run --help
        gemini-infer checkpoints [flags]  list, prune, write as CSV; see gemini-infer checkpoints --help
+       gemini-infer batches [flags]      list and cancel batch jobs; see gemini-infer batches --help
        gemini-infer config [flags]       print the parameters of such a run as a file for --config
        gemini-infer --version"""
 
@@ -25,6 +26,10 @@ def main(arguments: Sequence[str]) -> int:
             from flows import checkpoints  # takes long
 
             return checkpoints.main(flags)
+        case ["batches", *flags]:
+            from flows import batch_jobs
+
+            return batch_jobs.main(flags)
         case ["config", *flags]:
             from flows import configuration
 

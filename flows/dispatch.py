@@ -19,9 +19,11 @@ from flows.sent import Sent
 from flows.watcher import RunWatcher
 from flows.window import Window
 from tasks.answer_chunk import process
+from tasks.core.answering.batch.flight import MOST_ACTIVE
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import JobLock
+from tasks.core.config.batch import Mode
 from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
@@ -66,8 +68,10 @@ def chunks_at_once(config: RunConfig) -> int:
 
     Of 50 answers with lognormal latency (sigma 0.6) the slowest takes some 4 times the mean: as long, slots must be
     fed by the chunks behind. Twice that, for they begin one after the other, and the server may take its time.
-    A chunk that waits for slots has sent nothing yet.
+    A chunk that waits for slots has sent nothing yet. Of batch jobs as many as may be under way.
     """
+    if config.mode is Mode.BATCH:
+        return MOST_ACTIVE
     return math.ceil(8 * config.max_concurrent / config.save_every) + 2
 
 

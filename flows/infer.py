@@ -22,14 +22,17 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
     raise SystemExit(program(load_flow, sys.argv[1:]))
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, get_run_logger, runtime
 
+from flows.batches import batch_run, has_batches, settle_batches, under_way
 from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
+from flows.endings.batches import before_planning
 from flows.endings.hand_over import hand_over
 from flows.endings.leave import NO_CSV, close, report_rows, save_late, tell_cost, write_csv
 from flows.logs import without_expected_tracebacks
@@ -48,7 +51,7 @@ from tasks.core.errors import InputError
 from tasks.core.files.own_results import Origin
 from tasks.core.output.late import take_over
 from tasks.core.output.place import csv_path_of
-from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
+from tasks.core.planning.attempt import Attempt, job_of, origin_of, plan_attempt
 from tasks.core.reporting.summary import summary_lines
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
@@ -85,25 +88,31 @@ def infer(**parameters: Any) -> State[Any]:
 def _infer(run: Checked) -> State[Any]:
     config = within_open_files(run.config)
     tell_where_requests_go(config)
-    data = resolve_dataset(config, run.data)
-    origin, storage = origin_of(config, data), storage_of_results(answer_chunk)
+    job, storage = job_of(config), storage_of_results(answer_chunk)
     shared = config.task_runner is not TaskRunnerKind.LOCAL
     try:  # one run a job
-        with JobLock(storage, origin.job, str(runtime.flow_run.id), tell_who_is_waited_for, shared=shared) as lock:
-            attempt = _plan(config, data, origin, storage, lock)
-            return _answer(config, attempt, lock, origin)
+        # A run that wakes up to look after its batch jobs reads no data before it knows that any has ended.
+        data = None if has_batches(storage, job) else resolve_dataset(config, run.data)
+        with JobLock(storage, job, str(runtime.flow_run.id), tell_who_is_waited_for, shared=shared) as lock:
+            settled = settle_batches(config, storage, job, lock)
+            if settled.early_end:
+                return before_planning(config, settled.early_end, under_way(storage, job))
+            data = data or resolve_dataset(config, run.data)
+            attempt = _plan(config, data, storage, lock, settled.in_flight)
+            return _answer(config, attempt, lock, origin_of(config, data))
     except JobHeld as held:
         return states.held(held.holder)
     except StorageError as error:
         return states.storage_unusable(error)
 
 
-def _plan(config: RunConfig, data: DatasetRef, origin: Origin, storage: Storage, lock: JobLock) -> Attempt:
+def _plan(config: RunConfig, data: DatasetRef, storage: Storage, lock: JobLock, in_flight: Counter[str]) -> Attempt:
     """What is to be sent, on record in the checkpoint."""
-    logger = get_run_logger()
+    logger, origin = get_run_logger(), origin_of(config, data)
     if late := take_over(csv_path_of(config), origin.job, storage):
         logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
-    attempt = plan_attempt(config, data, origin.job, storage, str(runtime.flow_run.id), logger)
+    attempt = plan_attempt(config, data, origin.job, storage, str(runtime.flow_run.id), logger, in_flight)
+    attempt = attempt.by_batches(batch_run(config, storage, origin.job, lock))
     lock.confirm()
     attempt.open(origin.name, config)
     return attempt
@@ -113,6 +122,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     """Send what the plan says; whatever is known in the end is in the checkpoint, or in the CSV, or in both."""
     started, rows = time.monotonic(), attempt.run.data.rows
     sent = send(attempt, config, lock)
+    sent.batches = under_way(attempt.storage, attempt.run.job)
     tally = Tally.of_groups(attempt.answers.groups())
     csv = NO_CSV
     if tally.rows == rows or sent.unsaved:  # it has the unsaved ones at least

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.contents import Manifest
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.holder import holder_of
 from tasks.core.checkpoint.layout import Storage, jobs, lock_key
 from tasks.core.checkpoint.pool import read_pool
@@ -133,6 +134,10 @@ def prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> 
             print(f"kept {name}: its age cannot be read; --prune 0m --job {name} removes it all the same")
         elif (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
             print(f"kept {job.name}: {holder} is at work on it")
+        elif any(group.phase.in_flight for group in GroupRecords(storage, job.key).under_way()):
+            print(
+                f"kept {job.name}: batch jobs of it have not ended; {command(Program.BATCHES)} lists and cancels them"
+            )
         elif job.age is None or job.age >= least:
             storage.delete(storage.keys(job.key))
             print(f"removed {job.name}: {counted(job.rows, 'row')}, {_size(job.bytes)}")

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from tasks.core.config.batch import Mode
 from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.prices import price_of
 from tasks.core.data.locate import locate
-from tasks.core.environment.credentials import check_credentials
+from tasks.core.environment.credentials import check_credentials, uses_vertex
 from tasks.core.environment.endpoint import mend_base_url
 from tasks.core.environment.proxies import settle_proxies
 from tasks.core.environment.variables import load_environment, unused
@@ -57,6 +58,7 @@ def check(config: RunConfig) -> list[str]:
     locate(config.dataset)
     _check_task_runner(config)
     _check_cost(config)
+    _check_mode(config)
     path = csv_path_of(config)
     check_writable(path)
     check_no_input(path, config.dataset)
@@ -111,6 +113,8 @@ def _why_no_budget(config: RunConfig) -> str:
         return "a demo costs nothing"
     if config.task_runner is not TaskRunnerKind.LOCAL:
         return "held in one process only; --task-runner local sends from here"
+    if config.mode is Mode.BATCH:
+        return "a batch job is not held to it; --mode online is"
     if config.cache_prefix:
         return "what --cache-prefix costs by the hour no price list says"
     if apart := sorted({name for tool in config.whole_request_body.get("tools", []) for name in tool} - _NOT_BILLED):
@@ -119,6 +123,18 @@ def _why_no_budget(config: RunConfig) -> str:
         way_out = "--price input=0.30,output=2.50 says it, in dollars for a million tokens"
         return f"no price is known of {config.model}; {way_out}"
     return ""
+
+
+def _check_mode(config: RunConfig) -> None:
+    """Raises InputError where there are no batch jobs."""
+    if config.mode is Mode.ONLINE:
+        return
+    if uses_vertex() and not config.demo:
+        raise InputError("--mode batch is for the Gemini Developer API; Vertex AI reads batches from a bucket")
+    if config.task_runner is not TaskRunnerKind.LOCAL:
+        raise InputError(f"--mode batch sends from this process alone: leave out --task-runner {config.task_runner}")
+    if config.cache_prefix:
+        raise InputError("--cache-prefix is for requests that are sent one by one: leave it out with --mode batch")
 
 
 def _check_listens(address: str) -> None:

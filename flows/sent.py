@@ -27,6 +27,7 @@ class Sent:
     models: list[str] = field(default_factory=list)  # that the key may use, where the API refused the one asked for
     unsaved: list[RowAnswer] = field(default_factory=list)
     repeats: int = 0
+    batches: str = ""  # jobs that go on without the run
     not_persisted: int = 0  # chunks whose result Prefect could not write; their answers are in the journal
 
     def note_end(self, future: PrefectFuture[Any]) -> State[Any]:

@@ -3,7 +3,7 @@
 The one place that puts answerers together: a model client of core/gemini, and what answers with it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 
+from tasks.batches import batch_answerer
 from tasks.core.answering.base import Answerer, Model, Watcher
 from tasks.core.answering.caching import CachingModel, PrefixCache
 from tasks.core.answering.item import Item
@@ -26,6 +27,7 @@ from tasks.core.answering.uploading import UploadingModel
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.checkpoint.table.repeats import Claims
+from tasks.core.config.generation import GenerateConfig
 from tasks.core.costs.purse import OwnPurse
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
@@ -38,24 +40,28 @@ from tasks.core.text import one_line
 from tasks.result_storage import storage_of_results
 
 TAG = "gemini"
+SLICE = 200  # rows of a batch job in memory at once
 _STOPPED, _DEFERRED, _REPEATS = "stopped", "deferred", "repeats"
 
 
 def _answerer_of(run: Run, storage: Storage, watcher: Watcher) -> Answerer:
+    if run.batch:
+        return batch_answerer(run, run.batch, storage, watcher, fitting_of(run.generation))
     client = GeminiClient(run.generation)
     model: Model = UploadingModel(client, Uploads(client.files), run.limits.timeout_seconds)
     if run.prefix:
         model = CachingModel(model, PrefixCache(client.caches, run.prefix), run.limits.timeout_seconds / 2)
     claims = Claims() if run.dedupe else None
-    return OnlineAnswerer(model, run.limits, watcher, claims, _fitting_of(run), paying=_paying(run, storage))
+    return OnlineAnswerer(model, run.limits, watcher, claims, fitting_of(run.generation), paying=_paying(run, storage))
 
 
-def _fitting_of(run: Run) -> Fitting | None:
-    if run.generation.response_schema is None:
+def fitting_of(generation: GenerateConfig) -> Fitting | None:
+    """What makes an answer fit the schema that is asked for; None: there is none."""
+    if generation.response_schema is None:
         return None
     from tasks.core.prompts.schema import SchemaCheck  # which takes time that most runs need not spend
 
-    return SchemaCheck(run.generation.response_schema).fitting
+    return SchemaCheck(generation.response_schema).fitting
 
 
 def _paying(run: Run, storage: Storage) -> Paying:
@@ -139,6 +145,10 @@ def stop_here(run: Run) -> None:
     process.stop(run)
 
 
+def _read(chunk: Chunk, run: Run) -> Iterable[Item]:
+    return _Items(chunk, run) if run.batch else _items_of(chunk, run)
+
+
 def _items_of(chunk: Chunk, run: Run) -> Sequence[Item]:
     preparer = run.preparer
     try:
@@ -149,5 +159,18 @@ def _items_of(chunk: Chunk, run: Run) -> Sequence[Item]:
     return [Item(sample, preparer, reader.media) for sample in samples]
 
 
+class _Items:
+    """The items of a chunk of thousands of rows, read a slice at a time, as often as they are gone through."""
+
+    def __init__(self, chunk: Chunk, run: Run) -> None:
+        self._chunk, self._run = chunk, run
+
+    def __iter__(self) -> Iterator[Item]:
+        for span in self._chunk.spans:
+            for start in range(span.start, span.stop, SLICE):
+                part = range(start, min(start + SLICE, span.stop))
+                yield from _items_of(Chunk(self._chunk.number, (part,)), self._run)
+
+
 async def _brought(run: Run, storage: Storage, chunk: Chunk) -> ChunkAnswers:
-    return await process.requests.run(process.answer(run, storage, chunk, lambda: _items_of(chunk, run)))
+    return await process.requests.run(process.answer(run, storage, chunk, lambda: _read(chunk, run)))

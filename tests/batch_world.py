@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.core.answering.batch.answerer import BatchAnswerer, Leftovers
+from tasks.core.answering.batch.answerer import BatchAnswerer
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.earlier import EarlierGroups
 from tasks.core.answering.batch.flight import BatchLimits
@@ -24,6 +24,7 @@ from tasks.core.batches import BatchJob, JobPage, NotSent, ResultLine
 from tasks.core.checkpoint.contents import pack, unpack
 from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.layout import RecordKind, Storage, answers_key, place_of
+from tasks.core.config.batch import Leftovers
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.details import Usage
 from tasks.core.errors import ApiError, RunStopped, StopReason

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tasks.core.answering.batch.answerer import Leftovers
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.checkpoint.groups import Phase
+from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.records import Kind
 from tests.batch_world import JOB, Script, World, run

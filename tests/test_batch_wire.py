@@ -10,13 +10,14 @@ import pytest
 
 from deployments.emulator import BAD_IMAGE, BatchFault, BatchLimits, Emulator, FaultKind, JobState, Rule, answer_to
 from tasks.core.answering.batch import flight
-from tasks.core.answering.batch.answerer import BatchAnswerer, Leftovers
+from tasks.core.answering.batch.answerer import BatchAnswerer
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.storage import LocalStorage
+from tasks.core.config.batch import Leftovers
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason

@@ -106,6 +106,8 @@ def _kept(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Writt
         kept = f"at least {kept}"  # other processes save what a chunk has, whole or not
     if sent.unsaved:
         kept += f"; {len(sent.unsaved):,} more could not be: {_WAIT}"
+    if sent.batches and not sent.deferred:  # which says as much
+        kept += f"; {sent.batches}"
     return f"{kept}; all {tally.rows:,} with a result are in {written}" if written else kept
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tasks.core.config.batch import BatchRun
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.costs.terms import Terms
@@ -24,6 +25,7 @@ class Run:
     dedupe: bool = True
     prefix: Prefix | None = None  # what their requests begin with, where Gemini keeps it for them
     terms: Terms | None = None  # of what it may spend, where that is bounded
+    batch: BatchRun | None = None  # None: online
     owner: str = ""  # of the job's lock, for the processes of a cluster: they stop when the run has lost it
 
     @property

@@ -33,6 +33,7 @@ class Program(StrEnum):
     RUN = "run"
     CHECKPOINTS = "checkpoints"
     CONFIG = "config"
+    BATCHES = "batches"
 
 
 _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}

@@ -8,8 +8,10 @@ from typing import Self
 
 from pydantic import model_validator
 
+from tasks.core.config.batch import Mode
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.groups.base import Parameters
+from tasks.core.config.groups.batch import BatchParameters
 from tasks.core.config.groups.cost import CostParameters
 from tasks.core.config.groups.data import DataParameters
 from tasks.core.config.groups.model import ModelParameters
@@ -19,11 +21,14 @@ from tasks.core.config.groups.result import ResultParameters
 from tasks.core.config.groups.run import RunParameters
 from tasks.core.config.limits import LimitsConfig, patience_of
 
+BATCH_ROWS = 5_000
+
 
 # Fields come in the order of the groups from the last to the first.
 class RunConfig(
     RunParameters,
     ResultParameters,
+    BatchParameters,
     CostParameters,
     PaceParameters,
     ModelParameters,
@@ -48,6 +53,11 @@ class RunConfig(
         return type(self).model_validate(self.model_dump() | kept | schema)
 
     @property
+    def rows_per_chunk(self) -> int:
+        """Samples of a chunk: of a batch job there are as many, unless they are large."""
+        return BATCH_ROWS if self.mode is Mode.BATCH else self.save_every
+
+    @property
     def generation(self) -> GenerateConfig:
         given = self.model_dump(include=set(GenerateConfig.model_fields))
         made = {
@@ -70,6 +80,7 @@ GROUPS: tuple[type[Parameters], ...] = (
     ModelParameters,
     PaceParameters,
     CostParameters,
+    BatchParameters,
     ResultParameters,
     RunParameters,
 )

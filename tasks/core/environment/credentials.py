@@ -3,6 +3,7 @@
 Asks nobody but the metadata server of a machine at Google, and that only whether it is there.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -29,6 +30,12 @@ def has_credentials() -> bool:
 def key_variable() -> str | None:
     """The variable whose key is used."""
     return next((name for name in KEYS if os.environ.get(name, "").strip()), None)
+
+
+def key_mark() -> str:
+    """What a key is known by in records, which hold no key: a few digits of its hash; empty without one."""
+    name = key_variable()
+    return hashlib.sha256(os.environ[name].strip().encode()).hexdigest()[:8] if name else ""
 
 
 def uses_vertex() -> bool:

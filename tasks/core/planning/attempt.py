@@ -1,7 +1,8 @@
 """Opens an attempt: finds the answers that the job has already, and plans which rows must be sent."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +16,12 @@ from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table.repeats import Repeats
 from tasks.core.checkpoint.table.rows import RunRows
+from tasks.core.config.batch import BatchRun
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending
 from tasks.core.costs.worst import most_answer_tokens
+from tasks.core.data.locate import locate
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import DatasetRef
 from tasks.core.files.own_results import Origin
@@ -51,6 +54,10 @@ class Attempt:
         """Those that the run's rows have."""
         return self.pool.table.rows
 
+    def by_batches(self, batch: BatchRun | None) -> "Attempt":
+        """The same, sent as batch jobs where there is a word on them."""
+        return replace(self, run=replace(self.run, batch=batch))
+
     @property
     def repeats(self) -> Repeats:
         """Those of the run's rows that wait for another's answer."""
@@ -69,7 +76,7 @@ class Attempt:
                 created=datetime.now(UTC),
                 settings=self.run.generation.fingerprint,
                 rows=data.rows,
-                chunks=-(-self.plan.to_send // config.save_every),
+                chunks=-(-self.plan.to_send // config.rows_per_chunk),
                 config=found.model_dump(mode="json", exclude_defaults=True),
             ),
         )
@@ -99,10 +106,9 @@ class Attempt:
 
 def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
     """The job that a run is about. What a demo makes up is no answer of the model: it has a job of its own."""
-    model = f"demo of {config.model}" if config.demo else config.model
-    job = job_key(data.dataset, data.dataset_config, data.split, model)
+    model = _model(config)
     return Origin(
-        job=job,
+        job=job_key(data.dataset, data.dataset_config, data.split, model),
         name=f"{data.dataset} {data.split}, {model}",
         dataset=data.dataset,
         attempt="",
@@ -111,12 +117,33 @@ def origin_of(config: RunConfig, data: DatasetRef) -> Origin:
     )
 
 
+def job_of(config: RunConfig) -> str:
+    """The same job, before its data are read.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    path = locate(config.dataset)
+    return job_key(str(path) if path else config.dataset or "", config.dataset_config, config.split, _model(config))
+
+
+def _model(config: RunConfig) -> str:
+    return f"demo of {config.model}" if config.demo else config.model
+
+
 def plan_attempt(
-    config: RunConfig, data: DatasetRef, job: str, storage: Storage, run_id: str, logger: Logger
+    config: RunConfig,
+    data: DatasetRef,
+    job: str,
+    storage: Storage,
+    run_id: str,
+    logger: Logger,
+    in_flight: Mapping[str, int] | None = None,
 ) -> Attempt:
     """What a flow run's next attempt will send, and one log line that says so.
 
     A re-run of the flow run `run_id` continues its own attempts; `config.resume` takes what any attempt has kept.
+    `in_flight`: how many rows of a key are in batch jobs that have not ended.
 
     Raises:
         OSError: the storage cannot say what there is.
@@ -133,9 +160,11 @@ def plan_attempt(
             logger.info("Reading the media of %s rows to see what is answered already", f"{data.rows:,}")
         pool.table.matching.ask(sample_keys(data, preparer))
     if config.resume:
-        plan = _plan_resume(config, pool, own, storage, logger)
+        plan = _plan_resume(config, pool, own, storage, logger, in_flight)
     elif own:
-        plan = plan_resume(pool.table, config.save_every, own, others=False, dedupe=config.dedupe)
+        plan = plan_resume(
+            pool.table, config.rows_per_chunk, own, others=False, dedupe=config.dedupe, in_flight=in_flight
+        )
         logger.info(plan_line(plan, _settings_changed(config, pool)))
     else:
         _tell_what_is_paid_again(pool, logger)
@@ -161,15 +190,24 @@ def _limits(config: RunConfig, answers: RunRows) -> LimitsConfig:
 def _plan_fresh(config: RunConfig, data: DatasetRef, pool: Pool, preparer: Preparer) -> Plan:
     """What takes long to read is read when its turn comes: which rows ask the same shows then, or was seen before."""
     if config.dedupe and pool.size:
-        return plan_resume(pool.table, config.save_every, others=False)
+        return plan_resume(pool.table, config.rows_per_chunk, others=False)
     if config.dedupe and not open_reader(data).waits:
-        return plan_as_read(data.rows, config.save_every, sample_keys(data, preparer), pool.table.repeats)
-    return plan_fresh(data.rows, config.save_every)
+        return plan_as_read(data.rows, config.rows_per_chunk, sample_keys(data, preparer), pool.table.repeats)
+    return plan_fresh(data.rows, config.rows_per_chunk)
 
 
-def _plan_resume(config: RunConfig, pool: Pool, own: list[str], storage: Storage, logger: Logger) -> Plan:
+def _plan_resume(
+    config: RunConfig, pool: Pool, own: list[str], storage: Storage, logger: Logger, in_flight: Mapping[str, int] | None
+) -> Plan:
     def planned() -> Plan:
-        return plan_resume(pool.table, config.save_every, own, retry_kinds=config.retry_errors, dedupe=config.dedupe)
+        return plan_resume(
+            pool.table,
+            config.rows_per_chunk,
+            own,
+            retry_kinds=config.retry_errors,
+            dedupe=config.dedupe,
+            in_flight=in_flight,
+        )
 
     has_any = bool(pool.size)
     plan = planned()

@@ -5,7 +5,7 @@ Knows keys and rows, no storage and no data set.
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import batched, pairwise
@@ -41,10 +41,11 @@ class Plan:
     reused: int = 0
     repeats: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
+    in_flight: int = 0  # rows in batch jobs that have not ended
 
     @property
     def to_send(self) -> int:
-        return self.rows - self.reused - self.repeats
+        return self.rows - self.reused - self.repeats - self.in_flight
 
 
 def plan_fresh(rows: int, save_every: int) -> Plan:
@@ -66,26 +67,31 @@ def plan_resume(
     others: bool = True,
     retry_kinds: Collection[Kind] = (),
     dedupe: bool = True,
+    in_flight: Mapping[str, int] | None = None,
 ) -> Plan:
     """Subtract what is finished from the samples of `table`, and leave there which answer belongs to which row.
 
     `own`: the attempts of this run itself before it was run again; what they were answered is not asked a second
     time by `retry_kinds`. `others`: whether other attempts count as well. See Matching.match. `dedupe`: whether rows
-    that ask the same share an answer.
+    that ask the same share an answer. `in_flight`: how many rows of a key are in batch jobs that have not ended.
     """
-    matching = table.matching
+    matching, left = table.matching, Counter(in_flight)
     reused = matching.match(own, others, retry_kinds, share=dedupe)
     repeats = table.repeats.find() if dedupe else 0
     reasons: Counter[Reason] = Counter()
 
     def to_send() -> Iterable[int]:
         for unmatched in matching.unmatched():
+            if left[unmatched.key] > 0:
+                left[unmatched.key] -= 1
+                continue
             reasons[_reason(unmatched)] += 1
             yield unmatched.row
 
     chunks = cut(to_send(), save_every)
     matching.forget_candidates()
-    return Plan(matching.asked, chunks, reused, repeats, reasons)
+    skipped = Counter(in_flight).total() - left.total()
+    return Plan(matching.asked, chunks, reused, repeats, reasons, skipped)
 
 
 def cut(rows: Iterable[int], save_every: int) -> list[Chunk]:
@@ -100,6 +106,8 @@ def plan_line(plan: Plan, settings_changed: bool) -> str:
         line += " (" + ", ".join(f"{n:,} {reason}" for reason, n in plan.reasons.most_common()) + ")"
     if plan.repeats:
         line += f", {plan.repeats:,} that ask the same as one of those"
+    if plan.in_flight:
+        line += f", {plan.in_flight:,} in batch jobs that have not ended"
     if settings_changed and not plan.reused:
         line += "; the model or generation settings changed, so nothing can be reused"
     return line

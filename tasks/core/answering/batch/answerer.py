@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from tasks.core.answering.base import Answerer, Watcher
@@ -24,20 +23,9 @@ from tasks.core.answering.item import Item
 from tasks.core.batches import BatchJob
 from tasks.core.checkpoint.groups import Phase
 from tasks.core.checkpoint.layout import StorageError
+from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.records import Kind, Outcome, Repeat, RowAnswer
-
-
-class Leftovers(StrEnum):
-    """What becomes of rows that two batch jobs have left open."""
-
-    ONLINE = "online"
-    BATCH = "batch"
-    OPEN = "open"
-
-    @property
-    def most_groups(self) -> int:
-        return 5 if self is Leftovers.BATCH else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +42,7 @@ NOT_IN_TIME = Outcome(Kind.UNSENT, detail="not answered by --deadline; --resume 
 
 
 class BatchAnswerer:
-    """An Answerer. `online`: makes the one that leftovers go to."""
+    """An Answerer. `online`: makes the one that leftovers go to. `close`: gives back what all of it works with."""
 
     def __init__(
         self,
@@ -67,6 +55,7 @@ class BatchAnswerer:
         leftovers: Leftovers = Leftovers.ONLINE,
         watcher: Watcher | None = None,
         allow_missing_images: bool = False,
+        close: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.stopped: RunStopped | None = None
         self._deferred: Deferred | None = None
@@ -75,7 +64,7 @@ class BatchAnswerer:
         self._submitter = Submitter(groups, attempt, self._flight, limits.bounds, self._obey)
         self._guard = ImageGuard(allow_missing_images)
         self._builder = Builder(groups.api, sendable, folder, self._media_told)
-        self._make_online = online
+        self._make_online, self._close = online, close
         self._online: Answerer | None = None
         self._one_at_a_time = asyncio.Lock()  # one file on disk, one create
         self._may_send = asyncio.Event()
@@ -126,6 +115,8 @@ class BatchAnswerer:
         await self._flight.close()
         if self._online:
             await self._online.close()
+        if self._close:
+            await self._close()
 
     async def _round(self, rows: ChunkRows, sent: "_Sent") -> AsyncGenerator[RowAnswer]:
         """Send what is open, and yield what comes of it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tasks.core.answering.batch.api import BatchApi
 from tasks.core.answering.batch.building import line_key
+from tasks.core.answering.misfits import Fitting, held_to
 from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.refusals import is_gone
 from tasks.core.batches import BatchJob, ResultLine
@@ -56,8 +57,10 @@ class Result:
         )
 
 
-async def collect(api: BatchApi, job: BatchJob, rows: Sequence[PlannedRow], folder: Path) -> list[Result]:
-    """What came of the rows of `job`, which has ended.
+async def collect(
+    api: BatchApi, job: BatchJob, rows: Sequence[PlannedRow], folder: Path, fitting: Fitting | None = None
+) -> list[Result]:
+    """What came of the rows of `job`, which has ended. `fitting`: see OnlineAnswerer.
 
     Raises:
         ApiError, ConnectionError, MalformedAnswer: its results cannot be had now.
@@ -67,7 +70,7 @@ async def collect(api: BatchApi, job: BatchJob, rows: Sequence[PlannedRow], fold
     try:
         for _ in range(DOWNLOADS if job.results_file else 0):
             await api.download(job.results_file, path)
-            found = await asyncio.to_thread(_read, api, path, rows)
+            found = await asyncio.to_thread(_read, api, path, rows, fitting)
             if job.state != "SUCCEEDED" or len(found) == len(rows):
                 break
     finally:
@@ -76,7 +79,7 @@ async def collect(api: BatchApi, job: BatchJob, rows: Sequence[PlannedRow], fold
     return [Result(row, found.get(line_key(index, row.key), rest)) for index, row in enumerate(rows)]
 
 
-def _read(api: BatchApi, path: Path, rows: Sequence[PlannedRow]) -> dict[str, Outcome]:
+def _read(api: BatchApi, path: Path, rows: Sequence[PlannedRow], fitting: Fitting | None) -> dict[str, Outcome]:
     """The outcomes by line key. Of two lines of one key a finished one counts, the first of them."""
     expected = {line_key(index, row.key) for index, row in enumerate(rows)}
     found: dict[str, Outcome] = {}
@@ -85,7 +88,7 @@ def _read(api: BatchApi, path: Path, rows: Sequence[PlannedRow]) -> dict[str, Ou
         if line.key not in expected:
             foreign += 1
             continue
-        outcome = _outcome(line)
+        outcome = held_to(fitting, _outcome(line))
         doubled += line.key in found
         if line.key not in found or (found[line.key].kind.retryable and not outcome.kind.retryable):
             found[line.key] = outcome

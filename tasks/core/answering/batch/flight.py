@@ -165,9 +165,9 @@ class Flight:
             self._defer(due_later(self.groups, now))
 
 
-def due_later(groups: list[Group], now: float) -> Deferred:
-    """When to look again at groups in flight: the later, the longer they have been."""
+def due_later(groups: list[Group], now: float, seconds: float | None = None) -> Deferred:
+    """When to look again at groups in flight: after `seconds`, or the later, the longer they have been."""
     age = now - min(group.created for group in groups)
-    minutes = 10 if age < _HOUR else 20 if age < 4 * _HOUR else 30
+    seconds = seconds or 60.0 * (10 if age < _HOUR else 20 if age < 4 * _HOUR else 30)
     jobs = f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"
-    return Deferred(datetime.fromtimestamp(now, UTC) + timedelta(minutes=minutes), f"{jobs} at work")
+    return Deferred(datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds), f"{jobs} at work")

@@ -20,6 +20,7 @@ from tasks.core.answering.batch.api import FAILURES, BatchApi, is_unclear
 from tasks.core.answering.batch.collecting import Result, collect
 from tasks.core.answering.batch.finding import find, tells_nothing_there
 from tasks.core.answering.batch.patience import MISSING_SECONDS, until_answered
+from tasks.core.answering.misfits import Fitting
 from tasks.core.batches import BatchJob, NotSent
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase, PlannedRow
 from tasks.core.clock import Clock, Sleep
@@ -42,7 +43,7 @@ class Refused:
 class Groups:
     """The groups of a job, one step after the other. `confirm`: raises where another run has the job by now.
 
-    `key_mark`: of the API key in use.
+    `key_mark`: of the API key in use. `fitting`: see OnlineAnswerer.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Groups:
         records: GroupRecords,
         folder: Path,
         key_mark: str,
+        fitting: Fitting | None = None,
         *,
         confirm: Callable[[], object] = lambda: None,
         clock: Clock = time.time,
@@ -58,6 +60,7 @@ class Groups:
     ) -> None:
         self.api, self.clock, self.sleep = api, clock, sleep
         self._records, self._folder, self._key_mark, self._confirm = records, folder, key_mark, confirm
+        self._fitting = fitting
 
     async def plan(self, attempt: str, rows: Sequence[PlannedRow]) -> Group:
         """A new group, on record."""
@@ -157,7 +160,7 @@ class Groups:
     async def results(self, group: Group, job: BatchJob, rows: Sequence[PlannedRow] | None = None) -> list[Result]:
         """What came of its rows; raises as `collect`. They are to be saved before `collected` is called."""
         planned = await asyncio.to_thread(self._records.rows, group) if rows is None else rows
-        return await until_answered(lambda: collect(self.api, job, planned, self._folder), self.sleep)
+        return await until_answered(lambda: collect(self.api, job, planned, self._folder, self._fitting), self.sleep)
 
     async def collected(self, group: Group, job: BatchJob) -> Group:
         """Its answers are saved. The job stays: the list is the proof of it."""

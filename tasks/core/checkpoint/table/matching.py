@@ -24,7 +24,7 @@ FROM (SELECT asked.row, kept.place, row_number() OVER (PARTITION BY kept.place O
       CROSS JOIN (SELECT key, place, min(turn) FROM candidate WHERE {which} GROUP BY key) AS kept USING (key))
 """
 _UNMATCHED = """
-SELECT sample.row, refused.retryable, sample.id IN (SELECT id FROM candidate)
+SELECT sample.row, refused.retryable, sample.id IN (SELECT id FROM candidate), sample.key
 FROM sample LEFT JOIN of_row USING (row)
 LEFT JOIN (SELECT key, retryable, min(turn) FROM candidate WHERE NOT usable GROUP BY key) AS refused USING (key)
 WHERE of_row.place IS NULL AND sample.row NOT IN (SELECT row FROM repeat) ORDER BY sample.row
@@ -38,6 +38,7 @@ class Unmatched(NamedTuple):
     row: int
     again: bool | None
     is_known: bool  # its id has an answer to something else
+    key: str
 
 
 class Matching:
@@ -94,8 +95,8 @@ class Matching:
 
     def unmatched(self) -> Iterator[Unmatched]:
         """The rows that need a request, in order: without an answer after `match`, and none that repeats another."""
-        for row, again, is_known in self._database.run(_UNMATCHED):
-            yield Unmatched(row, None if again is None else bool(again), bool(is_known))
+        for row, again, is_known, key in self._database.run(_UNMATCHED):
+            yield Unmatched(row, None if again is None else bool(again), bool(is_known), key)
 
     def match_failures(self) -> None:
         """Give rows that have none the newest failure of the same key, after `match`."""

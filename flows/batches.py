@@ -1,0 +1,194 @@
+"""Batch jobs that earlier runs, or earlier wakes of this one, have left: settled before a run plans anything.
+
+A run that woke up to look does so before it reads its data; while nothing has ended, it goes to sleep again.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from prefect import get_run_logger, runtime
+
+from flows.endings.batches import goes_on
+from flows.runners.interrupt import interruptible
+from tasks.answer_chunk import fitting_of, process
+from tasks.batches import groups_of
+from tasks.core.answering.batch.api import FAILURES
+from tasks.core.answering.batch.earlier import EarlierGroups
+from tasks.core.answering.batch.flight import due_later
+from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.patience import FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
+from tasks.core.checkpoint.groups import Group, GroupRecords
+from tasks.core.checkpoint.layout import Storage, StorageError
+from tasks.core.checkpoint.lock import JobLock
+from tasks.core.config.batch import BatchRun, Mode
+from tasks.core.config.command_line import Program, command
+from tasks.core.config.groups.batch import seconds_of
+from tasks.core.config.parameters import RunConfig
+from tasks.core.errors import Deferred, InputError, RunStopped, StopReason
+from tasks.core.text import counted
+
+STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
+CANCELLED_SECONDS = 60.0  # until a deployed run looks whether jobs have ended that it has cancelled
+
+
+@dataclass(slots=True)
+class Settled:
+    """`in_flight`: rows by sample key that are not to be sent. `early_end`: why this run goes no further now."""
+
+    in_flight: Counter[str] = field(default_factory=Counter)
+    early_end: RunStopped | Deferred | None = None
+
+
+def batch_run(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> BatchRun | None:
+    """What the run's chunks are told of batch jobs; None: they are sent online."""
+    if config.mode is Mode.ONLINE:
+        return None
+    wait = STAY_SECONDS if runtime.deployment.id else None
+    return BatchRun(config.leftovers, _deadline(config, GroupRecords(storage, job)), wait, lock.owner)
+
+
+def has_batches(storage: Storage, job: str) -> bool:
+    """Whether any batch job of it is not over."""
+    return bool(GroupRecords(storage, job).under_way())
+
+
+def under_way(storage: Storage, job: str) -> str:
+    """What is said of batch jobs that go on without the run; empty where there are none."""
+    try:
+        in_flight = [group for group in GroupRecords(storage, job).under_way() if group.phase.in_flight]
+    except StorageError:
+        return ""
+    return goes_on(f"{_counted(in_flight)}") if in_flight else ""
+
+
+def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> Settled:
+    """Collect what has ended, and wait for the rest, or say when to look again.
+
+    Raises:
+        InputError: rows are in batch jobs, and the run is to send rows online.
+        OSError: the storage cannot be used.
+    """
+    records = GroupRecords(storage, job)
+    under_way = records.under_way()
+    mine = [group for group in under_way if _is_mine(config, group)]
+    _tell_of_others([group for group in under_way if group not in mine and group.phase.in_flight])
+    if not mine:
+        return Settled()
+    process.requests.loop()
+    settling = _Settling(config, storage, job, lock, _deadline(config, records))
+    with interruptible(settling.stop):
+        return process.requests.run_from_thread(settling.settle())
+
+
+class _Settling:
+    def __init__(self, config: RunConfig, storage: Storage, job: str, lock: JobLock, deadline: float | None) -> None:
+        self._config, self._storage, self._job, self._lock, self._deadline = config, storage, job, lock, deadline
+        self._stopped = asyncio.Event()
+        self._logger = get_run_logger()
+
+    def stop(self) -> None:
+        """From any thread."""
+        process.requests.loop().call_soon_threadsafe(self._stopped.set)
+
+    async def settle(self) -> Settled:
+        settling, stopped = asyncio.create_task(self._settle()), asyncio.create_task(self._stopped.wait())
+        await asyncio.wait((settling, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if settling.done():
+            return settling.result()
+        settling.cancel()
+        await asyncio.wait((settling,))
+        return Settled(early_end=RunStopped(StopReason.INTERRUPTED, "interrupted"))
+
+    async def _settle(self) -> Settled:
+        async with groups_of(
+            self._config.generation, self._storage, self._job, self._lock.owner, fitting_of(self._config.generation)
+        ) as groups:
+            records = GroupRecords(self._storage, self._job)
+            earlier_groups = EarlierGroups(
+                groups, records, self._storage, self._job, lambda group: _is_mine(self._config, group)
+            )
+            seconds, told = FIRST_LOOK_SECONDS, -1
+            while True:
+                try:
+                    earlier = await earlier_groups.settle()
+                except RunStopped as stopped:
+                    return Settled(early_end=stopped)
+                except FAILURES as error:
+                    return Settled(early_end=self._not_now(records.under_way(), str(error)))
+                if earlier.collected:
+                    self._logger.info("%s of ended batch jobs collected", counted(earlier.collected, "row"))
+                if not earlier.in_flight:
+                    return Settled()
+                if self._is_over_time:
+                    await _cancel(groups, earlier.in_flight)
+                if runtime.deployment.id:
+                    if earlier.collected:
+                        return Settled(earlier_groups.rows_in_flight(earlier.in_flight))
+                    return Settled(early_end=self._later(earlier.in_flight))
+                if self._config.mode is Mode.ONLINE:
+                    raise InputError(_in_flight(earlier.in_flight))
+                if told != len(earlier.in_flight):
+                    self._logger.info("Waiting for %s", due_later(earlier.in_flight, time.time()).message)
+                    seconds, told = FIRST_LOOK_SECONDS, len(earlier.in_flight)
+                await asyncio.sleep(seconds)
+                seconds = min(1.5 * seconds, MOST_LOOK_SECONDS)
+
+    @property
+    def _is_over_time(self) -> bool:
+        return self._deadline is not None and time.time() >= self._deadline
+
+    def _later(self, in_flight: list[Group]) -> Deferred:
+        now = time.time()
+        return due_later(in_flight, now, CANCELLED_SECONDS if self._is_over_time else None)
+
+    def _not_now(self, under_way: list[Group], why: str) -> RunStopped | Deferred:
+        if runtime.deployment.id:
+            later = due_later(under_way, time.time())
+            return Deferred(later.until, f"{later.message}, which cannot be looked after now ({why})")
+        return RunStopped(StopReason.API_DOWN, f"batch jobs cannot be looked after now: {why}")
+
+
+async def _cancel(groups: Groups, in_flight: Collection[Group]) -> None:
+    """Those whose jobs are known; the next look tells what came of it."""
+    for group in in_flight:
+        if group.batch:
+            with suppress(*FAILURES):
+                await groups.api.cancel(group.batch)
+
+
+def _is_mine(config: RunConfig, group: Group) -> bool:
+    """A resumed run goes on with all there is, a fresh one with what this flow run has sent before."""
+    return config.resume or group.attempt.rpartition("-")[0] == str(runtime.flow_run.id)
+
+
+def _deadline(config: RunConfig, records: GroupRecords) -> float | None:
+    """Counted from the first job that this flow run has created."""
+    if not config.deadline:
+        return None
+    own = str(runtime.flow_run.id)
+    created = [g.created for g in records.all() if g.created and g.attempt.rpartition("-")[0] == own]
+    return min(created, default=time.time()) + seconds_of(config.deadline)
+
+
+def _tell_of_others(groups: list[Group]) -> None:
+    if groups:
+        get_run_logger().warning(
+            "%s of an earlier run have not ended; --resume waits for them, this run pays for their rows again",
+            _counted(groups),
+        )
+
+
+def _in_flight(groups: list[Group]) -> str:
+    return (
+        f"{_counted(groups)} have not ended, and their rows may be paid for; --mode batch --resume waits for them, "
+        f"{command(Program.BATCHES)} --cancel ends them"
+    )
+
+
+def _counted(groups: Sequence[Group]) -> str:
+    return f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"

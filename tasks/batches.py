@@ -1,0 +1,88 @@
+"""The batch jobs of a checkpoint, with the client and the storage that go with them. Wiring only.
+
+The one place that puts the groups of core/answering/batch together.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tasks.core.answering.base import Answerer, Watcher
+from tasks.core.answering.batch.answerer import BatchAnswerer
+from tasks.core.answering.batch.bounds import Bounds
+from tasks.core.answering.batch.flight import BatchLimits
+from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.misfits import Fitting
+from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.answering.run import Run
+from tasks.core.answering.uploading import UploadingModel
+from tasks.core.checkpoint.groups import GroupRecords
+from tasks.core.checkpoint.holder import holder_of
+from tasks.core.checkpoint.layout import Storage, lock_key
+from tasks.core.config.batch import BatchRun
+from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.parameters import BATCH_ROWS
+from tasks.core.environment.credentials import key_mark
+from tasks.core.errors import RunStopped, StopReason
+from tasks.core.gemini.client import GeminiClient
+from tasks.core.media.uploads import Uploads
+
+
+def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher, fitting: Fitting | None) -> Answerer:
+    """What answers the chunks of a run by batch jobs. `fitting`: see OnlineAnswerer."""
+    client, folder = GeminiClient(run.generation), _folder()
+    uploads = Uploads(client.files)
+
+    def online() -> Answerer:
+        model = UploadingModel(client, uploads, run.limits.timeout_seconds)
+        return OnlineAnswerer(model, run.limits, watcher, fitting=fitting)
+
+    async def close() -> None:
+        await uploads.close()
+        await client.close()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    return BatchAnswerer(
+        _groups(client, storage, run.job, folder, plan.owner, fitting),
+        run.attempt,
+        uploads.sendable,
+        folder,
+        online,
+        BatchLimits(Bounds(rows=BATCH_ROWS), plan.deadline, plan.wait_seconds),
+        plan.leftovers,
+        watcher,
+        run.limits.allow_missing_images,
+        close,
+    )
+
+
+@asynccontextmanager
+async def groups_of(
+    generation: GenerateConfig, storage: Storage, job: str, owner: str = "", fitting: Fitting | None = None
+) -> AsyncIterator[Groups]:
+    """The groups of a job, for whoever sends no chunk."""
+    folder = await asyncio.to_thread(_folder)
+    try:
+        async with GeminiClient(generation) as client:
+            yield _groups(client, storage, job, folder, owner, fitting)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _groups(
+    client: GeminiClient, storage: Storage, job: str, folder: Path, owner: str, fitting: Fitting | None
+) -> Groups:
+    def confirm() -> None:
+        """A run that stood still may have lost the job: then it creates nothing."""
+        holder = holder_of(storage, lock_key(job)) if owner else None
+        if holder and holder.owner != owner:
+            raise RunStopped(StopReason.TAKEN_OVER, f"this run stood still for too long, and {holder} has its job now")
+
+    return Groups(client.batches, GroupRecords(storage, job), folder, key_mark(), fitting, confirm=confirm)
+
+
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="gemini-infer-batch-"))

@@ -1,0 +1,38 @@
+"""Whether rows go out as batch jobs, and what then."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from tasks.core.config.batch import Leftovers, Mode
+from tasks.core.config.groups.base import Parameters, Text
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds_of(text: str) -> float:
+    """Of `6h`, `90m` or `2d`. Raises ValueError."""
+    match = re.fullmatch(r"(\d+)([mhd])", text)
+    if not match or not int(match[1]):
+        raise ValueError(f"{text!r} is not a length of time such as 6h, 90m or 2d")
+    return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def _length_of_time(text: str | None) -> str | None:
+    if text:
+        seconds_of(text)
+    return text
+
+
+class BatchParameters(Parameters):
+    """batch"""
+
+    mode: Mode = Field(Mode.ONLINE, description="batch: half price by Gemini's Batch API, in minutes to a day.")
+    deadline: Annotated[Text, AfterValidator(_length_of_time)] = Field(
+        None, description="With mode batch: cancel what is not done after this long, and send it online: 6h, 90m, 2d."
+    )
+    leftovers: Leftovers = Field(
+        Leftovers.ONLINE,
+        description="With mode batch: where rows go that two batch jobs have left open; online, batch or open.",
+    )

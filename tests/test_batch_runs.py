@@ -1,0 +1,176 @@
+"""Runs with --mode batch, from the parameters to the CSV, and what becomes of them when they are put off or stopped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import runtime
+from prefect.exceptions import Pause
+
+from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
+from flows import batch_jobs, batches
+from flows.endings import batches as endings
+from flows.endings import states
+from flows.endings.exit_codes import ExitCode
+from flows.preflight import check
+from tasks.core.answering.batch import flight
+from tasks.core.config.command_line import checked
+from tasks.core.errors import InputError
+from tests.support import RESULT, RunFlow, numbered, read_csv, write_jsonl
+
+ROWS = 7
+ALL = [answer_to(f"question {n}") for n in range(ROWS)]
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks follow each other at once."""
+    for module in (flight, batches):
+        monkeypatch.setattr(module, "FIRST_LOOK_SECONDS", 0.05)
+        monkeypatch.setattr(module, "MOST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(batch_jobs, "ASK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return write_jsonl(tmp_path / "d.jsonl", numbered(ROWS))
+
+
+def answered() -> list[str]:
+    return [line["response"] for line in read_csv()]
+
+
+class Deployed:
+    """What `prefect.runtime` says within a deployed run."""
+
+    class deployment:
+        id = "some deployment"
+
+    flow_run: Any = runtime.flow_run
+
+
+@contextmanager
+def deployed() -> Iterator[None]:
+    """Runs sleep as soon as there is nothing new."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (states, batches, endings):
+            patch.setattr(module, "runtime", Deployed)
+        patch.setattr(batches, "STAY_SECONDS", 0.0)
+        yield
+
+
+def test_a_run_by_batch_jobs_has_the_csv_of_any_other(run: RunFlow, emulator: Emulator, data: str) -> None:
+    """And shares its checkpoint with runs online."""
+    state = run(dataset=data, mode="batch")
+    assert state.is_completed(), state.message
+    assert answered() == ALL
+    stats = emulator.stats
+    assert (stats.requests, stats.batch_answers, emulator.batches.calls["create"]) == (0, ROWS, 1)
+    assert emulator.files.all() == []
+    assert run(dataset=data, resume=True).is_completed()
+    assert (emulator.stats.answers, emulator.batches.calls["create"]) == (ROWS, 1)
+
+
+def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_reading_its_data(
+    run: RunFlow, emulator: Emulator, data: str
+) -> None:
+    """The server starts the same flow run again and again; it pays for no row twice."""
+    from prefect import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import AwaitingRetry
+
+    from flows.infer import infer
+
+    emulator.batches.running_seconds = 7200
+    with deployed(), get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run(infer, parameters={"dataset": data, "mode": "batch"})
+        for jobs in (1, 1):
+            with pytest.raises(Pause):
+                run_flow(infer, flow_run=client.read_flow_run(flow_run.id), parameters=flow_run.parameters)
+            put_off = client.read_flow_run(flow_run.id)
+            assert put_off.state_name == "AwaitingRetry"
+            assert "1 batch job with 7 rows at work" in ((put_off.state and put_off.state.message) or "")
+            assert emulator.batches.calls["create"] == jobs
+            client.set_flow_run_state(flow_run.id, AwaitingRetry())
+            Path(data).rename(f"{data}.away")  # a look does not need it
+            Path(f"{data}.away").rename(data)
+        emulator.forward(7200)
+        due = client.read_flow_run(flow_run.id)
+        assert run_flow(infer, flow_run=due, return_type="state").is_completed()  # type: ignore[union-attr]
+    assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
+    assert emulator.batches.calls["create"] == 1
+
+
+def test_what_other_runs_do_while_jobs_are_at_work(
+    run: RunFlow, emulator: Emulator, data: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """None of them sends what is in flight; `batches` lists and ends it, and what it has brought is collected."""
+    emulator.batches.pending_seconds = 7200
+    with deployed(), pytest.raises(Pause):
+        run(dataset=data, mode="batch")
+    refused = run(dataset=data, resume=True)
+    assert refused.name == "Refused"
+    assert "1 batch job with 7 rows have not ended, and their rows may be paid for" in (refused.message or "")
+    assert batch_jobs.main([]) == ExitCode.FINISHED
+    [job] = emulator.batches.all()
+    assert job.name in capsys.readouterr().out
+    emulator.batches.faults.set([BatchFault(FaultKind.CANCEL_HALFWAY)])
+    assert batch_jobs.main(["--cancel", "d.jsonl"]) == ExitCode.FINISHED
+    assert "--mode batch --resume" in capsys.readouterr().out
+    assert emulator.batches.all()[0].state is JobState.CANCELLED
+    emulator.batches.pending_seconds = 0
+    assert run(dataset=data, mode="batch", resume=True).is_completed()
+    assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
+    assert batch_jobs.main([]) == ExitCode.FINISHED
+    assert "No batch jobs." in capsys.readouterr().out
+
+
+def test_at_the_deadline_the_rest_goes_online(run: RunFlow, emulator: Emulator, data: str) -> None:
+    """Of a run that nobody has to start again."""
+    emulator.batches.pending_seconds = 7200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "seconds_of", lambda text: 0.5)
+        state = run(dataset=data, mode="batch", deadline="6h")
+    assert state.is_completed(), state.message
+    assert (answered(), emulator.stats.answered_more_than_once, emulator.stats.batch_answers) == (ALL, {}, 0)
+    assert [job.state for job in emulator.batches.all()] == [JobState.CANCELLED]
+
+
+def test_rows_keep_the_price_that_they_were_had_at(run: RunFlow, emulator: Emulator, data: str) -> None:
+    """The table beside the CSV says it of each."""
+    import pyarrow.parquet as pq
+
+    emulator.batches.faults.set([BatchFault(FaultKind.ERROR_LINE, times=4, code=13)])
+    assert run(dataset=data, mode="batch", limit=3).is_completed()
+    tiers = pq.read_table(f"result/{RESULT}.parquet").column("service_tier").to_pylist()
+    assert sorted(tiers) == ["batch", "batch", "standard"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "variables", "message"),
+    [
+        ({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"}, "--mode batch is for the Gemini Developer API"),
+        ({"task_runner": "dask"}, {}, "leave out --task-runner dask"),
+    ],
+)
+def test_where_there_are_no_batch_jobs_nothing_starts(
+    emulator: Emulator,
+    data: str,
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: dict[str, Any],
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message):
+        check(checked({"dataset": data, "mode": "batch", **parameters}))
+
+
+@pytest.mark.parametrize("deadline", ["6", "six hours", "0h", "-1h"])
+def test_a_deadline_is_a_length_of_time(deadline: str) -> None:
+    with pytest.raises(InputError, match="--deadline"):
+        checked({"dataset": "d", "mode": "batch", "deadline": deadline})
