@@ -15,7 +15,7 @@ from tasks.core.config.command_line import checked
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.data.hub_files import HubFiles
 from tasks.core.data.reader import Reader
-from tasks.core.data.remote import parquet_rows
+from tasks.core.data.remote import room
 from tasks.core.data.remote.patience import PAUSES_SECONDS
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import DataUnavailable, InputError, MediaError
@@ -88,7 +88,7 @@ def test_a_stream_that_cannot_be_read_ends_before_anything_is_sent(hub: FakeHub,
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for a part of the data."""
-    monkeypatch.setattr(parquet_rows, "free_bytes", lambda: 400_000)
+    monkeypatch.setattr(room, "free_bytes", lambda: 400_000)
 
 
 @pytest.mark.usefixtures("windows", "slept")

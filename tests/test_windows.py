@@ -2,14 +2,22 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from tasks.core.config.command_line import checked
+from tasks.core.data import opening
+from tasks.core.data.reader import Reader
+from tasks.core.data.remote import room
 from tasks.core.data.remote.shelf import Shelf
-from tests.fake_hub import FakeHub
+from tasks.core.data.sources import resolve
+from tasks.core.errors import InputError
+from tests.fake_hub import NAME, FakeHub, in_this_process
 from tests.streams import read, texts, write_shards
 
 PART = 10_000
@@ -99,8 +107,8 @@ def test_what_a_killed_process_has_left_is_removed_and_another_ones_is_not(tmp_p
 TIGHT = """
 import json
 from pathlib import Path
-from tasks.core.data.remote import of_hub, parquet_rows, shelf, windows
-of_hub.free_bytes = parquet_rows.free_bytes = lambda: 4 * BUDGET
+from tasks.core.data.remote import room, shelf, windows
+room.free_bytes = lambda: 4 * BUDGET
 fetch, log = windows._fetch, Path("LOG")
 def noted(part, features, path):
     fetch(part, features, path)
@@ -156,14 +164,80 @@ def test_selections_of_a_split_that_does_not_fit(tmp_path: Path) -> None:
     assert len(sample["rows"]) == 10
 
 
-def test_text_that_does_not_fit_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
-    """With ways out; the first rows can be had."""
-    folder = tmp_path / "set"
+@pytest.fixture
+def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    return lambda free: monkeypatch.setattr(room, "free_bytes", lambda: free)
+
+
+def write_text(folder: Path, files: int, rows: int) -> int:
+    """CSV files with numbers that are no numbers; returns the bytes of one."""
     folder.mkdir()
-    (folder / "test.csv").write_text("id,input_query\n" + "".join(f"{n},q{n}\n" for n in range(1000)))
-    setup = TIGHT.replace("BUDGET", "1000").replace("LOG", str(tmp_path / "log"))
-    with FakeHub(folder).running() as hub:
-        [found] = read(tmp_path / "home", hub.url, {}, setup=setup)
-        assert "some/set test does not fit on the disk (4,000 bytes are free); pass --limit" in found["refused"]
-        assert "test.csv" not in hub.given
-        assert len(read(tmp_path / "home", hub.url, {"limit": 5}, setup=setup)[0]["rows"]) == 5
+    for n in range(files):
+        lines = [f'{i:05},"q{i}, {"x" * 50}",{i % 10}\n' for i in range(n * rows, (n + 1) * rows)]
+        (folder / f"test-{n:05}-of-{files:05}.csv").write_text("id,input_query,level\n" + "".join(lines))
+    return (folder / f"test-00000-of-{files:05}.csv").stat().st_size
+
+
+def opened(**parameters: Any) -> tuple[list[list[str]], Reader]:
+    ref = resolve(checked({"dataset": NAME, **parameters}))
+    reader = Reader(ref)
+    return [[sample.id, sample.text] for span in reader.spans() for sample in reader.samples(span)], reader
+
+
+def test_text_that_does_not_fit_is_read_in_windows(tmp_path: Path, tight: Callable[[int], None]) -> None:
+    """File after file, every cell as it is written; all of them are read once before, and not in the next process."""
+    one = write_text(tmp_path / "set", 6, 200)
+    expected = [[f"{i:05}", f"q{i}, {'x' * 50}"] for i in range(1200)]
+    with in_this_process(tmp_path / "set", tmp_path / "home") as hub:
+        tight(4 * one)
+        found, reader = opened(image_column=None)
+        assert found == expected
+        assert [hub.fetched.count(name) for name in hub.files] == [2] * 6
+        kept = sum(path.stat().st_size for path in (tmp_path / "home").rglob("*") if path.is_file())
+        assert kept < 3 * one
+        opening._load_from_hub.cache_clear()
+        hub.fetched.clear()
+        assert opened(split="test[150:250]+test[-5:]")[0] == expected[150:250] + expected[-5:]
+        assert sorted(hub.fetched) == [f"test-{n:05}-of-00006.csv" for n in (0, 1, 5)]
+        assert opened(where="level == 3")[0] == expected[3::10]
+        assert opened(limit=5)[0] == expected[:5]
+        with pytest.raises(InputError, match="rows in a random order need all of it"):
+            opened(shuffle=1)
+        assert reader.samples(range(700, 701))[0].id == "00700"
+
+
+def test_what_is_wrong_with_text_in_windows_is_found_before_a_row_is_read(
+    tmp_path: Path, tight: Callable[[int], None]
+) -> None:
+    """In any of its files, and between them; columns are those of all files."""
+    one = write_text(tmp_path / "set", 3, 200)
+    last = tmp_path / "set" / "test-00002-of-00003.csv"
+    whole = last.read_text()
+    tight(4 * one)
+    for content, says in ((whole + "1,2\n", "line 202: 2 cells"), (whole.replace("level", "grade"), "other columns")):
+        last.write_text(content)
+        with in_this_process(tmp_path / "set", tmp_path / "home"), pytest.raises(InputError, match=says):
+            opened()
+    for file in (tmp_path / "set").iterdir():
+        file.unlink()
+    for n, cell in enumerate(('"a"', '["b"]')):
+        (tmp_path / "set" / f"test-{n:05}-of-00002.jsonl").write_text(f'{{"id": {n}, "input_query": {cell}}}\n' * 50)
+    tight(4000)
+    with in_this_process(tmp_path / "set", tmp_path / "json"):
+        found, _ = opened()
+        assert [found[0], found[-1]] == [["0", "a"], ["1", '["b"]']]
+
+
+def test_what_cannot_be_read_in_windows_is_refused_before_it_is_fetched(
+    tmp_path: Path, tight: Callable[[int], None]
+) -> None:
+    """With ways out; the first rows can be had."""
+    write_text(tmp_path / "set", 1, 1000)
+    with in_this_process(tmp_path / "set", tmp_path / "home") as hub:
+        tight(1000)
+        with pytest.raises(
+            InputError, match=r"does not fit on the disk \(1,000 bytes are free\); its largest file alone"
+        ):
+            opened()
+        assert not [name for name in hub.given if name.endswith(".csv")]
+        assert len(opened(limit=5)[0]) == 5

@@ -18,9 +18,10 @@ from tasks.core.data.formats.contents import Contents, contents_of
 from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import check_single, names_in
 from tasks.core.data.locate import NOT_FOUND
+from tasks.core.data.remote.asked import Asked
 from tasks.core.data.remote.fetched import open_fetched
 from tasks.core.data.remote.of_hub import OfHub
-from tasks.core.data.remote.parquet_rows import Asked, already_staged
+from tasks.core.data.remote.parquet_rows import already_staged
 from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.data.selection import Selection

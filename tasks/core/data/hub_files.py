@@ -16,15 +16,16 @@ class HubFiles:
         self._dataset, self._revision = dataset, revision
 
     def fetch(self, name: str) -> Path:
-        """Where the file called `name` is on this machine.
+        """Where the file called `name` is on this machine; `name` may be its whole address.
 
         Raises:
             FileNotFoundError: the commit has none, or it has not been fetched and the Hub is not to be asked.
             DataUnavailable: the Hub refuses it, or does not answer.
         """
-        path = PurePosixPath(name.replace("\\", "/").strip())
+        own = name.removeprefix(f"hf://datasets/{self._dataset}@{self._revision}/")
+        path = PurePosixPath(own.replace("\\", "/").strip())
         parts = [part for part in path.parts if part != "."]
-        if path.is_absolute() or ".." in parts or not parts:
+        if path.is_absolute() or ".." in parts or not parts or "://" in own:
             raise FileNotFoundError(name)
         try:
             return patiently(name, lambda: self._downloaded("/".join(parts)))

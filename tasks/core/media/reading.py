@@ -24,6 +24,7 @@ TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EIO,
 TRANSIENT |= {errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 PAUSES_SECONDS = (0.1, 0.4, 1.6)
+_HUB = "hf://"  # as datasets names a file of the repository
 
 type FromHub = Callable[[str], Path]
 type FromWeb = Callable[[str], bytes]
@@ -74,7 +75,8 @@ def _on_the_web(url: str, from_web: FromWeb | None) -> WebFile:
 
 
 def _read_path(text: str, roots: Sequence[str], from_hub: FromHub | None) -> bytes:
-    if "://" in text or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
+    is_foreign = "://" in text and not (from_hub and text.startswith(_HUB))
+    if is_foreign or "::" in text or "\0" in text or len(text) > LONGEST_PATH:
         raise MediaError(f"{shown(text)} is not a path in the data folder")
     try:
         path = existing(Path(roots[0], text))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, Value
 
+from tasks.core.data.datasets_internals import is_read_from_a_file
 from tasks.core.data.formats.archives import is_web_dataset, told_of, unpacked
 from tasks.core.data.formats.contents import Kind, contents_of
 from tasks.core.data.formats.images import with_metadata
@@ -44,13 +45,27 @@ def open_files(
 
 def open_rows(files: Sequence[Path], split: str, reading: Reading, declared: Features | None = None) -> Dataset:
     """Rows of CSV, JSON, text and Excel files, every cell as it is written; classes by name."""
-    labels = {name: kind.names for name, kind in (declared or {}).items() if isinstance(kind, ClassLabel)}
+    labels = labels_of(declared)
     kinds = ["".join(file.suffixes[-2:]).lower() for file in files]
     digest = digest_of(files, kinds, split, reading.encoding, reading.delimiter, labels)
     table = staged_rows(digest, lambda: read_rows(files, split, reading, labels))
-    media = {name: kind for name, kind in (declared or {}).items() if hasattr(kind, "decode_example")}
-    paths = [name for name in media if table.features.get(name) == Value("string")]
-    return _as_declared(table, Features({name: media[name] for name in paths}))
+    return _as_declared(table, media_paths(table.features, declared))
+
+
+def labels_of(declared: Features | None) -> dict[str, list[str]]:
+    """The columns of classes, and their names."""
+    return {name: kind.names for name, kind in (declared or {}).items() if isinstance(kind, ClassLabel)}
+
+
+def media_paths(features: Features, declared: Features | None) -> Features:
+    """Those of the declared media whose column is text: the paths of files."""
+    return Features(
+        {
+            name: kind
+            for name, kind in (declared or {}).items()
+            if is_read_from_a_file(kind) and features.get(name) == Value("string")
+        }
+    )
 
 
 def _as_declared(table: Dataset, declared: Features | None) -> Dataset:

@@ -34,7 +34,7 @@ def read_rows(paths: Sequence[Path], split: str, reading: Reading, labels: Mappi
         for batch in _batches(path, split, reading):
             names.update(dict.fromkeys(batch.columns))
             yield _labelled(batch, labels)
-    _check_columns(seen)
+    check_columns(seen)
 
 
 def _batches(path: Path, split: str, reading: Reading) -> Iterator[Batch]:
@@ -59,8 +59,8 @@ def _read(path: Path, split: str, reading: Reading) -> Iterator[Batch]:
     return read_lines(path, encoding) if kind is Format.TEXT else read_delimited(path, encoding, reading.delimiter)
 
 
-def _check_columns(seen: Mapping[Path, Mapping[str, None]]) -> None:
-    """In JSON a cell may be left out; where a file has a header, all files must have its columns."""
+def check_columns(seen: Mapping[Path, Mapping[str, None]]) -> None:
+    """Raises InputError where files with a header do not all have its columns; in JSON a cell may be left out."""
     filled = {path: names for path, names in seen.items() if names}
     headed = next((path for path in filled if format_of(path) is not Format.JSON), None)
     if headed is None:

@@ -27,7 +27,7 @@ type Batches = Callable[[], Iterator[Batch]]
 
 
 @dataclass(slots=True)
-class _Columns:
+class Columns:
     """Names in the order in which they first appear, each with whether it holds structures."""
 
     structured: dict[str, bool] = field(default_factory=dict)
@@ -38,9 +38,14 @@ class _Columns:
             self.structured[name] = known or (not batch.text and not _STRUCTURES.isdisjoint(map(type, cells)))
 
     @property
+    def features(self) -> Features:
+        return Features(
+            {name: Json() if structured else Value("string") for name, structured in self.structured.items()}
+        )
+
+    @property
     def schema(self) -> pa.Schema:
-        kinds = {name: Json() if structured else Value("string") for name, structured in self.structured.items()}
-        return Features(kinds).arrow_schema
+        return self.features.arrow_schema
 
 
 def digest_of(paths: Sequence[Path], *settings: Any) -> str:
@@ -61,9 +66,9 @@ def staged_rows(digest: str, batches: Batches) -> Dataset:
     """The rows of `batches` as a Dataset, memory-mapped. `batches` is called where they are not kept, at most twice."""
 
     def write(draft: str) -> None:
-        columns = _Columns()
+        columns = Columns()
         if not _write_as_learned(draft, batches(), columns):  # a later row had something that the first ones had not
-            _write_batches(draft, (_record_batch(each, columns.schema) for each in batches()), columns.schema)
+            _write_batches(draft, (record_batch(each, columns.schema) for each in batches()), columns.schema)
 
     return _staged(digest, write)
 
@@ -96,18 +101,18 @@ def _staged(digest: str, write: Callable[[str], None]) -> Dataset:
     return Dataset.from_file(str(made(kept(f"{digest}.arrow"), write)))
 
 
-def _write_as_learned(draft: str, batches: Iterator[Batch], columns: _Columns) -> bool:
+def _write_as_learned(draft: str, batches: Iterator[Batch], columns: Columns) -> bool:
     """Write with the columns of the first batch, and learn all. Returns whether they were the same to the end."""
     first = next(batches, Batch({}, 0))
     columns.learn(first)
     schema, fits = columns.schema, True
     with pa.OSFile(draft, "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        writer.write_batch(_record_batch(first, schema))
+        writer.write_batch(record_batch(first, schema))
         for batch in batches:
             columns.learn(batch)
             fits = fits and columns.schema == schema
             if fits:
-                writer.write_batch(_record_batch(batch, schema))
+                writer.write_batch(record_batch(batch, schema))
     return fits
 
 
@@ -117,7 +122,8 @@ def _write_batches(draft: str, batches: Iterator[pa.RecordBatch], schema: pa.Sch
             writer.write_batch(batch)
 
 
-def _record_batch(batch: Batch, schema: pa.Schema) -> pa.RecordBatch:
+def record_batch(batch: Batch, schema: pa.Schema) -> pa.RecordBatch:
+    """The cells of `batch`; columns that it does not have are empty."""
     return pa.record_batch(
         [_array(batch, name, kind) for name, kind in zip(schema.names, schema.types, strict=True)], schema=schema
     )

@@ -49,3 +49,8 @@ def inner_suffix(path: str | Path) -> str:
     """The suffix below the one of the compression: `.csv` of `a.CSV.gz`."""
     whole = Path(path)
     return (whole.with_suffix("") if whole.suffix.lower() in COMPRESSIONS else whole).suffix.lower()
+
+
+def is_compressed(path: str | Path) -> bool:
+    """By its name."""
+    return Path(path).suffix.lower() in COMPRESSIONS

@@ -5,8 +5,9 @@ from pathlib import Path
 from tasks.core.data.formats.folders import open_folder
 from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import names_in
+from tasks.core.data.remote.asked import Asked
 from tasks.core.data.remote.files import missing_files
-from tasks.core.data.remote.parquet_rows import Asked, already_staged
+from tasks.core.data.remote.parquet_rows import already_staged
 from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.errors import InputError

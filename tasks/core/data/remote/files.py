@@ -29,6 +29,18 @@ def downloaded(file: Path, token: str | None) -> Path:
     )
 
 
+def fetched_into(file: Path, folder: Path, token: str | None) -> Path:
+    """A file of the Hub in a folder of its own, and not in the Hub's cache."""
+    place = _FILE.fullmatch(str(file))
+    assert place
+    repo, path, revision = place["repo"], place["path"], place["revision"]
+
+    def ask() -> Path:
+        return Path(hf_hub_download(repo, path, repo_type="dataset", revision=revision, token=token, local_dir=folder))
+
+    return patiently(path, ask)
+
+
 def url_of(file: Path) -> str:
     """As fsspec takes it."""
     return str(file).replace("hf:/", "hf://", 1)
@@ -36,9 +48,14 @@ def url_of(file: Path) -> str:
 
 def bytes_of(files: Sequence[Path], token: str | None) -> int:
     """How much there is to fetch of them."""
-    places = [place for file in files if (place := _FILE.fullmatch(str(file))) and not _is_here(place)]
-    return sum(
-        info.size
+    return sum(sizes_of([file for file in files if not _is_here(file)], token))
+
+
+def sizes_of(files: Sequence[Path], token: str | None) -> list[int]:
+    """The bytes of each."""
+    places = [place for file in files if (place := _FILE.fullmatch(str(file)))]
+    sizes = {
+        info.path: info.size
         for part in batched(places, _PATHS)
         for info in HfApi().get_paths_info(
             part[0]["repo"],
@@ -48,10 +65,13 @@ def bytes_of(files: Sequence[Path], token: str | None) -> int:
             token=token,
         )
         if hasattr(info, "size")
-    )
+    }
+    return [sizes[place["path"]] for place in places]
 
 
-def _is_here(place: re.Match[str]) -> bool:
+def _is_here(file: Path) -> bool:
+    place = _FILE.fullmatch(str(file))
+    assert place
     found = try_to_load_from_cache(place["repo"], place["path"], revision=place["revision"], repo_type="dataset")
     return isinstance(found, str)
 

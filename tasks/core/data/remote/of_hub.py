@@ -1,11 +1,13 @@
 """Opens splits of the Hub whose files are known: each kind of file in its own way, and of the split alone."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset
+import pyarrow as pa
+from datasets import Dataset, Features
 from datasets.data_files import DataFilesDict, DataFilesList
 
 from tasks.core.data.formats.cards import is_plain, reading_of
@@ -13,14 +15,20 @@ from tasks.core.data.formats.contents import Contents, Kind
 from tasks.core.data.formats.files import open_rows
 from tasks.core.data.formats.images import with_metadata
 from tasks.core.data.formats.rows import Reading
-from tasks.core.data.formats.splits import first_rows, sliced
+from tasks.core.data.formats.splits import Span, first_rows, sliced
 from tasks.core.data.formats.suffixes import Format, format_of
-from tasks.core.data.remote.files import bytes_of, downloaded, first_files, note_files, url_of
+from tasks.core.data.remote import room
+from tasks.core.data.remote.asked import Asked
+from tasks.core.data.remote.files import bytes_of, downloaded, first_files, note_files, sizes_of, url_of
 from tasks.core.data.remote.parquet import ParquetFiles
-from tasks.core.data.remote.parquet_rows import Asked, open_parquet
-from tasks.core.data.remote.room import free_bytes
+from tasks.core.data.remote.parquet_rows import open_parquet
+from tasks.core.data.remote.staged import staged
+from tasks.core.data.remote.streamed import AT_ONCE, Stream, bounded_spans, found_rows
+from tasks.core.data.remote.text_files import TextFiles
+from tasks.core.data.remote.windowed import text_in_windows
 from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
+from tasks.core.data.selection import Numbers
 from tasks.core.errors import InputError
 
 
@@ -46,14 +54,29 @@ class OfHub:
         if plain and all(format_of(file) is Format.PARQUET for each in self.splits.values() for file in each.files):
             files = {name: self._parquet(each) for name, each in self.splits.items()}
             return open_parquet(self.asked, files, self._others, self._fits())
-        self._check_room()
+        if not self._has_zip() and (spans := bounded_spans(self.asked.spec, self.asked.selection)):
+            return staged(self.asked.digest, lambda: self._streamed(spans), self.asked.selection)
+        if not self._fits():
+            raise self._no_room("files of its kind cannot be read in windows, for nothing says which rows are where")
         return select(self._others(), self.asked.selection, self.asked.spec)
 
     def _text(self) -> Rows:
         """Cell by cell, as local files are read."""
-        if self.asked.selection.limit is None:
-            self._check_room()
+        needs_all = bounded_spans(self.asked.spec, replace(self.asked.selection, streaming=False)) is None
+        if needs_all and not self._fits():
+            return self._text_in_windows()
         return select(sliced(self.asked.spec, self._text_split), self.asked.selection, self.asked.spec)
+
+    def _text_in_windows(self) -> Rows:
+        splits = {name: self._text_files(name) for name in self.splits}
+        if max(files.most_bytes for files in splits.values()) > room.free_bytes():
+            raise self._no_room("its largest file alone does not, and text is read from its start")
+        return text_in_windows(self.asked, splits)
+
+    def _text_files(self, name: str) -> TextFiles:
+        files, reading = self.splits[name].files, reading_of(self.builder.config, self.reading)
+        sizes = sizes_of(files, self.token)
+        return TextFiles(name, files, sizes, self.token, reading, self.builder.info.features)
 
     def _text_split(self, name: str) -> Dataset:
         files, chosen, spec = self.splits[name].files, self.asked.selection, self.asked.spec
@@ -79,8 +102,21 @@ class OfHub:
         cells = sliced(self.asked.spec, lambda name: open_rows(self._metadata(name), name, written))
         return with_metadata(table, cells, self.asked.dataset)
 
-    def _other_split(self, name: str) -> Dataset:
-        table: Dataset = datasets.load_dataset(
+    def _streamed(self, spans: list[Span]) -> tuple[Features, Iterator[tuple[pa.RecordBatch, Numbers]]]:
+        """The same as a stream."""
+        written = reading_of(self.builder.config, self.reading)
+
+        def stream(name: str) -> Stream:
+            metadata = self._metadata(name)
+            cells = open_rows(metadata, name, written) if metadata else None
+            at_once = 1 if self.splits[name].kind is Kind.ARCHIVES else AT_ONCE
+            return Stream(f"{self.asked.dataset} {name}", self._other_split(name, streaming=True), cells, at_once)
+
+        streams = {span.split: stream(span.split) for span in spans}
+        return next(iter(streams.values())).features, found_rows(streams, spans, self.asked.selection, self.asked.spec)
+
+    def _other_split(self, name: str, streaming: bool = False) -> Any:
+        return datasets.load_dataset(
             self.asked.dataset,
             self.asked.config_name,
             data_files=self._data_files(name),
@@ -89,8 +125,8 @@ class OfHub:
             revision=self.asked.revision,
             token=self.token,
             verification_mode="no_checks",
+            streaming=streaming,
         )
-        return table
 
     def _metadata(self, name: str) -> list[Path]:
         return [downloaded(file, self.token) for file in self.splits[name].metadata]
@@ -100,14 +136,18 @@ class OfHub:
         found: DataFilesList = self.builder.config.data_files[name]
         return DataFilesDict({name: found})
 
+    def _has_zip(self) -> bool:
+        """Whether there is one, out of which only datasets takes a picture that is not fetched yet."""
+        return any(file.suffix.lower() == ".zip" for each in self.splits.values() for file in each.files)
+
     def _fits(self) -> bool:
         """Whether there is room for the files and the table that is made of them, unless it has been made."""
         files = [file for each in self.splits.values() for file in (*each.files, *each.metadata)]
-        return 2 * bytes_of(files, self.token) <= free_bytes()
+        return 2 * bytes_of(files, self.token) <= room.free_bytes()
 
-    def _check_room(self) -> None:
-        if not self._fits():
-            raise InputError(
-                f"{self.asked.dataset} {self.asked.spec} does not fit on the disk ({free_bytes():,} bytes are free); "
-                "pass --limit, a smaller --split, or point HF_HOME at a larger disk"
-            )
+    def _no_room(self, why: str) -> InputError:
+        free = f"{room.free_bytes():,} bytes are free"
+        return InputError(
+            f"{self.asked.dataset} {self.asked.spec} does not fit on the disk ({free}); {why}; "
+            "pass --limit, a smaller --split, or point HF_HOME at a larger disk"
+        )

@@ -90,6 +90,15 @@ def wanted(pieces: Pieces, selection: Selection, split: str) -> Iterator[tuple[P
             return
 
 
+def wanted_rows(pieces: Pieces, selection: Selection, split: str) -> Iterator[tuple[pa.RecordBatch, Numbers]]:
+    """The same, read."""
+    for piece, numbers in wanted(pieces, selection, split):
+        start = 0
+        for batch in piece.read(numbers):
+            yield batch, numbers[start : start + len(batch)]
+            start += len(batch)
+
+
 def _found(pieces: Pieces, selection: Selection, split: str) -> Iterator[Numbers]:
     if selection.where is None:
         return counted_off(pieces.rows())

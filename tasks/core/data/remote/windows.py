@@ -5,38 +5,68 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 from datasets import Dataset, Features
 
 from tasks.core.data.formats.staging import kept
-from tasks.core.data.remote.pieces import Piece, Pieces
+from tasks.core.data.remote.pieces import Piece
 from tasks.core.data.remote.shelf import Shelf
 
 PART_BYTES = 256_000_000  # fetched at once, unless a row group is larger
 _LOOKED_AT = 20  # rows
 
 
+class Part(Protocol):
+    """What is fetched at once. `start`: the number of its first row; `bytes`: about what it needs on disk."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Its rows, fetched.
+
+        Raises:
+            DataUnavailable: the Hub does not send them.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What is fetched at once. `start`: the number of its first row."""
+class PieceParts:
+    """Neighbouring pieces of one Parquet file. A Part."""
 
     pieces: tuple[Piece, ...]
     start: int
 
     @property
+    def rows(self) -> int:
+        return sum(piece.rows for piece in self.pieces)
+
+    @property
     def bytes(self) -> int:
         return sum(piece.bytes for piece in self.pieces)
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for piece in self.pieces:
+            yield from piece.read(piece.numbers)
+
 
 class Windows:
-    """A Table (see rows.py) over all rows of `pieces`. Thread-safe; gives copies, which outlive the window."""
+    """A Table (see rows.py) over all rows of `parts`. Thread-safe; gives copies, which outlive the window."""
 
     def __init__(self, parts: Sequence[Part], features: Features, shelf: Shelf) -> None:
         self.features = features
         self._parts, self._shelf = parts, shelf
         self._starts = [part.start for part in parts]
-        self._rows = sum(piece.rows for part in parts for piece in part.pieces)
+        self._rows = sum(part.rows for part in parts)
         self._columns: list[str] = list(features)
 
     def __len__(self) -> int:
@@ -67,26 +97,26 @@ class Windows:
             return table.select(self._columns).take(pa.array(places, pa.int64()))
 
 
-def windows(pieces: Pieces, budget: int, part_bytes: int = PART_BYTES) -> Windows:
-    """`budget`: bytes on disk at most."""
-    most = min(part_bytes, max(1, budget // 4))
-    return Windows(list(_parts(pieces, most)), pieces.features, Shelf(kept("windows"), budget))
+def windows(parts: Iterable[Part], features: Features, budget: int) -> Windows:
+    """`budget`: bytes on disk at most, as far as one part does not need more."""
+    return Windows(list(parts), features, Shelf(kept("windows"), budget))
 
 
-def _parts(pieces: Iterable[Piece], most: int) -> Iterator[Part]:
+def piece_parts(pieces: Iterable[Piece], budget: int) -> Iterator[Part]:
+    """Some four of them within the budget."""
+    most = min(PART_BYTES, max(1, budget // 4))
     held: list[Piece] = []
     for piece in pieces:
         if held and (piece.group.file != held[0].group.file or sum(p.bytes for p in held) + piece.bytes > most):
-            yield Part(tuple(held), held[0].number)
+            yield PieceParts(tuple(held), held[0].number)
             held = []
         held.append(piece)
     if held:
-        yield Part(tuple(held), held[0].number)
+        yield PieceParts(tuple(held), held[0].number)
 
 
 def _fetch(part: Part, features: Features, path: Path) -> None:
     schema = features.arrow_schema
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for piece in part.pieces:
-            for batch in piece.read(piece.numbers):
-                writer.write_batch(batch)
+        for batch in part.batches():
+            writer.write_batch(batch)
