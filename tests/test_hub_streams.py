@@ -4,9 +4,11 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
@@ -145,6 +147,41 @@ def test_folders_of_images_are_classes_by_their_names(tmp_path: Path) -> None:
         for limit in ({"limit": 2}, {}):
             found = opened(text_column="label", image_column="image", **limit)
             assert rows(found) == [["0", "cat"], ["1", "dog"]]
+            assert media(found) == [picture(0), picture(1)]
+
+
+CARD = """---
+dataset_info:
+  features:
+  - {name: image, dtype: image}
+  - {name: id, dtype: string}
+  - {name: level, dtype: {class_label: {names: {"0": easy, "1": hard}}}}
+---
+"""
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
+def test_classes_of_a_folder_of_images_have_the_names_of_its_card(tmp_path: Path, name: str) -> None:
+    """Here, on the Hub, and of its first rows."""
+    cells = [{"file_name": f"{n}.png", "id": f"00{n}", "level": n} for n in range(2)]
+
+    def make(folder: Path) -> None:
+        (folder / "README.md").write_text(CARD)
+        (folder / "test").mkdir()
+        for n in range(2):
+            (folder / "test" / f"{n}.png").write_bytes(picture(n))
+        table = pd.DataFrame(cells)
+        write: dict[str, Callable[[Path], object]] = {
+            "metadata.csv": partial(table.to_csv, index=False),
+            "metadata.jsonl": partial(table.to_json, orient="records", lines=True),
+            "metadata.parquet": table.to_parquet,
+        }
+        write[name](folder / "test" / name)
+
+    with on_hub(make, tmp_path):
+        for asked in ({"dataset": str(tmp_path / "set")}, {}, {"limit": 2}):
+            found = opened(text_column="level", image_column="image", **asked)
+            assert rows(found) == [["000", "easy"], ["001", "hard"]]
             assert media(found) == [picture(0), picture(1)]
 
 

@@ -26,6 +26,7 @@ from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.data.selection import Selection
 from tasks.core.errors import InputError
+from tasks.core.text import one_line
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
 
@@ -47,7 +48,8 @@ def commit_of(name: str, revision: str | None) -> str | None:
     except (RepositoryNotFoundError, HFValidationError):
         raise InputError(f"{where} does not exist on the Hub or on this machine; {PRIVATE}", NOT_FOUND) from None
     except HfHubHTTPError as error:
-        raise InputError(f"the Hub refused {where}: {error}; {PRIVATE}", NOT_FOUND) from None
+        way_out = PRIVATE if error.response.status_code in (401, 403) else "try again later"
+        raise InputError(f"the Hub refused {where}: {one_line(str(error))}; {way_out}", NOT_FOUND) from None
     except Exception as error:  # the HTTP client's own, which is not always the same one
         raise InputError(f"the Hub cannot be reached for {where}: {error}", type(error).__name__) from None
 

@@ -14,6 +14,7 @@ from datasets import Features
 
 from tasks.core.data.cells import values
 from tasks.core.data.media_columns import media_of
+from tasks.core.data.meter import Meter
 from tasks.core.errors import InputError
 from tasks.core.prompts.condition import FLAG, Condition
 
@@ -78,9 +79,9 @@ def all_matches(
     read: Callable[[range], pa.Table], rows: int, condition: Condition, features: Features
 ) -> Iterator[Numbers]:
     """The numbers of all rows for which it holds, ascending, some at a time."""
-    for start in range(0, rows, SLICE):
-        span = range(start, min(start + SLICE, rows))
-        yield matches(read(span), start, condition, features) + start
+    spans = (range(start, min(start + SLICE, rows)) for start in range(0, rows, SLICE))
+    for span in Meter(f"Looking at rows for {FLAG}", rows).over(spans, len):
+        yield matches(read(span), span.start, condition, features) + span.start
 
 
 def shuffled(numbers: Iterable[Numbers], seed: int, limit: int | None) -> Numbers:

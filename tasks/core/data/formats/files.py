@@ -1,20 +1,25 @@
 """Opens the files of one split as a Dataset, whatever they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
 from tasks.core.data.datasets_internals import is_read_from_a_file
 from tasks.core.data.formats.archives import is_web_dataset, told_of, unpacked
+from tasks.core.data.formats.batch import Batch
 from tasks.core.data.formats.contents import Kind, contents_of
 from tasks.core.data.formats.images import with_metadata
 from tasks.core.data.formats.listing import files_in
 from tasks.core.data.formats.rows import Reading, read_rows
 from tasks.core.data.formats.staging import digest_of, staged_rows, staged_table
 from tasks.core.data.formats.tables import table_batches
+from tasks.core.data.meter import Meter
+from tasks.core.text import counted
 
-type OpenOthers = Callable[[Sequence[Path]], Dataset]  # what this program does not read itself
+# What this program does not read itself; with the features that are declared, where the columns are those.
+type OpenOthers = Callable[[Sequence[Path], Features | None], Dataset]
 
 
 def open_files(
@@ -36,11 +41,10 @@ def open_files(
             with told_of(contents.files):
                 return open_files([folder / name for name in files_in(folder)], split, reading, others, declared)
         case _:
-            table = others(contents.files)
             if not contents.metadata:
-                return table
-            where = str(contents.metadata[0].parent)
-            return with_metadata(table, open_rows(contents.metadata, split, reading), where)
+                return others(contents.files, declared)
+            where, cells = str(contents.metadata[0].parent), open_rows(contents.metadata, split, reading, declared)
+            return with_metadata(others(contents.files, None), cells, where)
 
 
 def open_rows(files: Sequence[Path], split: str, reading: Reading, declared: Features | None = None) -> Dataset:
@@ -48,7 +52,11 @@ def open_rows(files: Sequence[Path], split: str, reading: Reading, declared: Fea
     labels = labels_of(declared)
     kinds = ["".join(file.suffixes[-2:]).lower() for file in files]
     digest = digest_of(files, kinds, split, reading.encoding, reading.delimiter, labels)
-    table = staged_rows(digest, lambda: read_rows(files, split, reading, labels))
+
+    def batches() -> Iterator[Batch]:
+        return Meter(_reading(files)).over(read_rows(files, split, reading, labels), lambda batch: batch.rows)
+
+    table = staged_rows(digest, batches)
     return _as_declared(table, media_paths(table.features, declared))
 
 
@@ -79,4 +87,15 @@ def open_tables(files: Sequence[Path]) -> Dataset:
     filled = [file for file in files if file.stat().st_size]
     if not filled:
         return Dataset.from_dict({})
-    return staged_table(digest_of(filled, "tables"), lambda: table_batches(filled))
+
+    def batches() -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        schema, found = table_batches(filled)
+        return schema, Meter(_reading(filled)).over(found, len)
+
+    return staged_table(digest_of(filled, "tables"), batches)
+
+
+def _reading(files: Sequence[Path]) -> str:
+    size = sum(file.stat().st_size for file in files)
+    more = f" and {counted(len(files) - 1, 'more file')}" if len(files) > 1 else ""
+    return f"Reading {files[0].name}{more} ({size:,} bytes)"

@@ -39,11 +39,11 @@ class Folder:
         if name not in self.files:
             raise InputError(f"split {name!r} is not in {self.path}; its splits are {list(self.files)}")
 
-        def others(files: Sequence[Path]) -> Dataset:
-            return load_foreign(self.path, self.config_name, files, name)
+        def others(files: Sequence[Path], features: Features | None) -> Dataset:
+            return load_foreign(self.path, self.config_name, files, name, features)
 
         if not self.plain:
-            return others(self.files[name])
+            return others(self.files[name], self.features)
         return open_files(self.files[name], name, self.reading, others, self.features)
 
 

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
-from datasets import Dataset
+from datasets import Dataset, Features
 from datasets.data_files import DataFilesDict, DataFilesList
 
 
-def load_foreign(folder: Path, config_name: str | None, files: Sequence[Path], split: str) -> Dataset:
-    """Just `files` of a folder, as one split, kept by datasets until one of them is written or replaced."""
+def load_foreign(
+    folder: Path, config_name: str | None, files: Sequence[Path], split: str, features: Features | None
+) -> Dataset:
+    """Just `files` of a folder, as one split, kept by datasets until one of them is written or replaced.
+
+    `features`: the card's, which datasets forgets where files are named.
+    """
     chosen = DataFilesDict({split: DataFilesList([str(f) for f in files], [(identity(f),) for f in files])})
     table: Dataset = datasets.load_dataset(
-        str(folder), config_name, data_files=chosen, split=split, verification_mode="no_checks"
+        str(folder), config_name, data_files=chosen, features=features, split=split, verification_mode="no_checks"
     )
     return table
 

@@ -20,6 +20,9 @@ class Asked:
     spec: str
     selection: Selection
 
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.spec}"
+
     @property
     def digest(self) -> str:
         """The same for the same rows, whoever asks and however they are fetched."""

@@ -1,13 +1,11 @@
 """Opens splits of the Hub whose files are known: each kind of file in its own way, and of the split alone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
-import pyarrow as pa
-from datasets import Dataset, Features
+from datasets import Dataset
 from datasets.data_files import DataFilesDict, DataFilesList
 
 from tasks.core.data.formats.cards import is_plain, reading_of
@@ -22,13 +20,12 @@ from tasks.core.data.remote.asked import Asked
 from tasks.core.data.remote.files import bytes_of, downloaded, first_files, note_files, sizes_of, url_of
 from tasks.core.data.remote.parquet import ParquetFiles
 from tasks.core.data.remote.parquet_rows import open_parquet
-from tasks.core.data.remote.staged import staged
+from tasks.core.data.remote.staged import Found, staged
 from tasks.core.data.remote.streamed import AT_ONCE, Stream, bounded_spans, found_rows
 from tasks.core.data.remote.text_files import TextFiles
 from tasks.core.data.remote.windowed import text_in_windows
 from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
-from tasks.core.data.selection import Numbers
 from tasks.core.errors import InputError
 
 
@@ -98,22 +95,25 @@ class OfHub:
         table = sliced(self.asked.spec, self._other_split)
         if not any(each.metadata for each in self.splits.values()):
             return table
-        written = reading_of(self.builder.config, self.reading)
-        cells = sliced(self.asked.spec, lambda name: open_rows(self._metadata(name), name, written))
-        return with_metadata(table, cells, self.asked.dataset)
+        return with_metadata(table, sliced(self.asked.spec, self._cells), self.asked.dataset)
 
-    def _streamed(self, spans: list[Span]) -> tuple[Features, Iterator[tuple[pa.RecordBatch, Numbers]]]:
+    def _cells(self, name: str) -> Dataset:
+        """The metadata of a split's pictures."""
+        files = [downloaded(file, self.token) for file in self.splits[name].metadata]
+        return open_rows(files, name, reading_of(self.builder.config, self.reading), self.builder.info.features)
+
+    def _streamed(self, spans: list[Span]) -> Found:
         """The same as a stream."""
-        written = reading_of(self.builder.config, self.reading)
 
         def stream(name: str) -> Stream:
-            metadata = self._metadata(name)
-            cells = open_rows(metadata, name, written) if metadata else None
-            at_once = 1 if self.splits[name].kind is Kind.ARCHIVES else AT_ONCE
+            contents = self.splits[name]
+            cells = self._cells(name) if contents.metadata else None
+            at_once = 1 if contents.kind is Kind.ARCHIVES else AT_ONCE
             return Stream(f"{self.asked.dataset} {name}", self._other_split(name, streaming=True), cells, at_once)
 
         streams = {span.split: stream(span.split) for span in spans}
-        return next(iter(streams.values())).features, found_rows(streams, spans, self.asked.selection, self.asked.spec)
+        rows = found_rows(streams, spans, self.asked.selection, self.asked.spec)
+        return Found(str(self.asked), streams[spans[0].split].features, rows, self.asked.selection.limit)
 
     def _other_split(self, name: str, streaming: bool = False) -> Any:
         return datasets.load_dataset(
@@ -127,9 +127,6 @@ class OfHub:
             verification_mode="no_checks",
             streaming=streaming,
         )
-
-    def _metadata(self, name: str) -> list[Path]:
-        return [downloaded(file, self.token) for file in self.splits[name].metadata]
 
     def _data_files(self, name: str) -> DataFilesDict:
         """Those of one split as datasets has found them, so that it looks for no others."""

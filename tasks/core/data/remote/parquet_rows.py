@@ -10,7 +10,7 @@ from tasks.core.data.remote import room
 from tasks.core.data.remote.asked import Asked
 from tasks.core.data.remote.parquet import ParquetFiles
 from tasks.core.data.remote.pieces import Pieces, wanted, wanted_rows
-from tasks.core.data.remote.staged import is_staged, staged
+from tasks.core.data.remote.staged import Found, is_staged, staged
 from tasks.core.data.remote.windowed import in_windows
 from tasks.core.data.remote.windows import piece_parts
 from tasks.core.data.rows import Rows
@@ -37,7 +37,9 @@ def open_parquet(asked: Asked, files: dict[str, ParquetFiles], whole: Callable[[
         return select(whole(), selection, asked.spec)
     pieces = Pieces(files, spans)
     if pieces.first_bytes(selection.limit) <= room.free_bytes():
-        return staged(asked.digest, lambda: (pieces.features, wanted_rows(pieces, selection, asked.spec)), selection)
+        total = pieces.rows() if selection.limit is None and selection.where is None else selection.limit
+        rows = wanted_rows(pieces, selection, asked.spec)
+        return staged(asked.digest, lambda: Found(str(asked), pieces.features, rows, total), selection)
     return in_windows(
         asked, pieces.features, lambda budget: piece_parts(pieces, budget), lambda _: _numbers(pieces, asked)
     )

@@ -4,18 +4,28 @@ Any process finds it, or makes the same.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from datasets import Features, Value
 
 from tasks.core.data.formats.staging import kept, staged_table
+from tasks.core.data.meter import Meter
 from tasks.core.data.rows import Rows
 from tasks.core.data.selection import Numbers, Selection, shuffled
 
-# The columns, and the rows with their numbers, which ascend.
-type Find = Callable[[], tuple[Features, Iterator[tuple[pa.RecordBatch, Numbers]]]]
 _NUMBER = "number of the row, by gemini-infer"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows that are selected, with their numbers, which ascend. `total`: how many, where that is known."""
+
+    what: str
+    features: Features
+    rows: Iterator[tuple[pa.RecordBatch, Numbers]]
+    total: int | None = None
 
 
 def is_staged(digest: str) -> bool:
@@ -23,14 +33,15 @@ def is_staged(digest: str) -> bool:
     return kept(f"{digest}.arrow").exists()
 
 
-def staged(digest: str, find: Find | None, selection: Selection) -> Rows:
+def staged(digest: str, find: Callable[[], Found] | None, selection: Selection) -> Rows:
     """The selected rows, kept as `digest`; `find` may be None where they are."""
 
     def batches() -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         assert find is not None
-        features, found = find()
-        schema = Features({**features, _NUMBER: Value("int64")}).arrow_schema
-        return schema, (pa.record_batch([*batch.columns, pa.array(each)], schema=schema) for batch, each in found)
+        found = find()
+        schema = Features({**found.features, _NUMBER: Value("int64")}).arrow_schema
+        rows = Meter(f"Fetching the rows of {found.what}", found.total).over(found.rows, lambda each: len(each[1]))
+        return schema, (pa.record_batch([*batch.columns, pa.array(each)], schema=schema) for batch, each in rows)
 
     table = staged_table(digest, batches)
     numbers: Numbers = table.with_format("arrow")[:].column(_NUMBER).to_numpy()

@@ -21,6 +21,7 @@ from tasks.core.data.formats.rows import Reading, check_columns, read_rows
 from tasks.core.data.formats.splits import Span
 from tasks.core.data.formats.staging import Columns, kept, made, record_batch
 from tasks.core.data.formats.suffixes import is_compressed
+from tasks.core.data.meter import Meter
 from tasks.core.data.remote.files import fetched_into
 from tasks.core.data.remote.windows import Part
 
@@ -112,7 +113,8 @@ def counted(files: TextFiles, name: str) -> Counted:
 
     def write(draft: str) -> None:
         columns, rows, seen = Columns(), list[int](), dict[Path, Mapping[str, None]]()
-        for number, file in enumerate(files.files):
+        meter = Meter(f"Reading {files.split} once, for it does not fit on the disk", len(files.files), "files")
+        for number, file in enumerate(meter.over(files.files)):
             names: dict[str, None] = {}
             rows.append(0)
             for batch in files.batches(number):
