@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import batched
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from datasets import Dataset
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
 from tasks.core.data.formats.staging import kept, made
+from tasks.core.data.remote.heads import head_of
 from tasks.core.data.remote.patience import patiently
 from tasks.core.data.rows import Rows
 from tasks.core.data.selection import Numbers, Selection, all_matches, conditional, first_of
@@ -81,21 +83,42 @@ def first_files(
 ) -> list[Path]:
     """The first files, fetched: as many as have `rows` rows, or as many `matches` of the selection's condition.
 
+    Of the last one the first records may do.
+
     Raises:
         InputError: as `open_rows` and `conditional`.
     """
-    fetched = list[Path]()
-    for file in files:
-        fetched.append(downloaded(file, token))
-        if len(fetched) == len(files):
-            break
-        table = open_rows(fetched[-1:])
-        rows -= len(table)
-        if matches is not None and selection.where is not None:
-            matches -= len(first_of(_matches(table, selection.where), matches))
-        if rows <= 0 or (matches is not None and matches <= 0):
+    fetched, sizes = list[Path](), sizes_of(files, token)
+    left = _Left(rows, matches, selection.where)
+    for file, size in zip(files, sizes, strict=True):
+
+        def is_enough(head: Path, left: _Left = left) -> bool:
+            return left.without(open_rows([head])).is_none
+
+        head = None if _is_here(file) else head_of(url_of(file), size, token, is_enough)
+        fetched.append(head or downloaded(file, token))
+        if head or len(fetched) == len(files) or (left := left.without(open_rows(fetched[-1:]))).is_none:
             break
     return fetched
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is still wanted: rows, or rows for which the condition holds."""
+
+    rows: int
+    matches: int | None
+    where: str | None
+
+    def without(self, table: Dataset) -> "_Left":
+        matches = self.matches
+        if matches is not None and self.where is not None:
+            matches -= len(first_of(_matches(table, self.where), matches))
+        return replace(self, rows=self.rows - len(table), matches=matches)
+
+    @property
+    def is_none(self) -> bool:
+        return self.rows <= 0 or (self.matches is not None and self.matches <= 0)
 
 
 def _matches(table: Dataset, where: str) -> Iterator[Numbers]:

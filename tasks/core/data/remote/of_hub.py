@@ -20,7 +20,7 @@ from tasks.core.data.remote.asked import Asked
 from tasks.core.data.remote.files import bytes_of, downloaded, first_files, note_files, sizes_of, url_of
 from tasks.core.data.remote.parquet import ParquetFiles
 from tasks.core.data.remote.parquet_rows import open_parquet
-from tasks.core.data.remote.staged import Found, staged
+from tasks.core.data.remote.staged import Found, numbered, staged
 from tasks.core.data.remote.streamed import AT_ONCE, Stream, bounded_spans, found_rows
 from tasks.core.data.remote.text_files import TextFiles
 from tasks.core.data.remote.windowed import text_in_windows
@@ -62,7 +62,11 @@ class OfHub:
         needs_all = bounded_spans(self.asked.spec, replace(self.asked.selection, streaming=False)) is None
         if needs_all and not self._fits():
             return self._text_in_windows()
-        return select(sliced(self.asked.spec, self._text_split), self.asked.selection, self.asked.spec)
+        rows = select(sliced(self.asked.spec, self._text_split), self.asked.selection, self.asked.spec)
+        if needs_all:
+            return rows
+        found = Found(str(self.asked), rows.features, numbered(rows), len(rows))  # kept, for its files are not all here
+        return staged(self.asked.digest, lambda: found, self.asked.selection)
 
     def _text_in_windows(self) -> Rows:
         splits = {name: self._text_files(name) for name in self.splits}

@@ -13,7 +13,7 @@ from datasets import Features, Value
 from tasks.core.data.formats.staging import kept, staged_table
 from tasks.core.data.meter import Meter
 from tasks.core.data.rows import Rows
-from tasks.core.data.selection import Numbers, Selection, shuffled
+from tasks.core.data.selection import SLICE, Numbers, Selection, shuffled
 
 _NUMBER = "number of the row, by gemini-infer"
 
@@ -26,6 +26,16 @@ class Found:
     features: Features
     rows: Iterator[tuple[pa.RecordBatch, Numbers]]
     total: int | None = None
+
+
+def numbered(rows: Rows) -> Iterator[tuple[pa.RecordBatch, Numbers]]:
+    """All of `rows`, which are in the order of the data."""
+    for start in range(0, len(rows), SLICE):
+        span = range(start, min(start + SLICE, len(rows)))
+        numbers, at = np.asarray(rows.numbers(span), np.int64), 0
+        for batch in rows.read(span).combine_chunks().to_batches():
+            yield batch, numbers[at : at + len(batch)]
+            at += len(batch)
 
 
 def is_staged(digest: str) -> bool:
