@@ -90,3 +90,11 @@ async def test_its_draft_is_made_once_however_often_it_is_asked_and_tried() -> N
     assert (item.fault, item.tokens) == (None, 4)
     assert [(await item.prepare(Deadline(60, set()))).request.text for _ in range(2)] == ["a question"] * 2
     assert made == ["id"]
+
+
+async def test_a_row_that_was_not_read_is_never_ready() -> None:
+    """Whoever answers it: nothing of it goes out, and it is worth another try."""
+    prepared = await Item(Sample(7, "", ""), PREPARER, unread="the Hub does not send it").prepare(Deadline(60, set()))
+    assert prepared.fault
+    assert prepared.fault.kind.retryable
+    assert prepared.fault.detail == "the row could not be read: the Hub does not send it"

@@ -55,6 +55,8 @@ class Item:
 
         Media are read in a thread, within `deadline`, and are not kept here: they take memory.
         """
+        if fault := self.fault:
+            return self.failed(fault)
         if not self._has_media:
             return self._ready(None)
         try:
