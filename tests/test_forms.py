@@ -56,7 +56,7 @@ def test_json_lines_have_every_text_as_it_is(folder: Path) -> None:
 def test_all_that_is_known_of_a_row_stands_in_each_form(tmp_path: Path) -> None:
     write_result(tmp_path / "m.csv", ABOUT, [ResultRow("a", "q", FULL)], successes=1, retryable=0, forms=ALL)
     line = json.loads((tmp_path / "m.jsonl").read_text("utf-8"))
-    assert (line["tokens_by_modality"]["prompt_image"], line["sources"][0]["uri"]) == (258, "https://a")
+    assert (line["tokens_by_modality"][1]["tokens"], line["sources"][0]["uri"]) == (258, "https://a")
     assert datetime.fromisoformat(line["answered_at"]) == AT
     [[header, cells]] = sheets(tmp_path / "m.xlsx")
     shown = dict(zip(header, cells, strict=True))

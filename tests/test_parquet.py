@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import datasets
 import duckdb
 import pandas as pd
 import polars as pl
@@ -80,7 +81,10 @@ def test_all_that_is_known_of_a_row_stands_in_the_table(table: Path) -> None:
         "cached_tokens": 100,
         "answer_tokens": 27,
         "thought_tokens": 7,
-        "tokens_by_modality": [("prompt_text", 42), ("prompt_image", 258)],
+        "tokens_by_modality": [
+            {"modality": "prompt_text", "tokens": 42},
+            {"modality": "prompt_image", "tokens": 258},
+        ],
         "dollars": pytest.approx(ABOUT.price.dollars(USAGE, "flex") if ABOUT.price else 0),
         "latency_seconds": 1.5,
         "attempts": 2,
@@ -103,7 +107,7 @@ def test_all_that_is_known_of_a_row_stands_in_the_table(table: Path) -> None:
     assert (none["kind"], none["key"], none["answered_at"]) == ("unsent", None, None)
 
 
-def test_pandas_polars_and_duckdb_read_the_same(table: Path) -> None:
+def test_pandas_polars_duckdb_and_datasets_read_the_same(table: Path) -> None:
     """And the columns of the CSV are those of the CSV."""
     csv = pd.read_csv(table.with_suffix(".csv"), keep_default_na=False)
     frame = pd.read_parquet(table)
@@ -115,6 +119,8 @@ def test_pandas_polars_and_duckdb_read_the_same(table: Path) -> None:
     asked = "SELECT sum(prompt_tokens), max(sources[1].uri), epoch_ms(min(answered_at)), max(dollars) > 0 FROM "
     with duckdb.connect() as database:
         [found] = database.execute(f"{asked} '{table}'").fetchall()
+    features = datasets.Features.from_arrow_schema(pq.read_schema(table))
+    assert [feature.dtype for feature in (features["dollars"], features["key"])] == ["float64", "string"]
     assert found == (300, "https://a", 1000 * int(AT.timestamp()), True)
 
 

@@ -20,6 +20,7 @@ from tasks.core.output.parsed import Parsed
 from tasks.core.output.rows import ResultRow
 
 VERSION = 1
+_TOKENS = pa.struct([("modality", pa.string()), ("tokens", pa.int64())])  # no map, which datasets does not know
 _SOURCE = pa.struct([("kind", pa.string()), ("uri", pa.string()), ("title", pa.string())])
 _COLUMNS = [
     ("id", pa.string()),
@@ -34,7 +35,7 @@ _COLUMNS = [
     ("cached_tokens", pa.int64()),
     ("answer_tokens", pa.int64()),
     ("thought_tokens", pa.int64()),
-    ("tokens_by_modality", pa.map_(pa.string(), pa.int64())),
+    ("tokens_by_modality", pa.list_(_TOKENS)),
     ("dollars", pa.float64()),
     ("latency_seconds", pa.float64()),
     ("attempts", pa.int64()),
@@ -112,7 +113,7 @@ def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
         answer.cached_tokens,
         answer.answer_tokens,
         answer.thought_tokens,
-        told("by_modality"),
+        [{"modality": name, "tokens": count} for name, count in details.get("by_modality", {}).items()],
         row_dollars(price, answer) if price else None,
         told("latency_seconds"),
         told("attempts"),
