@@ -59,6 +59,7 @@ def check(config: RunConfig) -> list[str]:
     _check_task_runner(config)
     _check_cost(config)
     _check_mode(config)
+    _check_push(config)
     path = csv_path_of(config)
     check_writable(path)
     check_no_input(path, config.dataset)
@@ -97,6 +98,18 @@ def _check_task_runner(config: RunConfig) -> None:
         raise InputError(f"--task-runner {kind} needs {package.replace('_', '-')}: uv sync --extra {kind}")
     if config.task_runner_address:
         _check_listens(config.task_runner_address)
+
+
+def _check_push(config: RunConfig) -> None:
+    """Raises InputError where nothing could be pushed at the end of a long run."""
+    if not config.push_to_hub:
+        return
+    if config.demo:
+        raise InputError(f"--push-to-hub {config.push_to_hub}: what a demo makes up is no result")
+    from huggingface_hub import get_token  # only where it is needed
+
+    if not (os.environ.get("HUGGINGFACE_TOKEN") or get_token()):
+        raise InputError(f"--push-to-hub {config.push_to_hub} needs HUGGINGFACE_TOKEN in .env, which may write")
 
 
 def _check_cost(config: RunConfig) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import constants
 
 from deployments.emulator import Answer, Emulator, Rule
 from tasks.core.config.parameters import RunConfig
+from tests.push_hub import TOKEN, PushHub
 from tests.support import MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
@@ -105,3 +107,28 @@ def test_what_a_run_moves_aside_is_told_in_its_log_and_its_last_line(
     run(dataset=one, resume=True)
     assert sorted(len(read_csv(path)) for path in Path("result").glob("*.csv")) == [3, 5, 12, 12]
     assert len(read_csv()) == 12
+
+
+def test_a_push_that_fails_loses_nothing_and_is_made_up_for_without_a_request(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line says how; a demo's answers are nobody's to push."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(3))
+    assert "what a demo makes up is no result" in str(run(demo=True, push_to_hub="org/set").message)
+    monkeypatch.setenv("HUGGINGFACE_TOKEN", TOKEN)
+    with PushHub().running() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        hub.refuse = "/repos/create"
+        state = run(dataset=data, push_to_hub="org/set")
+        assert (state.name, len(read_csv())) == ("Incomplete", 3)
+        assert "not pushed to org/set: " in str(state.message)
+        assert "this token may not write" in str(state.message)
+        again = f"push them again with: python flows/infer.py --dataset {data} --push-to-hub org/set --resume"
+        assert again in str(state.message)
+        hub.refuse = ""
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        with pytest.warns(DeprecationWarning, match="Use 'content="):  # of the Hub's own library
+            assert run(dataset=data, push_to_hub="org/set", resume=True).is_completed()
+        assert hub.sets["org/set"].private
+        assert b"3 rows of" in hub.sets["org/set"].files["README.md"]
+    assert emulator.stats.requests == 3

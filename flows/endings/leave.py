@@ -13,13 +13,16 @@ from tasks.core.costs.spending import Spending
 from tasks.core.details import STANDARD
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import about_of
-from tasks.core.output.forms.form import forms_of
+from tasks.core.output.forms.form import PARQUET, forms_of
+from tasks.core.output.hub.card import Pushed
+from tasks.core.output.hub.push import Target
 from tasks.core.output.late import Late, keep_late
-from tasks.core.output.place import csv_path_of
+from tasks.core.output.place import beside, csv_path_of
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt
 from tasks.core.reporting.cost_words import cost_line
 from tasks.core.reporting.tally import Tally
+from tasks.push_result import push_result
 from tasks.report import report
 from tasks.write_results import assemble_csv
 
@@ -74,6 +77,21 @@ def report_rows(config: RunConfig, attempt: Attempt, tally: Tally, csv: Csv, cos
     with trouble_told("the report"):
         if tally.rows or path:
             report(data.dataset, config.model, attempt.answers, tally, data.rows, path, cost.line)
+
+
+def push(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, written: Written, cost: Cost) -> str:
+    """Push the result where that is asked; returns why it could not be."""
+    if not config.push_to_hub:
+        return ""
+    if written.path != csv_path_of(config).absolute():
+        return "an earlier run's result is better"
+    result = Pushed(origin, config.split, config.generation, config.template_text or "", tally, cost.line)
+    target, table = Target(config.push_to_hub, config.push_public), beside(written.path, PARQUET.suffix)
+    state: State[Any] = push_result(attempt.run, target, result, table, return_state=True)
+    if not state.is_completed():
+        return state.message or "it was not pushed"
+    get_run_logger().info("pushed to %s", state.result())
+    return ""
 
 
 def close(attempt: Attempt, tally: Tally, lock: JobLock, cost: Cost) -> None:

@@ -54,6 +54,12 @@ def unsaved(sent: Sent, written: Written) -> State[Any]:
     return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
 
 
+def unpushed(config: RunConfig, why: str, written: Written) -> State[Any]:
+    """Every row has a result and stands in the CSV, and the Hub has not got it."""
+    message = f"not pushed to {config.push_to_hub}: {why}; all rows are in {written}"
+    return Failed(name="Incomplete", message=f"{message}; push them again with: {resume_command(config)}")
+
+
 def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> State[Any]:
     """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
     kept = _kept(config, sent, tally, rows, written)

@@ -22,6 +22,12 @@ class ResultParameters(Parameters):
     format: Annotated[list[ResultFormat], BeforeValidator(split_at_commas)] = Field(
         [], description="Further forms of the table beside the CSV and the Parquet file: jsonl, xlsx, or both."
     )
+    push_to_hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="Data set of the Hub, ORG/NAME, that the result is pushed to, with its media; made private.",
+    )
+    push_public: bool = Field(False, description="The pushed data set may be read by everybody.")
     excel: bool = Field(
         False, description="A second CSV, for Excel: it opens as UTF-8, and no text in it is a formula."
     )
