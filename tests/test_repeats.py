@@ -2,19 +2,28 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from prefect import State
+from prefect.states import Completed
 
 from deployments.emulator import Emulator, HttpError, Rule, answer_to
+from flows.sent import Sent
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.table.repeats import Claims
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.details import Usage
 from tasks.core.errors import ApiError
+from tasks.core.prompts.prepare import Preparer
+from tasks.core.prompts.prompting import PROMPT, Prompting
+from tasks.core.prompts.template import Template
 from tasks.core.records import Kind, ModelOutput, Repeat, Request, RowAnswer, Sample
 from tests.media_samples import IMAGES
-from tests.samples import PREPARER, OnePerRow
+from tests.samples import GENERATION, PREPARER, OnePerRow
 from tests.support import RunFlow, numbered, read_csv, write_jsonl
 
 PNG, JPEG = IMAGES["image/png"], IMAGES["image/jpeg"]
@@ -37,6 +46,11 @@ class Counting:
         return []
 
     async def close(self) -> None: ...
+
+
+def done(state: State[Any]) -> Any:
+    """A future of a chunk that has ended so."""
+    return SimpleNamespace(wait=lambda: None, state=state)
 
 
 async def come(model: Counting, images: list[bytes], **limits: int) -> tuple[list[RowAnswer | Repeat], float]:
@@ -78,6 +92,25 @@ async def test_a_row_that_is_tried_again_repeats_nobody() -> None:
     assert answer.kind is Kind.ANSWERED
     assert repeat == Repeat(1, "i1", answer.key, of=0)
     assert len(model.requests) == 3
+
+
+def test_a_row_that_cannot_be_rendered_shares_with_none_that_can() -> None:
+    """Its text stands in for the prompt that it has not got, and another row may ask just that."""
+    prompting = Prompting("q", template=Template("{{ 10 // q }}", PROMPT))
+    preparer = Preparer(GENERATION, prompting.draft_of)
+    cells: list[tuple[str, object]] = [("5", 0), ("5", 2), ("x", 0)]
+    broken, sound, other = (preparer.prepare(Sample(0, "", text, {"q": q}), None) for text, q in cells)
+    assert broken.fault
+    assert broken.request == sound.request
+    assert broken.key not in (sound.key, other.key)
+
+
+def test_a_clusters_process_says_which_rows_repeat_others() -> None:
+    """Beside the answers of its chunk."""
+    repeat = Repeat(3, "i3", "k", of=1)
+    answer = RowAnswer(1, "i1", "k", Kind.ANSWERED)
+    value = pack([answer]) | {"repeats": [[3, "i3", "k", 1]]}
+    assert Sent().collect(done(Completed(data=value))) == [answer, repeat]
 
 
 def test_thirty_percent_of_duplicates_cost_thirty_percent_less(

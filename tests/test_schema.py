@@ -16,6 +16,7 @@ from tasks.core.answering.misfits import asking_again, held_to
 from tasks.core.config.generation import GenerateConfig, ResponseSchema
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.response_schema import fields_of, not_held_to, read_schema
+from tasks.core.config.setting_names import settings_named
 from tasks.core.errors import InputError, Misfit
 from tasks.core.files.own_results import is_result
 from tasks.core.gemini.body import BodyWriter
@@ -205,6 +206,15 @@ def test_the_emulator_answers_in_the_form_that_it_is_asked_for(text: str) -> Non
     for schema in (ResponseSchema(document=document) for document in (PERSON, nested, words)):
         body = json.loads(BodyWriter(GenerateConfig(model="m", response_schema=schema)).body(Request.of("x")))
         assert SchemaCheck(schema).fitting(typed(body["generationConfig"], text))
+
+
+def test_a_refusal_of_the_schema_is_told_with_its_flag() -> None:
+    """A model may take less than others do."""
+    generation = GenerateConfig(model="m", response_schema=ResponseSchema(document=PERSON))
+    told = "; responseSchema is set by --response-schema"
+    for message in ("Invalid JSON payload: response_json_schema", "The specified schema produces too many states"):
+        assert settings_named(message, generation) == told
+    assert settings_named("response_json_schema", GenerateConfig(model="m")) == ""
 
 
 def test_a_schema_beside_the_apis_own_settings_for_one_is_refused() -> None:

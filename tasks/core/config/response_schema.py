@@ -57,7 +57,7 @@ def python_type(name: str) -> Any:
         InputError: it cannot be imported.
     """
     module, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.insert(0, here := str(Path.cwd()))
     try:
         found = importlib.import_module(module)
         for part in attribute.split("."):
@@ -65,7 +65,7 @@ def python_type(name: str) -> Any:
     except (Exception, SystemExit) as error:  # whatever runs when it is imported
         raise _refused(name, f"cannot be imported: {type(error).__name__}: {error}") from None
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path.remove(here)
     return found
 
 
