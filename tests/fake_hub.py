@@ -5,10 +5,7 @@ It fails when it is told to.
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -166,33 +163,34 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def in_this_process(folder: Path, home: Path) -> Iterator[FakeHub]:
     """A Hub with the files of `folder`, which this process takes for the real one. `home`: its cache."""
-    import datasets
-    from huggingface_hub import HfFileSystem, constants
-
-    from tasks.core.data import opening
-
-    with FakeHub(folder).running() as hub, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(constants, "ENDPOINT", hub.url)
-        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
-        patch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
-        for forget in (opening._load_from_hub.cache_clear, HfFileSystem.clear_instance_cache):
-            forget()
+    with FakeHub(folder).running() as hub, taken_for_the_hub(hub.url, home):
         yield hub
-        HfFileSystem.clear_instance_cache()
 
 
-def read_from_hub(program: str, home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:
-    """What `program` prints of the data set. In a process: the Hub's library reads the environment on import."""
-    environ = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
-    done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps({"dataset": NAME} | parameters)],
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+@contextmanager
+def taken_for_the_hub(url: str, home: Path, offline: bool = False) -> Iterator[None]:
+    """As in a new process with these in its environment, which the Hub's libraries read when they are imported."""
+    import datasets
+    from huggingface_hub import constants
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", url)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        patch.setattr(datasets.config, "HF_ENDPOINT", url)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
+        patch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+        _forget_hubs()
+        yield
+        _forget_hubs()
+
+
+def _forget_hubs() -> None:
+    from huggingface_hub import HfFileSystem
+
+    from tasks.core.data import opening, reader
+
+    opening._load_from_hub.cache_clear()
+    reader._open_reader.cache_clear()
+    HfFileSystem.clear_instance_cache()

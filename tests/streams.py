@@ -1,9 +1,6 @@
-"""Data sets of several shards for the fake Hub, and what a process of its own reads of them."""
+"""Data sets of several shards for the fake Hub, and what is read of them."""
 
-import json
-import os
-import subprocess
-import sys
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, Value
 
-from tests.fake_hub import NAME
+from tasks.core.config.parameters import RunConfig
+from tasks.core.data.reader import open_reader
+from tasks.core.data.sources import resolve
+from tasks.core.errors import InputError
+from tests.fake_hub import NAME, taken_for_the_hub
 
 FEATURES = Features(
     {
@@ -24,30 +25,6 @@ FEATURES = Features(
         "image": datasets.Image(),
     }
 )
-# `steps`: parameters of the runs to read one after another. `setup`: code that changes the process first.
-READ = """
-import hashlib, json, sys
-asked = json.loads(sys.argv[1])
-exec(asked["setup"])
-from tasks.core.config.parameters import RunConfig
-from tasks.core.data.reader import open_reader
-from tasks.core.data.sources import resolve
-from tasks.core.errors import InputError
-def media(reader, row):
-    return [hashlib.sha1(reader.media.read(cell)).hexdigest() for cell in reader.media.cells(row)]
-def read(parameters):
-    try:
-        ref = resolve(RunConfig(**parameters))
-        reader = open_reader(ref)
-        samples = [sample for span in reader.spans() for sample in reader.samples(span)]
-        return {
-            "rows": [[s.id, s.text, *s.values.values()] for s in samples],
-            "media": [media(reader, row) for row in range(ref.rows)] if reader.media else [],
-        }
-    except InputError as error:
-        return {"refused": error.line}
-print(json.dumps([read(parameters) for parameters in asked["steps"]]))
-"""
 
 
 def rows_of(count: int, first: int = 0, image_bytes: int = 2_000) -> dict[str, list[Any]]:
@@ -82,17 +59,23 @@ def texts(numbers: Any) -> list[list[str]]:
     return [[str(2**63 + n), f"question {n}"] for n in numbers]
 
 
-def read(home: Path, endpoint: str, *steps: dict[str, Any], setup: str = "", offline: bool = False) -> list[Any]:
-    """What a process of its own makes of the data set: the Hub's library reads the environment on import."""
-    environ = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
-    asked = {"setup": setup, "steps": [{"dataset": NAME, "image_column": None} | step for step in steps]}
-    done = subprocess.run(
-        [sys.executable, "-c", READ, json.dumps(asked)],
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.stdout, done.stderr[-3000:]
-    found: list[Any] = json.loads(done.stdout)
-    return found
+def read(home: Path, endpoint: str, *steps: dict[str, Any], offline: bool = False) -> list[Any]:
+    """What is read of the data set with the parameters of each step, one after another."""
+    with taken_for_the_hub(endpoint, home, offline):
+        return [_read(RunConfig(**{"dataset": NAME, "image_column": None} | step)) for step in steps]
+
+
+def _read(config: RunConfig) -> dict[str, Any]:
+    try:
+        ref = resolve(config)
+        reader = open_reader(ref)
+        samples = [sample for span in reader.spans() for sample in reader.samples(span)]
+    except InputError as error:
+        return {"refused": error.line}
+    media = reader.media
+    found = [[digest(media.read(cell)) for cell in media.cells(row)] for row in range(ref.rows)] if media else []
+    return {"rows": [[s.id, s.text, *s.values.values()] for s in samples], "media": found}
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha1(data).hexdigest()

@@ -1,32 +1,30 @@
 """Data sets of the Hub are read as local ones are, from the files of the split alone."""
 
 import io
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as Pillow
 
-from tests.fake_hub import FakeHub, read_from_hub
-
-READ = """
-import json, sys
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-try:
-    ref = resolve(RunConfig(**json.loads(sys.argv[1])))
-    reader = open_reader(ref)
-    rows = [(sample.id, sample.text) for sample in reader.samples(range(ref.rows))]
-    images = [reader.media.read(cell) for cell in reader.media.cells(0)] if reader.media else []
-    print(json.dumps({"rows": rows, "image": len(images[0]) if images else None}))
-except InputError as error:
-    print(json.dumps({"refused": error.line}))
-"""
+from tests.fake_hub import NAME, FakeHub, taken_for_the_hub
 
 
-read = partial(read_from_hub, READ)
+def read(home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:
+    """Rows, and the size of the first one's image; or why the data set is refused."""
+    with taken_for_the_hub(endpoint, home, offline):
+        try:
+            ref = resolve(RunConfig(dataset=NAME, **parameters))
+        except InputError as error:
+            return {"refused": error.line}
+        reader = open_reader(ref)
+        rows = [[sample.id, sample.text] for sample in reader.samples(range(ref.rows))]
+        images = [reader.media.read(cell) for cell in reader.media.cells(0)] if reader.media else []
+        return {"rows": rows, "image": len(images[0]) if images else None}
 
 
 def written(folder: Path, **files: str) -> Path:

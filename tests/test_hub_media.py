@@ -1,34 +1,37 @@
 """Media that cells of a Hub data set name by a path in its repository."""
 
 import json
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.fake_hub import COMMIT, FakeHub, read_from_hub
-from tests.media_samples import IMAGES, OTHERS
-
-READ = """
-import json, sys
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import MediaError
-ref = resolve(RunConfig(**json.loads(sys.argv[1])))
-reader, found = open_reader(ref), []
-for row in range(ref.rows):
-    for cell in reader.media.cells(row):
-        try:
-            found.append(len(reader.media.read(cell)))
-        except (MediaError, OSError) as error:
-            found.append(f"{type(error).__name__}: {error}")
-print(json.dumps({"commit": ref.revision, "found": found}))
-"""
+from tasks.core.media.cell import Cell
+from tests.fake_hub import COMMIT, NAME, FakeHub, taken_for_the_hub
+from tests.media_samples import IMAGES, OTHERS
+
 PNG, PDF = IMAGES["image/png"], OTHERS["application/pdf"]
 
 
-read = partial(read_from_hub, READ)
+def read(home: Path, endpoint: str, offline: bool = False, **parameters: Any) -> dict[str, Any]:
+    """The commit, and the size of each medium, or why it could not be read."""
+    with taken_for_the_hub(endpoint, home, offline):
+        ref = resolve(RunConfig(dataset=NAME, **parameters))
+        reader = open_reader(ref)
+        assert reader.media
+        cells = [cell for row in range(ref.rows) for cell in reader.media.cells(row)]
+        return {"commit": ref.revision, "found": [size_of(reader.media, cell) for cell in cells]}
+
+
+def size_of(media: Any, cell: Cell) -> int | str:
+    try:
+        return len(media.read(cell))
+    except (MediaError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("name", ["test.jsonl", "test.csv"])

@@ -13,7 +13,7 @@ import pytest
 from tasks.core.config.command_line import checked
 from tasks.core.data import opening
 from tasks.core.data.reader import Reader
-from tasks.core.data.remote import room
+from tasks.core.data.remote import room, windows
 from tasks.core.data.remote.shelf import Shelf
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
@@ -103,36 +103,31 @@ def test_what_a_killed_process_has_left_is_removed_and_another_ones_is_not(tmp_p
     assert own.exists()
 
 
-# Room for a fifth of the data; every window's folder is measured after each part, and each part's fetching is counted.
-TIGHT = """
-import json
-from pathlib import Path
-from tasks.core.data.remote import room, shelf, windows
-room.free_bytes = lambda: 4 * BUDGET
-fetch, log = windows._fetch, Path("LOG")
-def noted(part, features, path):
-    fetch(part, features, path)
-    held = sum(each.stat().st_size for each in path.parent.iterdir())
-    with log.open("a") as file:
-        file.write(json.dumps([part.start, held]) + chr(10))
-windows._fetch = noted
-"""
+def make_tight(patch: pytest.MonkeyPatch, budget: int) -> list[tuple[int, int]]:
+    """Room for so many bytes. Returns where each part that is fetched starts, and what lies in its folder then."""
+    fetch, noted = windows._fetch, []
+
+    def note(part: Any, features: Any, path: Path) -> None:
+        fetch(part, features, path)
+        noted.append((part.start, sum(each.stat().st_size for each in path.parent.iterdir())))
+
+    patch.setattr(room, "free_bytes", lambda: 4 * budget)
+    patch.setattr(windows, "_fetch", note)
+    return noted
 
 
-def test_a_split_that_does_not_fit_is_read_in_windows(tmp_path: Path) -> None:
+def test_a_split_that_does_not_fit_is_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All its rows, images included, as if it were here; each part is fetched once a reading, and few lie on disk."""
     folder = write_shards(tmp_path / "set", 5, 400, group=50)
     size = sum(len(path.read_bytes()) for path in folder.rglob("*.parquet"))
     budget = size // 5
-    log = tmp_path / "log"
-    setup = TIGHT.replace("BUDGET", str(budget)).replace("LOG", str(log))
     with FakeHub(folder).running() as hub:
         [whole] = read(tmp_path / "whole", hub.url, {"image_column": "image"})
         hub.given.clear()
-        [found] = read(tmp_path / "home", hub.url, {"image_column": "image"}, setup=setup)
+        noted = make_tight(monkeypatch, budget)
+        [found] = read(tmp_path / "home", hub.url, {"image_column": "image"})
         assert found == whole
         assert len(found["media"]) == 2000
-        noted = [tuple(map(int, line.strip("[]\n").split(","))) for line in log.read_text().splitlines()]
         starts = [start for start, _ in noted]
         given = sum(hub.given.values())
         print(f"{size:,} bytes with room for {budget:,}: {max(held for _, held in noted):,} at once, {given:,} fetched")
@@ -140,13 +135,13 @@ def test_a_split_that_does_not_fit_is_read_in_windows(tmp_path: Path) -> None:
         assert all(starts.count(start) == 2 for start in starts)  # texts, then images, as in planning and sending
         assert given < 2.3 * size
     left = list((tmp_path / "home").rglob("*.arrow"))
-    assert left == []  # they go with the process
+    assert left == []  # they go with the reader
 
 
-def test_selections_of_a_split_that_does_not_fit(tmp_path: Path) -> None:
+def test_selections_of_a_split_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A condition and a small sample do without the whole; a shuffle of all of it cannot."""
     folder = write_shards(tmp_path / "set", 5, 400, group=50)
-    setup = TIGHT.replace("BUDGET", "300_000").replace("LOG", str(tmp_path / "log"))
+    make_tight(monkeypatch, 300_000)
     with FakeHub(folder).running() as hub:
         hard, limited, shuffled, sample = read(
             tmp_path / "home",
@@ -155,7 +150,6 @@ def test_selections_of_a_split_that_does_not_fit(tmp_path: Path) -> None:
             {"split": "test[100:]", "limit": 1500},
             {"shuffle": 1},
             {"shuffle": 1, "limit": 10},
-            setup=setup,
         )
     assert hard["rows"] == texts(range(1, 2000, 2))
     assert limited["rows"] == texts(range(100, 1600))
