@@ -77,5 +77,6 @@ def _read(config: RunConfig) -> dict[str, Any]:
     return {"rows": [[s.id, s.text, *s.values.values()] for s in samples], "media": found}
 
 
-def digest(data: bytes) -> str:
+def digest(data: Any) -> str:
+    assert isinstance(data, bytes)
     return hashlib.sha1(data).hexdigest()

@@ -24,7 +24,7 @@ def read(home: Path, endpoint: str, offline: bool = False, **parameters: Any) ->
         reader = open_reader(ref)
         rows = [[sample.id, sample.text] for sample in reader.samples(range(ref.rows))]
         images = [reader.media.read(cell) for cell in reader.media.cells(0)] if reader.media else []
-        return {"rows": rows, "image": len(images[0]) if images else None}
+        return {"rows": rows, "image": len(images[0]) if images and isinstance(images[0], bytes) else None}
 
 
 def written(folder: Path, **files: str) -> Path:
