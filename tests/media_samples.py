@@ -78,7 +78,47 @@ def asf(stream: str = "c0ef19bc4d5bcf11a8fd00805f5c442b") -> bytes:
     return start + properties + size.to_bytes(8, "little") + bytes.fromhex(stream) + bytes(range(100))
 
 
-FLAC = b"fLaC\x80\x00\x00\x22" + bytes(34) + b"\xff\xf8" + bytes(60)
+def crc(data: bytes, polynomial: int, width: int) -> bytes:
+    value = 0
+    for bit in (byte >> n & 1 for byte in data for n in range(7, -1, -1)):
+        carry = value >> width - 1 ^ bit
+        value = (value << 1 & (1 << width) - 1) ^ (polynomial if carry else 0)
+    return value.to_bytes(width // 8)
+
+
+def flac(frames: int = 3, samples: int = 48) -> bytes:
+    """Blocks of 16 samples, each of one value."""
+    sizes = (16).to_bytes(2) * 2 + bytes(6)
+    stream = sizes + (8000 << 44 | 15 << 36 | samples).to_bytes(8) + bytes(16)
+    sound = b""
+    for number in range(frames):
+        head = bytes([0xFF, 0xF8, 0x60, 0, number, 15])
+        frame = head + crc(head, 0x07, 8) + b"\0\x12\x34"
+        sound += frame + crc(frame, 0x8005, 16)
+    return b"fLaC\x80" + len(stream).to_bytes(3) + stream + sound
+
+
+def mpeg(packets: int = 3) -> bytes:
+    """A pack of MPEG 2, and packets of video."""
+    pack = b"\0\0\1\xba\x44" + bytes(8) + b"\xf8"
+    return pack + (b"\0\0\1\xe0" + (50).to_bytes(2) + bytes(50)) * packets
+
+
+def rf64() -> bytes:
+    """A WAV whose length stands in a chunk of its own."""
+    content = b"WAVEds64" + (28).to_bytes(4, "little")
+    size = len(content) + 28 + 100
+    return b"RF64\xff\xff\xff\xff" + content + size.to_bytes(8, "little") + bytes(20) + bytes(100)
+
+
+def webm_as_sent() -> bytes:
+    """Of segment and cluster nobody knew the length when they were begun."""
+    start = webm()[: webm().index(b"\x18\x53\x80\x67")]
+    block = b"\xa3\xc0" + bytes(64)
+    return start + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\x1f\x43\xb6\x75\xff" + block * 3
+
+
+FLAC = flac()
 MP3 = (b"\xff\xfb\x90\x00" + bytes(413)) * 3
 
 IMAGES = {
@@ -101,7 +141,7 @@ OTHERS = {
     "video/mov": film(b"qt  "),
     "video/avi": chunked(b"AVI ", b"RIFF"),
     "video/x-flv": flv(),
-    "video/mpeg": b"\0\0\1\xba" + bytes(60),
+    "video/mpeg": mpeg(),
     "video/webm": webm(),
     "video/wmv": asf(),
     "video/3gpp": film(b"3gp5"),

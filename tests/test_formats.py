@@ -543,6 +543,7 @@ def test_flags_name_what_cannot_be_recognised(tmp_path: Path) -> None:
     """An encoding, a delimiter; each is part of which rows a run is about."""
     path = file_of(tmp_path, "a.csv", "id^input_query\n1^café\n".encode("cp1252"))
     assert opened(path, encoding="cp1252", delimiter="^") == [("1", "café")]
+    assert "name what stands between them with --delimiter" in refusal(path, encoding="cp1252")
     assert "is no encoding of text that Python knows" in refusal(path, encoding="martian")
     assert "a.csv, line 2: not utf-8" in refusal(path, encoding="utf-8", delimiter="^")
     marked = file_of(tmp_path, "c.csv", codecs.BOM_UTF8 + TWO_CSV.encode())

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 from tasks.core.errors import MediaError
 from tasks.core.media.conversion import PIXELS_AT_ONCE, PixelBudget, to_image
 from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_media
+from tests.media_samples import heic
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,9 +89,11 @@ def test_what_gemini_takes_goes_out_byte_for_byte(file_format: str, mime_type: s
 )
 def test_heic_goes_out_as_it_is(brand: bytes, mime_type: str) -> None:
     """Pillow cannot read it, Gemini can."""
-    data = (24).to_bytes(4) + b"ftyp" + brand + bytes(8) + b"rest of the file"
+    data = heic(brand) + b"rest of the file"
     assert to_image(data).mime_type == mime_type
     assert to_image(data).data is data
+    with pytest.raises(MediaError, match="cut off"):
+        to_image(data[:20])  # nothing behind its name
 
 
 @pytest.mark.parametrize(
@@ -274,13 +277,13 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
 def test_an_image_larger_than_a_file_of_the_api_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is sent in vain; one that is only too large for a request is not."""
     monkeypatch.setattr("tasks.core.media.conversion.MAX_FILE_BYTES", 80_000_000)
-    data = (24).to_bytes(4) + b"ftypheic" + bytes(79_000_000)
+    data = heic() + bytes(79_000_000)
     assert to_image(data).mime_type == "image/heic"
-    with pytest.raises(MediaError, match="80,000,012 bytes are more than the API takes"):
+    with pytest.raises(MediaError, match=f"{len(data) + 1_000_000:,} bytes are more than the API takes"):
         to_image(data + bytes(1_000_000))
 
 
-@pytest.mark.parametrize("value", [None, "", b"", {"bytes": None, "path": None}, {"bytes": b"", "path": "x.png"}])
+@pytest.mark.parametrize("value", [None, "", b"", {"bytes": None, "path": None}, {"bytes": b"", "path": None}])
 def test_an_empty_cell_is_no_image(value: Any) -> None:
     """And no error either."""
     assert read_media(value, ["/nowhere"]) is None

@@ -15,11 +15,26 @@ from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.conversion import FIRST_FRAME, NO_MEDIUM, to_media
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Request, Sample
-from tests.media_samples import ALL, IMAGES, MP3, OTHERS, adts, animated, asf, film, pdf, picture, webm
+from tests.media_samples import (
+    ALL,
+    IMAGES,
+    MP3,
+    OTHERS,
+    adts,
+    animated,
+    asf,
+    film,
+    flac,
+    pdf,
+    picture,
+    rf64,
+    webm,
+    webm_as_sent,
+)
 from tests.readers import OneCell
 
 # Those whose container says how long it is, or where it ends.
-SAY_THEIR_LENGTH = [kind for kind in ALL if kind not in ("audio/mp3", "video/mpeg", "audio/flac", "audio/aac")]
+SAY_THEIR_LENGTH = [kind for kind in ALL if kind not in ("audio/mp3", "video/mpeg", "audio/aac")]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -78,12 +93,42 @@ def test_no_cut_image_is_sent(data: st.DataObject) -> None:
 JPEGS = [picture("JPEG"), picture("JPEG", progressive=True), picture("JPEG", mode="L", quality=95), picture("MPO")]
 
 
-@pytest.mark.parametrize("kind", ["audio/aac", "audio/ogg", "video/x-flv", "video/mp4", "audio/wav", "video/webm"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        *(ALL[kind] for kind in ("audio/aac", "audio/ogg", "video/x-flv", "video/mp4", "audio/wav", "video/webm")),
+        *(ALL[kind] for kind in ("audio/mp3", "audio/flac", "video/mpeg")),
+        rf64(),
+        webm_as_sent(),
+    ],
+)
 @pytest.mark.parametrize("less", [1, 3, 20])
-def test_a_few_bytes_less_are_enough(kind: str, less: int) -> None:
+def test_a_few_bytes_less_are_enough(whole: bytes, less: int) -> None:
     """Of whatever counts its parts."""
+    assert to_media(whole, images_only=False).data == whole
     with pytest.raises(MediaError, match="broken: cut off"):
-        to_media(ALL[kind][:-less], images_only=False)
+        to_media(whole[:-less], images_only=False)
+
+
+def test_whole_frames_that_are_missing_are_seen_where_the_sound_says_how_much_there_is() -> None:
+    """FLAC by its samples, in numbers of one byte and of more; MP3 by the bytes that its first frame names."""
+    with pytest.raises(MediaError, match="cut off"):
+        to_media(flac(frames=2, samples=48), images_only=False)
+    assert to_media(flac(frames=3, samples=0), images_only=False)  # who wrote into a pipe did not know
+    first = bytearray(MP3[: len(MP3) // 3])
+    first[36:48] = b"Xing" + (2).to_bytes(4) + len(MP3).to_bytes(4)
+    whole = bytes(first) + MP3[len(first) :]
+    assert to_media(whole, images_only=False).data == whole
+    with pytest.raises(MediaError, match="cut off"):
+        to_media(whole[: -len(first)], images_only=False)
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), b"APETAGEX" + bytes(24), bytes(300), b"anything"])
+def test_what_stands_behind_sound_is_no_part_of_it(tail: bytes) -> None:
+    """Tags, and what programs leave there."""
+    assert to_media(MP3 + tail, images_only=False)
+    if tail.startswith(b"TAG"):
+        assert to_media(OTHERS["audio/flac"] + tail, images_only=False)
 
 
 def test_a_jpeg_with_something_behind_it_is_whole() -> None:

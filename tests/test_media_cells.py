@@ -9,7 +9,7 @@ import pytest
 
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.errors import MediaError
-from tasks.core.media.cell import Cell
+from tasks.core.media.cell import Cell, cells_of
 from tasks.core.media.reading import WebFile, read_media
 from tasks.core.media.signed import without_signature
 from tasks.core.prompts.prepare import Preparer
@@ -37,6 +37,8 @@ FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc-123"
         "a.png",
         {"bytes": PNG, "path": "elsewhere.png"},
         {"bytes": None, "path": "a.png"},
+        {"bytes": b"", "path": "a.png"},
+        f" {DATA_URI}\n",
         {"bytes": DATA_URI},
         {"path": "a.png"},
         {"path": "a.png", "array": [0.5], "sampling_rate": 16_000},
@@ -58,6 +60,22 @@ def test_the_bytes_are_found_in_every_form(tmp_path: Path, cell: Any) -> None:
     """That of datasets' features, of OpenAI, of Anthropic, of Gemini, and of nobody in particular."""
     (tmp_path / "a.png").write_bytes(PNG)
     assert read_media(cell, [str(tmp_path)]) == PNG
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('["a.png", null, ["b.png"]]', ["a.png", "b.png"]),
+        ("['a.png', None, 'b.png']", ["a.png", "b.png"]),
+        ('{"url": "a.png"}', [{"url": "a.png"}]),
+        (repr([{"bytes": PNG, "path": None}]), [{"bytes": PNG, "path": None}]),
+        ("[a].png", ["[a].png"]),
+        ("[]", []),
+    ],
+)
+def test_a_list_or_an_object_may_be_written_as_text(text: str, values: list[Any]) -> None:
+    """As CSV must, in JSON or as pandas writes what Python has."""
+    assert [cell.value for cell in cells_of("image", text, True)] == values
 
 
 def test_sound_as_openai_writes_it(tmp_path: Path) -> None:

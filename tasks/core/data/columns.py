@@ -101,9 +101,10 @@ def _text_column(config: RunConfig, columns: list[str], where: str) -> str | Non
 
 def _required(parameter: str, name: str, columns: Sequence[str], where: str) -> str:
     if columns and name not in columns:
-        raise InputError(
-            f"{parameter}={name!r} is not in {where}; columns: {', '.join(columns)}{closest(name, columns)}"
-        )
+        way_out = closest(name, columns)
+        if len(columns) == 1 and name in columns[0]:
+            way_out = "; if those are several, name what stands between them with --delimiter"
+        raise InputError(f"{parameter}={name!r} is not in {where}; columns: {', '.join(columns)}{way_out}")
     return name
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from tasks.core.media.cell import cells_of
 from tasks.core.prompts.conversation import messages_in
 
 LOOKED_AT = 5  # rows with something in the cell
@@ -42,6 +43,6 @@ def _is_image(cell: Any) -> bool:
         return cell.startswith(_SIGNATURES) or (cell[:4] == b"RIFF" and cell[8:12] == b"WEBP")
     if not isinstance(cell, str):
         return False
-    if cell.startswith('["') and cell.endswith('"]'):  # JSON of a local file
-        cell = cell[2:-2].split('"')[0]
+    if cell.startswith(("[", "{")) and (inner := [found.value for found in cells_of("", cell, True)]) != [cell]:
+        return bool(inner) and _is_image(inner[0])
     return cell.startswith("data:image/") or ("\n" not in cell and len(cell) < 1000 and bool(_NAME.search(cell)))

@@ -55,7 +55,8 @@ def film_is_cut(data: bytes) -> bool:
 
 def image_is_cut(data: bytes) -> bool:
     """The same of HEIC, as far as boxes go that such a file has; what stands behind them may be anything."""
-    return any(box.end > len(data) for box in takewhile(lambda box: box.kind in _OF_IMAGES, top_boxes(data)))
+    found = list(takewhile(lambda box: box.kind in _OF_IMAGES, top_boxes(data)))
+    return any(box.end > len(data) for box in found) or not {b"meta", b"moov"} & {box.kind for box in found}
 
 
 def _handler(moov: bytes, kind: bytes) -> bool:

@@ -52,7 +52,7 @@ def meaning(value: Any) -> bytes | MediaUri | Named | None:
         return _of_text(value) if isinstance(value, str) else bytes(value or b"") or None
     if not isinstance(value, Mapping):
         raise _unknown(value)
-    if (data := value.get("bytes")) is not None:
+    if data := value.get("bytes"):
         return meaning(data)
     if found := {value[key] for key in _URI_KEYS if isinstance(value.get(key), str)}:
         return _uri(found.pop(), str(value.get("mimeType") or value.get("mime_type") or ""))
@@ -82,8 +82,8 @@ def from_base64(text: str) -> bytes | None:
 
 
 def _of_text(text: str) -> bytes | MediaUri | Named | None:
-    if text[:5].lower() == "data:":
-        return _of_data_uri(text)
+    if text.lstrip()[:5].lower() == "data:":
+        return _of_data_uri(text.strip())
     if text.startswith("gs://") or FILE_API.fullmatch(text):
         return _uri(text, "")
     return Named(text) if text else None

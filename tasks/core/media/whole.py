@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tasks.core.errors import MediaError
 from tasks.core.media import boxes, kinds
+from tasks.core.media.whole_streams import elements_are_cut, flac_is_cut, mp3_is_cut, mpeg_is_cut
 
 CUT_OFF = "broken: cut off"
 _PDF_ENDS_WITHIN = 1024  # bytes, as readers have it
@@ -21,6 +22,8 @@ def check_whole(data: bytes, kind: str) -> None:
 
 def riff_is_cut(data: bytes) -> bool:
     """Of RIFF and IFF: all but the first 8 bytes is what the file says of its length."""
+    if data[:4] == b"RF64":  # whose chunk `ds64` has it
+        return len(data) < 28 or int.from_bytes(data[20:28], "little") + 8 > len(data)
     size = int.from_bytes(data[4:8], "big" if data[:4] == b"FORM" else "little")
     return len(data) < 12 or (size != _UNKNOWN and size + 8 > len(data))
 
@@ -69,27 +72,15 @@ def _asf_is_cut(data: bytes) -> bool:
 
 
 def _webm_is_cut(data: bytes) -> bool:
-    """The segment, which all is in, where its length is known: a number with as many leading zeros as bytes follow."""
+    """The segment, which all is in: its length is a number with as many leading zeros as bytes follow."""
     at = data.find(_EBML_SEGMENT, 0, 4096) + 4
     if at < 4 or at >= len(data) or not data[at]:
         return True
     width = 9 - data[at].bit_length()
     size = int.from_bytes(data[at : at + width]) & ((1 << 7 * width) - 1)
-    return size != (1 << 7 * width) - 1 and at + width + size > len(data)
-
-
-def _mp3_is_cut(data: bytes) -> bool:
-    """There is more than its tag. Frames have no end, so what is missing behind the first is not seen."""
-    return kinds.id3_end(data) + 4 > len(data)
-
-
-def _flac_is_cut(data: bytes) -> bool:
-    """Blocks of metadata, each with its length; behind the last one there is sound."""
-    at, last = 4, False
-    while not last and at + 4 <= len(data):
-        last = bool(data[at] & 0x80)
-        at += 4 + int.from_bytes(data[at + 1 : at + 4])
-    return not last or at >= len(data)
+    if size == (1 << 7 * width) - 1:  # of who wrote into a pipe
+        return elements_are_cut(data, at + width)
+    return at + width + size > len(data)
 
 
 _CUT: dict[str, Callable[[bytes], bool]] = {
@@ -99,8 +90,9 @@ _CUT: dict[str, Callable[[bytes], bool]] = {
     kinds.AAC: _adts_is_cut,
     kinds.WMV: _asf_is_cut,
     kinds.WEBM: _webm_is_cut,
-    kinds.MP3: _mp3_is_cut,
-    kinds.FLAC: _flac_is_cut,
+    kinds.MP3: mp3_is_cut,
+    kinds.FLAC: flac_is_cut,
+    kinds.MPEG: mpeg_is_cut,
     **dict.fromkeys((kinds.WAV, kinds.AVI, kinds.AIFF), riff_is_cut),
     **dict.fromkeys((kinds.MP4, kinds.MOV, kinds.THREE_GPP, kinds.M4A), boxes.film_is_cut),
 }
