@@ -17,14 +17,12 @@ if __name__ == "__main__":
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
-from flows.endings.exit_codes import ExitCode
+from flows.endings.exit_codes import ExitCode, ending_of
 from tasks.core.config.command_line import Program, add_version, command
 from tasks.core.environment.variables import load_environment
-from tasks.core.errors import InputError
 from tasks.core.text import visible
 
 _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -33,21 +31,12 @@ _AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes
 def main(arguments: Sequence[str]) -> int:
     """Do as `arguments` say; returns the exit code. What takes long is imported only once they are understood."""
     options = _parser().parse_args(arguments)
-    from tasks.core.checkpoint.layout import StorageError
-
-    try:
-        _run(options)
-    except InputError as error:
-        print(error.line, file=sys.stderr)
-        return ExitCode.BAD_INPUT
-    except StorageError as error:
-        print(f"the result storage cannot be used: {error}", file=sys.stderr)
-        return ExitCode.FAILED
-    return ExitCode.FINISHED
+    return ending_of(lambda: _run(options))
 
 
-def _run(options: argparse.Namespace) -> None:
-    from flows.jobs import look, prune, show, write_csv
+def _run(options: argparse.Namespace) -> ExitCode:
+    from flows.job_results import write_csv
+    from flows.jobs import look, prune, show
     from tasks.core.checkpoint.layout import jobs
     from tasks.result_storage import default_storage, storage_of
 
@@ -55,12 +44,13 @@ def _run(options: argparse.Namespace) -> None:
     if options.write_csv is not None:
         load_environment()
         print(visible(write_csv(storage, options.write_csv, options.output_dir)))
-        return
+        return ExitCode.FINISHED
     found = [look(storage, key) for key in jobs(storage)]
     if options.prune is None:
         show(found)
     else:
         prune(storage, [job for job in found if options.job in job.key], options.prune, bool(options.job))
+    return ExitCode.FINISHED
 
 
 def _duration(text: str) -> timedelta:

@@ -10,6 +10,7 @@ HELP = """\
 usage: gemini-infer [run] [flags]        send every row of a data set through Gemini; see gemini-infer run --help
        gemini-infer checkpoints [flags]  list, prune, write as CSV; see gemini-infer checkpoints --help
        gemini-infer batches [flags]      list and cancel batch jobs; see gemini-infer batches --help
+       gemini-infer report [NAME]        write the HTML report of a checkpoint again
        gemini-infer config [flags]       print the parameters of such a run as a file for --config
        gemini-infer --version"""
 
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str]) -> int:
             from flows import batch_jobs
 
             return batch_jobs.main(flags)
+        case ["report", *flags]:
+            from flows import reports
+
+            return reports.report(flags)
         case ["config", *flags]:
             from flows import configuration
 

@@ -35,6 +35,7 @@ from flows.endings import states
 from flows.endings.batches import before_planning
 from flows.endings.hand_over import hand_over
 from flows.endings.leave import NO_CSV, close, push, report_rows, save_late, tell_cost, write_csv
+from flows.endings.page import write_page
 from flows.logs import without_expected_tracebacks
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
 from flows.preflight import api_of
@@ -131,6 +132,8 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     cost = tell_cost(attempt, tally)
     report_rows(config, attempt, tally, csv, cost)
     close(attempt, tally, lock, cost)
+    seconds = time.monotonic() - started
+    write_page(config, attempt, tally, origin, csv.written)
     if tally.rows < rows:
         return states.unfinished(config, sent, tally, rows, csv.written)
     if csv.written is None:
@@ -139,6 +142,6 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         return states.unsaved(sent, csv.written)
     if problem := push(config, attempt, tally, origin, csv.written, cost):
         return states.unpushed(config, problem, csv.written)
-    for line in summary_lines(tally, time.monotonic() - started, attempt.plan.reused, sent.repeats):
+    for line in summary_lines(tally, seconds, attempt.plan.reused, sent.repeats):
         get_run_logger().info(line)
     return states.finished(config, tally, csv.written)

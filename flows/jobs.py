@@ -1,4 +1,4 @@
-"""The jobs of a result storage: looked at, listed, removed, made into a CSV. Sends nothing. See checkpoints.py."""
+"""The jobs of a result storage: looked at, found, listed, removed. Sends nothing. See checkpoints.py."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,21 +13,9 @@ from tasks.core.checkpoint.pool import read_pool
 from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending, read_ledger, total
-from tasks.core.data.reader import open_reader
-from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.output.columns import about_of
-from tasks.core.output.forms.form import forms_of
-from tasks.core.output.place import csv_path
-from tasks.core.output.result import write_result
-from tasks.core.output.rows import result_rows
-from tasks.core.planning.attempt import origin_of, prompting_of
 from tasks.core.planning.job_costs import JobCosts, price_for
-from tasks.core.planning.sample_keys import sample_keys
-from tasks.core.prompts.prepare import Preparer
-from tasks.core.records import Kind
 from tasks.core.reporting.cost_words import cost_range
-from tasks.core.reporting.tally import Tally
 from tasks.core.text import counted, visible
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -94,36 +82,12 @@ def the_job(storage: Storage, text: str, flag: str) -> JobRun:
     return JobRun(key, manifest, RunConfig.model_validate(manifest.config))
 
 
-def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
-    """Make the CSV of the one job whose key or name has `text` in it; returns what is in it and where it is.
-
-    Raises:
-        InputError: there is no such job, or several, or its data cannot be opened.
-    """
-    key, manifest, config = the_job(storage, text, "--write-csv")
-    config = config.model_copy(update={"limit": None})
-    data = resolve(config)
-    prompting = prompting_of(config, data)
-    answers = read_pool(storage, key).table
-    answers.matching.ask(sample_keys(data, Preparer(config.generation, prompting.draft_of)))
-    answers.matching.match(share=config.dedupe)
-    answers.matching.match_failures()
-    answers.matching.forget_candidates()
-    tally = Tally.of_groups(answers.rows.groups())
-    if missing := data.rows - tally.rows:
-        tally.kinds[Kind.UNSENT] += missing
-        tally.retryable += missing
-    path = csv_path(output_dir or config.output_dir, config.model, config.split, config.demo).absolute()
-    origin = origin_of(config, data).model_copy(update={"attempt": manifest.attempt})
-    about = about_of(config, origin, price_for(config))
-    rows = result_rows(open_reader(data), answers.rows, prompting.text_of)
-    try:
-        written = write_result(
-            path, about, rows, successes=tally.successes, retryable=tally.retryable, forms=forms_of(config)
-        )
-    except OSError as error:
-        raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
-    return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}"
+def newest(storage: Storage) -> str:
+    """The key of the job that ran last. Raises InputError where there is none."""
+    found = [manifest for key in jobs(storage) if (manifest := latest_manifest(storage, key))]
+    if not found:
+        raise InputError("there is no checkpoint yet")
+    return max(found, key=lambda manifest: manifest.created).job
 
 
 def prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> None:

@@ -21,3 +21,8 @@ def report(name: str, model: str, answers: RunRows, tally: Tally, rows: int, pat
     if path:
         text = escaping.markdown(path.name)
         create_link_artifact(path.as_uri(), text, key="infer-csv", description=f"CSV of {title}")
+
+
+def link_report(page: Path) -> None:
+    """Where the HTML report is, as an artifact of the flow run."""
+    create_link_artifact(page.as_uri(), escaping.markdown(page.name), key="infer-report", description="Report")

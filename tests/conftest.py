@@ -42,6 +42,12 @@ def _no_keys_of_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatc
     monkeypatch.setattr("tasks.core.environment.variables.PROJECT", tmp_path_factory.getbasetemp() / "no-project")
 
 
+@pytest.fixture(autouse=True)
+def _not_under_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are told begin with `uv run` where the tests themselves were started so."""
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Of the authorities that clients trust, one: to load them all a dozen times is half of what a small run costs."""

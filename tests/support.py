@@ -14,6 +14,7 @@ type RunFlow = Callable[..., State[Any]]
 MODEL: str = RunConfig.model_fields["model"].default
 RESULT = f"{MODEL}_test_result"
 CSV = f"result/{RESULT}.csv"
+REPORT = f"{MODEL}_test_report.html"
 # At each boot, a server imports all that is installed for Prefect, Dask among it, and registers its blocks.
 NO_BLOCKS = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false", "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false"}
 

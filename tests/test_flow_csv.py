@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from deployments.emulator import Answer, Emulator, Rule
 from tasks.core.config.parameters import RunConfig
 from tests.push_hub import TOKEN, PushHub
-from tests.support import MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
+from tests.support import MODEL, REPORT, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 
 @contextmanager
@@ -65,7 +65,8 @@ def test_results_below_the_data_folder_are_never_paid_for(
         assert run(dataset=str(folder), output_dir="data/result", resume=True, model=model).is_completed()
         assert len(read_csv(folder / f"result/{model}_test_result.csv")) == 5
     assert emulator.stats.requests == 10
-    assert f"Not read as data: 2 results of earlier runs ({RESULT}.csv, {RESULT}.parquet)" in caplog.text
+    results = f"{REPORT}, {RESULT}.csv, {RESULT}.parquet"
+    assert f"Not read as data: 3 results of earlier runs ({results})" in caplog.text
     [row, *_] = pq.read_table(folder / f"result/{RESULT}.parquet").to_pylist()
     assert (row["finish_reason"], row["attempts"], row["model_version"], row["prompt_tokens"]) == ("STOP", 1, MODEL, 3)
     assert (bool(row["response_id"]), row["settings"]) == (True, RunConfig().generation.fingerprint)

@@ -242,7 +242,7 @@ def test_every_conversion_takes_its_share_and_gives_it_back(
 ) -> None:
     """What fails too, else the next one would wait for ever. What goes out as it is takes none."""
     budget = Noted(768)
-    monkeypatch.setattr("tasks.core.media.conversion._decoding", budget)
+    monkeypatch.setattr("tasks.core.media.conversion.decoding", budget)
     data = picture(file_format, mode)
     to_image(data)
     with suppress(MediaError):
@@ -258,7 +258,7 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
         from concurrent.futures import ThreadPoolExecutor
         from PIL import Image
         from tasks.core.media import conversion
-        conversion._decoding = conversion.PixelBudget(1)
+        conversion.decoding = conversion.PixelBudget(1)
         buffer = io.BytesIO()
         Image.new("RGB", (3000, 3000)).save(buffer, "TIFF", compression="tiff_deflate")
         data = buffer.getvalue()

@@ -2,6 +2,7 @@
 
 exit_codes   what a shell is told; imports nothing that takes long
 leave        what is left when the sending is over: CSV, report, checkpoint
+page         the HTML report beside the CSV
 states       the state of each end, and a message that says what is kept and how to go on
 hand_over    gives the state to Prefect: as it is, to be retried, or to be gone on with later
 """

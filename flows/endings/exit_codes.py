@@ -1,6 +1,10 @@
 """What a shell is told of the end of a run. Imports nothing that takes long: bad input is told before."""
 
+import sys
+from collections.abc import Callable
 from enum import IntEnum
+
+from tasks.core.errors import InputError
 
 
 class ExitCode(IntEnum):
@@ -22,3 +26,17 @@ _OF_STATES = {
 def exit_code(name: str | None, completed: bool) -> ExitCode:
     """The code of a flow run that ended in the state called `name`."""
     return ExitCode.FINISHED if completed else _OF_STATES.get(name or "", ExitCode.FAILED)
+
+
+def ending_of(program: Callable[[], ExitCode]) -> ExitCode:
+    """What a program without a flow ends with; what went wrong is one line."""
+    from tasks.core.checkpoint.layout import StorageError  # takes long
+
+    try:
+        return program()
+    except InputError as error:
+        print(error.line, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except StorageError as error:
+        print(f"the result storage cannot be used: {error}", file=sys.stderr)
+        return ExitCode.FAILED

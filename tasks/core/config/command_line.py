@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
 
+_UNDER_UV = "UV_RUN_RECURSION_DEPTH"  # which `uv run` sets for what it starts
 _METAVARS = {"int": "N", "float": "NUMBER", "dict": "JSON|FILE"}
 _UNITS = {"_seconds": "SECONDS", "max_cost": "DOLLARS", "max_cost_per_run": "DOLLARS"}  # by how a name ends
 CONSOLE = "gemini-infer"
@@ -34,6 +36,8 @@ class Program(StrEnum):
     CHECKPOINTS = "checkpoints"
     CONFIG = "config"
     BATCHES = "batches"
+    REPORT = "report"
+    COMPARE = "compare"
 
 
 _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}
@@ -42,7 +46,8 @@ _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints
 def command(program: Program) -> str:
     """How the user calls `program`: the way this process was started."""
     is_console = Path(sys.argv[0]).stem == CONSOLE or program not in _FILES
-    return f"{CONSOLE} {program}" if is_console else f"python {_FILES[program]}"
+    started = f"{CONSOLE} {program}" if is_console else f"python {_FILES[program]}"
+    return f"uv run {started}" if _UNDER_UV in os.environ else started
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

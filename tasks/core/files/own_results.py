@@ -24,6 +24,8 @@ COLUMNS = ["id", "input_query", "has_image", "response", "status", "error_messag
 SUFFIXES = (".csv", ".parquet", ".jsonl", ".xlsx", ".excel.csv")  # of the files of a result
 TABLE_MARK = b"gemini-infer"  # in the metadata of a table: whose it is
 WORKBOOK_CREATOR = "gemini-infer"
+PAGE_MARK = b'<meta name="generator" content="gemini-infer '  # in the head of a report
+_PAGE_HEAD_BYTES = 2000
 _MOST_BYTES = 100_000  # of a note
 _MOST_LINE_BYTES = 1_000_000  # a longer row is known by its note alone
 
@@ -139,9 +141,20 @@ def _has_our_creator(path: Path) -> bool:
         return False
 
 
+def _has_our_generator(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return PAGE_MARK in file.read(_PAGE_HEAD_BYTES)
+    except OSError:
+        return False
+
+
 _MARKS = {
     ".csv": _has_our_header,
     ".parquet": _has_our_metadata,
     ".jsonl": _has_our_keys,
     ".xlsx": _has_our_creator,
+    ".html": _has_our_generator,
 }

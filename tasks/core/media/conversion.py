@@ -75,7 +75,7 @@ class PixelBudget:
                 self._changed.notify()
 
 
-_decoding = PixelBudget(PIXELS_AT_ONCE)  # of the process
+decoding = PixelBudget(PIXELS_AT_ONCE)  # of the process
 
 
 def to_media(data: bytes, images_only: bool) -> Media:
@@ -130,7 +130,7 @@ def _heic(data: bytes) -> Media | None:
 def _readable(data: bytes, otherwise: str) -> Media:
     try:
         if data[:4] == ICON:  # Pillow decodes it when it is opened, and the PNG in it may be larger than it says
-            with _decoding.take(PIXELS_AT_ONCE):
+            with decoding.take(PIXELS_AT_ONCE):
                 return _converted(data)
         with _opened(data, otherwise) as picture:
             mime_type = SENT_AS_IT_IS.get(picture.format or "")
@@ -138,7 +138,7 @@ def _readable(data: bytes, otherwise: str) -> Media:
                 check_image(data)
                 return Media(data, mime_type)
             pixels = _pixels(picture)
-        with _decoding.take(pixels):
+        with decoding.take(pixels):
             return _converted(data)
     except MediaError:
         raise

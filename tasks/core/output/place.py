@@ -12,6 +12,7 @@ from tasks.core.files.atomic import make_folder
 from tasks.core.files.own_results import SUFFIXES, is_result, note_path
 
 DEMO = "demo"
+REPORT = ".html"
 
 
 def csv_path(output_dir: str, model: str, split: str, demo: bool = False) -> Path:
@@ -44,6 +45,12 @@ def name_without(path: Path, suffix: str) -> str:
 def beside(path: Path, suffix: str) -> Path:
     """Where a result whose CSV is `path` has its file of another form."""
     return path.with_name(path.stem + suffix)
+
+
+def report_path(csv: Path) -> Path:
+    """Where the report about a result stands: `…_report.html` beside `…_result.csv`."""
+    stem, result, rest = csv.stem.rpartition("_result")
+    return csv.with_name(f"{stem}_report{rest}{REPORT}" if result else f"{csv.stem}_report{REPORT}")
 
 
 def files_of(path: Path) -> list[Path]:

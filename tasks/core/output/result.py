@@ -17,7 +17,7 @@ from tasks.core.files.own_results import Origin, Record, digest_of, write_note
 from tasks.core.output.columns import About
 from tasks.core.output.forms.csv_lines import AT_ONCE
 from tasks.core.output.forms.form import CSV, PARQUET, Form, answers
-from tasks.core.output.place import beside, unfinished_path
+from tasks.core.output.place import REPORT, beside, report_path, unfinished_path
 from tasks.core.output.rows import ResultRow
 from tasks.core.output.there import There, look
 
@@ -117,11 +117,21 @@ def _settle(files: list[_Fresh], origin: Origin) -> None:
 def _publish(files: list[_Fresh], origin: Origin) -> None:
     """The CSV last."""
     written = datetime.now(UTC)
+    _take_report_along(files[0])
     for each in (*files[1:], files[0]):
         _note(each, origin, written)
         if each.moved and not os.path.lexists(each.moved):
             set_aside(each.path, each.moved)
         each.draft.publish(each.path)
+
+
+def _take_report_along(csv: _Fresh) -> None:
+    """Where the CSV is moved, so is what was written about it."""
+    report = look(report_path(csv.path), REPORT)
+    if csv.moved and report and report.record and report.is_with(csv.there):
+        aside = report.free_name()
+        write_note(aside, [report.record])
+        report.path.rename(aside)
 
 
 def _note(file: _Fresh, origin: Origin, written: datetime) -> None:

@@ -1,0 +1,29 @@
+"""The HTML report that a run leaves beside its CSV. It may take its time, and nothing waits for it or fails with it."""
+
+from pathlib import Path
+
+from prefect import get_run_logger, runtime
+
+from flows.notices import trouble_told
+from tasks.core.config.parameters import RunConfig
+from tasks.core.files.own_results import Origin
+from tasks.core.output.columns import about_of
+from tasks.core.output.job_result import JobResult
+from tasks.core.output.report.of_job import report_of
+from tasks.core.output.result import Written
+from tasks.core.planning.attempt import Attempt
+from tasks.core.reporting.tally import Tally
+from tasks.report import link_report
+
+
+def write_page(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, written: Written | None) -> None:
+    """Write it where there is a CSV, and say where it is."""
+    if written is None:
+        return
+    run = attempt.run
+    about = about_of(config, origin.model_copy(update={"attempt": run.attempt}), attempt.costs.price)
+    result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
+    with trouble_told("the HTML report"):
+        page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd())
+        get_run_logger().info("Report: %s", page)
+        link_report(page)
