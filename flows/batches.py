@@ -14,6 +14,7 @@ from prefect import get_run_logger, runtime
 
 from flows.endings.batches import goes_on
 from flows.runners.interrupt import interruptible
+from flows.sent import Sent
 from tasks.answer_chunk import fitting_of, process
 from tasks.batches import groups_of
 from tasks.core.answering.batch.api import FAILURES
@@ -29,6 +30,7 @@ from tasks.core.config.command_line import Program, command
 from tasks.core.config.groups.batch import seconds_of
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import Deferred, InputError, RunStopped, StopReason
+from tasks.core.planning.attempt import Attempt
 from tasks.core.text import counted
 
 STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
@@ -58,11 +60,16 @@ def has_batches(storage: Storage, job: str) -> bool:
 
 def under_way(storage: Storage, job: str) -> str:
     """What is said of batch jobs that go on without the run; empty where there are none."""
-    try:
-        in_flight = [group for group in GroupRecords(storage, job).under_way() if group.phase.in_flight]
-    except StorageError:
-        return ""
-    return goes_on(f"{_counted(in_flight)}") if in_flight else ""
+    in_flight = _in_flight(storage, job)
+    return goes_on(_counted(in_flight)) if in_flight else ""
+
+
+def note_batches(sent: Sent, attempt: Attempt) -> None:
+    """What goes on without the run; rows of earlier jobs, which it did not send, are due later as well."""
+    sent.batches = under_way(attempt.storage, attempt.run.job)
+    if attempt.plan.in_flight and not (sent.stopped or sent.deferred):
+        groups = _in_flight(attempt.storage, attempt.run.job)
+        sent.deferred = due_later(groups, time.time()) if groups else None
 
 
 def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> Settled:
@@ -131,7 +138,7 @@ class _Settling:
                         return Settled(earlier_groups.rows_in_flight(earlier.in_flight))
                     return Settled(early_end=self._later(earlier.in_flight))
                 if self._config.mode is Mode.ONLINE:
-                    raise InputError(_in_flight(earlier.in_flight))
+                    raise InputError(_refusal(earlier.in_flight))
                 if told != len(earlier.in_flight):
                     self._logger.info("Waiting for %s", due_later(earlier.in_flight, time.time()).message)
                     seconds, told = FIRST_LOOK_SECONDS, len(earlier.in_flight)
@@ -183,7 +190,14 @@ def _tell_of_others(groups: list[Group]) -> None:
         )
 
 
-def _in_flight(groups: list[Group]) -> str:
+def _in_flight(storage: Storage, job: str) -> list[Group]:
+    try:
+        return [group for group in GroupRecords(storage, job).under_way() if group.phase.in_flight]
+    except StorageError:  # whoever resumes is told
+        return []
+
+
+def _refusal(groups: list[Group]) -> str:
     return (
         f"{_counted(groups)} have not ended, and their rows may be paid for; --mode batch --resume waits for them, "
         f"{command(Program.BATCHES)} --cancel ends them"

@@ -28,7 +28,7 @@ from typing import Any
 
 from prefect import State, flow, get_run_logger, runtime
 
-from flows.batches import batch_run, has_batches, settle_batches, under_way
+from flows.batches import batch_run, has_batches, note_batches, settle_batches, under_way
 from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
@@ -123,7 +123,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     """Send what the plan says; whatever is known in the end is in the checkpoint, or in the CSV, or in both."""
     started, rows = time.monotonic(), attempt.run.data.rows
     sent = send(attempt, config, lock)
-    sent.batches = under_way(attempt.storage, attempt.run.job)
+    note_batches(sent, attempt)
     tally = Tally.of_groups(attempt.answers.groups())
     csv = NO_CSV
     if tally.rows == rows or sent.unsaved:  # it has the unsaved ones at least

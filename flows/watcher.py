@@ -11,6 +11,7 @@ from tasks.core.errors import StopReason
 from tasks.core.records import Repeat, RowAnswer
 from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
 from tasks.core.reporting.summary import stopping_line
+from tasks.core.text import counted
 
 
 class RunWatcher(Watcher):
@@ -42,6 +43,12 @@ class RunWatcher(Watcher):
 
     def outage(self, why: str, seconds: float) -> None:
         self._outages(why, seconds)
+
+    def at_work(self, jobs: int, rows: int, done: int) -> None:
+        if jobs:
+            self._logger.info(
+                "%s with %s at work, %s of them done", counted(jobs, "batch job"), counted(rows, "row"), f"{done:,}"
+            )
 
     def saving_failed(self, why: str) -> None:
         self._saving_fails = bool(why)

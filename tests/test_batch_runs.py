@@ -16,6 +16,7 @@ from flows.endings import states
 from flows.endings.exit_codes import ExitCode
 from flows.preflight import check
 from tasks.core.answering.batch import flight
+from tasks.core.config import parameters
 from tasks.core.config.command_line import checked
 from tasks.core.errors import InputError
 from tests.support import RESULT, RunFlow, numbered, read_csv, write_jsonl
@@ -104,6 +105,35 @@ def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_read
     assert emulator.batches.calls["create"] == 1
 
 
+def test_a_deployed_run_collects_what_has_ended_and_sends_nothing_that_is_in_flight(
+    run: RunFlow, emulator: Emulator, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job of two hangs: its rows are waited for, and nobody else sends them."""
+    from prefect import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import AwaitingRetry
+
+    from flows.infer import infer
+
+    monkeypatch.setattr(parameters, "BATCH_ROWS", 4)
+    emulator.batches.running_seconds = 7200
+    emulator.batches.faults.set([BatchFault(FaultKind.STUCK)])
+    with deployed(), get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run(infer, parameters={"dataset": data, "mode": "batch"})
+        for answers in (0, 3, 3):
+            with pytest.raises(Pause):
+                run_flow(infer, flow_run=client.read_flow_run(flow_run.id), parameters=flow_run.parameters)
+            assert (emulator.batches.calls["create"], emulator.stats.answers) == (2, answers)
+            client.set_flow_run_state(flow_run.id, AwaitingRetry())
+            emulator.forward(7200)
+        emulator.forward(48 * 3600)  # it expires, and its rows go into another
+        emulator.batches.running_seconds = 0
+        due = client.read_flow_run(flow_run.id)
+        assert run_flow(infer, flow_run=due, return_type="state").is_completed()  # type: ignore[union-attr]
+    assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
+    assert emulator.batches.calls["create"] == 3
+
+
 def test_what_other_runs_do_while_jobs_are_at_work(
     run: RunFlow, emulator: Emulator, data: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -150,7 +180,7 @@ def test_rows_keep_the_price_that_they_were_had_at(run: RunFlow, emulator: Emula
 
 
 @pytest.mark.parametrize(
-    ("parameters", "variables", "message"),
+    ("asked", "variables", "message"),
     [
         ({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"}, "--mode batch is for the Gemini Developer API"),
         ({"task_runner": "dask"}, {}, "leave out --task-runner dask"),
@@ -160,14 +190,14 @@ def test_where_there_are_no_batch_jobs_nothing_starts(
     emulator: Emulator,
     data: str,
     monkeypatch: pytest.MonkeyPatch,
-    parameters: dict[str, Any],
+    asked: dict[str, Any],
     variables: dict[str, str],
     message: str,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=message):
-        check(checked({"dataset": data, "mode": "batch", **parameters}))
+        check(checked({"dataset": data, "mode": "batch", **asked}))
 
 
 @pytest.mark.parametrize("deadline", ["6", "six hours", "0h", "-1h"])

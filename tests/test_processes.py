@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from deployments.emulator import Emulator, LogNormal, answer_to
+from deployments.emulator import BatchFault, Emulator, FaultKind, LogNormal, answer_to
 from tasks.core.environment.open_files import RESERVED
 from tests.chaos_processes import Launcher, Process, Warm
 from tests.middlemen import Middleman, http, place_of, serving
@@ -110,6 +110,26 @@ def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> N
     assert code == 0, output
     assert_undisturbed(command, rows)
     assert paid_twice(command.emulator) == 0
+
+
+def test_a_batch_job_whose_run_is_killed_in_the_middle_of_its_create_is_found_and_not_made_again(
+    command: Command,
+) -> None:
+    """kill -9, while the API has made the job and not answered yet."""
+    rows, batches = numbered(ROWS), command.emulator.batches
+    flags = ("--dataset", write_jsonl(command.folder / "d.jsonl", rows), "--mode", "batch")
+    batches.faults.set([BatchFault(FaultKind.CREATE_SLOW, seconds=60)])
+    process = command.start(*flags)
+    deadline = time.monotonic() + 150
+    while not batches.all():
+        assert time.monotonic() < deadline, "the run makes no batch job"
+        time.sleep(0.01)
+    process.send(signal.SIGKILL)
+    assert end_of(process)[0] == -signal.SIGKILL
+    code, output = command.run(*flags, "--resume")
+    assert code == 0, output
+    assert_undisturbed(command, rows)
+    assert (batches.calls["create"], len(batches.all()), paid_twice(command.emulator)) == (1, 1, 0)
 
 
 def test_sigterm_is_an_interruption_too(command: Command) -> None:

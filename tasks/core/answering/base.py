@@ -74,5 +74,8 @@ class Watcher:
     def outage(self, why: str, seconds: float) -> None:
         """Nobody is answered; with an empty `why` somebody is again, after `seconds`."""
 
+    def at_work(self, jobs: int, rows: int, done: int) -> None:
+        """So many batch jobs have not ended. `rows`: in them; `done`: of those, as far as the API says."""
+
     def saving_failed(self, why: str) -> None:
         """Answers cannot be saved, so nothing is sent; with an empty `why` they can again."""

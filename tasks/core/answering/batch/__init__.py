@@ -4,13 +4,13 @@ A *group* is what goes out as one batch job; a create is asked for once a group,
 so that whoever comes after finds the job by its name, or makes sure that there is none.
 
 api         what is asked of the API: GeminiBatches, or a fake in tests
-bounds      how much goes into a group
-building    samples become lines of a file, until a group is full
-creating    a file becomes a job, once
-settling    what became of a create whose answer was lost
-looking     which jobs have ended
-collecting  the lines of an ended job become outcomes
-groups      all of these, one after the other, for a group
-earlier     groups that an earlier process has left
 answerer    the Answerer (see answering/base.py)
+rounds      one go at the open rows of a chunk; chunk_rows knows which they are
+building    samples become lines of a file, until a group is full; bounds say when
+submitting  a group is brought on its way, where the API has room for it
+groups      each step of a group, on record before it is done
+finding     what became of a create whose answer was lost
+flight      groups on their way: when to look, when to stop waiting; patience has the times
+collecting  the lines of an ended job become outcomes
+earlier     groups that an earlier process has left
 """

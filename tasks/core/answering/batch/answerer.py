@@ -6,38 +6,22 @@ Knows neither Prefect nor the SDK. A job is waited for no longer than the limits
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.answering.base import Answerer, Watcher
-from tasks.core.answering.batch.api import FAILURES
-from tasks.core.answering.batch.building import Builder, Built, Sendable
+from tasks.core.answering.batch.building import Builder, Sendable
 from tasks.core.answering.batch.chunk_rows import ChunkRows
-from tasks.core.answering.batch.collecting import Result
-from tasks.core.answering.batch.finding import tells_nothing_there
-from tasks.core.answering.batch.flight import BatchLimits, Flight, InFlight
+from tasks.core.answering.batch.flight import BatchLimits, Flight
 from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.rounds import Arrived, Brought, Gate, Round
 from tasks.core.answering.batch.submitting import Submitter
 from tasks.core.answering.image_guard import ImageGuard
 from tasks.core.answering.item import Item
-from tasks.core.batches import BatchJob
-from tasks.core.checkpoint.groups import Phase
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.records import Kind, Outcome, Repeat, RowAnswer
 
-
-@dataclass(frozen=True, slots=True)
-class _Brought:
-    """A group that has ended, and what came of its rows."""
-
-    flying: InFlight
-    job: BatchJob
-    results: list[Result]
-
-
-type _Event = _Brought | RowAnswer | None
 NOT_IN_TIME = Outcome(Kind.UNSENT, detail="not answered by --deadline; --resume sends it")
 
 
@@ -60,16 +44,14 @@ class BatchAnswerer:
         self.stopped: RunStopped | None = None
         self._deferred: Deferred | None = None
         self._groups, self._leftovers, self._watcher = groups, leftovers, watcher or Watcher()
-        self._flight = Flight(groups, limits, self._obey, self._defer)
+        self._flight = Flight(groups, limits, self._obey, self._defer, self._watcher.at_work)
         self._submitter = Submitter(groups, attempt, self._flight, limits.bounds, self._obey)
         self._guard = ImageGuard(allow_missing_images)
         self._builder = Builder(groups.api, sendable, folder, self._media_told)
         self._make_online, self._close = online, close
         self._online: Answerer | None = None
-        self._one_at_a_time = asyncio.Lock()  # one file on disk, one create
-        self._may_send = asyncio.Event()
-        self._may_send.set()
-        self._under_way = set[asyncio.Queue[_Event]]()
+        self._gate = Gate()
+        self._under_way = set[Arrived]()
         self._saved: Callable[[], Awaitable[bool]] = _at_once
 
     async def answer(self, chunk: str, items: Iterable[Item]) -> AsyncGenerator[RowAnswer | Repeat]:
@@ -77,11 +59,11 @@ class BatchAnswerer:
         rows = ChunkRows(items, self._leftovers.most_groups)
         while True:
             self._check()
-            sent = _Sent()
-            async with aclosing(self._round(rows, sent)) as arriving:
+            one = Round(self._groups, self._flight, self._submitter, self._builder, self._gate)
+            async with aclosing(self._answers(one, rows)) as arriving:
                 async for answer in arriving:
                     yield answer
-            if self._flight.is_over_time or not (sent.some_again or rows.some_open):
+            if self._flight.is_over_time or not (one.some_again or rows.some_open):
                 break
         async with aclosing(self._left(chunk, rows)) as left:
             async for found in left:
@@ -101,10 +83,7 @@ class BatchAnswerer:
         self._wake()
 
     def hold(self, back: bool) -> None:
-        if back:
-            self._may_send.clear()
-        else:
-            self._may_send.set()
+        self._gate.hold(back)
         if self._online:
             self._online.hold(back)
 
@@ -118,29 +97,30 @@ class BatchAnswerer:
         if self._close:
             await self._close()
 
-    async def _round(self, rows: ChunkRows, sent: "_Sent") -> AsyncGenerator[RowAnswer]:
+    async def _answers(self, one: Round, rows: ChunkRows) -> AsyncGenerator[RowAnswer]:
         """Send what is open, and yield what comes of it."""
-        arrived = asyncio.Queue[_Event]()
-        self._under_way.add(arrived)
-        sending = asyncio.create_task(self._send(rows, sent, arrived))
-        sending.add_done_callback(lambda _: arrived.put_nowait(None))
+        self._under_way.add(one.arrived)
+        sending = asyncio.create_task(one.send(rows))
+        sending.add_done_callback(lambda _: one.arrived.put_nowait(None))
         try:
-            while (event := await arrived.get()) is not None:
+            while (event := await one.arrived.get()) is not None:
                 async for answer in self._taken(event, rows):
                     yield answer
         finally:
-            self._under_way.discard(arrived)
+            self._under_way.discard(one.arrived)
             sending.cancel()
             await asyncio.wait([sending])
-        while not arrived.empty():
-            if (event := arrived.get_nowait()) is not None:
+        while not one.arrived.empty():
+            if (event := one.arrived.get_nowait()) is not None:
                 async for answer in self._taken(event, rows):
                     yield answer
+        if not sending.cancelled() and isinstance(error := sending.exception(), StorageError):
+            self.stop(StopReason.STORAGE, str(error), None)
         self._check()
         if not sending.cancelled() and (error := sending.exception()):
             raise error
 
-    async def _taken(self, event: _Brought | RowAnswer, rows: ChunkRows) -> AsyncGenerator[RowAnswer]:
+    async def _taken(self, event: Brought | RowAnswer, rows: ChunkRows) -> AsyncGenerator[RowAnswer]:
         """The answers that an event brings; its group is over once they are saved."""
         if isinstance(event, RowAnswer):
             rows.done(event.row)
@@ -152,65 +132,6 @@ class BatchAnswerer:
         if await self._saved():
             with suppress(StorageError):  # it is collected once more then
                 await self._groups.collected(event.flying.group, event.job)
-
-    async def _send(self, rows: ChunkRows, sent: "_Sent", arrived: "asyncio.Queue[_Event]") -> None:
-        """Group after group, and wait for all of them."""
-        waiting = set[asyncio.Task[None]]()
-        try:
-            async with aclosing(
-                self._builder.build(rows.to_send(), lambda: self._submitter.bounds, rows.without_media)
-            ) as groups:
-                while not self._flight.is_over_time:
-                    await self._flight.room()
-                    flying = None
-                    try:
-                        async with self._one_at_a_time:
-                            await self._may_send.wait()
-                            if (built := await anext(groups, None)) is None:
-                                break
-                            if isinstance(built, RowAnswer):
-                                arrived.put_nowait(built)
-                                continue
-                            flying = await self._submitted(built)
-                    finally:
-                        if flying is None:
-                            self._flight.give_room()
-                    if flying is None:
-                        sent.some_again = True
-                    else:
-                        waiting.add(asyncio.create_task(self._bring(flying, sent, arrived)))
-            for task in waiting:
-                await task
-        except StorageError as error:
-            self.stop(StopReason.STORAGE, str(error), None)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-
-    async def _submitted(self, built: Built) -> InFlight | None:
-        group = await self._submitter.submit(built)
-        return self._flight.add(group, built.rows) if group else None
-
-    async def _bring(self, flying: InFlight, sent: "_Sent", arrived: "asyncio.Queue[_Event]") -> None:
-        """What comes of a group, once it has ended and its results can be had."""
-        try:
-            while job := await asyncio.shield(flying.ended):
-                try:
-                    results = await self._groups.results(flying.group, job, flying.rows)
-                except FAILURES as error:
-                    group = flying.group
-                    if tells_nothing_there(error):
-                        group = await self._groups.missing(group, str(error))
-                    if group.phase is Phase.GONE:
-                        break
-                    self._flight.add_again(flying, group)
-                    continue
-                arrived.put_nowait(_Brought(flying, job, results))
-                return
-            sent.some_again = True
-        finally:
-            self._flight.give_room()
 
     async def _left(self, chunk: str, rows: ChunkRows) -> AsyncGenerator[RowAnswer | Repeat]:
         """Rows that no group has answered."""
@@ -253,13 +174,6 @@ class BatchAnswerer:
             raise RunStopped(self.stopped.reason, self.stopped.message)
         if self._deferred:
             raise Deferred(self._deferred.until, self._deferred.message)
-
-
-@dataclass(slots=True)
-class _Sent:
-    """Of a round. `some_again`: rows are left of which nothing was paid for, or of whose job nothing is known."""
-
-    some_again: bool = False
 
 
 async def _at_once() -> bool:

@@ -43,11 +43,14 @@ class InFlight:
     group: Group
     rows: list[PlannedRow]
     ended: "asyncio.Future[BatchJob | None]"
+    done: int = 0
     cancelled_at: float | None = None
 
 
 class Flight:
-    """`stop` and `defer` hear, once, why no answers will come, or will come later."""
+    """`stop` and `defer` hear, once, why no answers will come, or come later; `told` what is at work, as it changes:
+    jobs, their rows, and how many of those are done.
+    """
 
     def __init__(
         self,
@@ -55,8 +58,10 @@ class Flight:
         limits: BatchLimits,
         stop: Callable[[RunStopped], object],
         defer: Callable[[Deferred], object],
+        told: Callable[[int, int, int], object] = lambda jobs, rows, done: None,
     ) -> None:
-        self._groups, self._limits, self._stop, self._defer = groups, limits, stop, defer
+        self._groups, self._limits, self._stop, self._defer, self._tell = groups, limits, stop, defer, told
+        self._told = (0, 0, 0)
         self._room = asyncio.Semaphore(limits.most_active)
         self._flying: dict[str, InFlight] = {}
         self._one_ended = asyncio.Event()
@@ -84,6 +89,7 @@ class Flight:
         flying = InFlight(group, rows, asyncio.get_running_loop().create_future())
         self._news_at = self._groups.clock()
         self._look_after(flying)
+        self._tell_what_is_at_work()
         return flying
 
     def add_again(self, flying: InFlight, group: Group) -> None:
@@ -132,6 +138,7 @@ class Flight:
                 logger.debug("could not look for batch jobs: %s", error)
                 new = False
             seconds = FIRST_LOOK_SECONDS if new else min(1.5 * seconds, MOST_LOOK_SECONDS)
+            self._tell_what_is_at_work()
             self._tell_of_no_news()
 
     async def _look(self) -> bool:
@@ -140,7 +147,7 @@ class Flight:
         new = False
         for name, (group, job) in found.items():
             flying = self._flying[name]
-            flying.group = group
+            flying.group, flying.done = group, job.succeeded + job.failed
             if group.phase is Phase.GONE or job.ended:
                 del self._flying[name]
                 flying.ended.set_result(None if group.phase is Phase.GONE else job)
@@ -158,6 +165,13 @@ class Flight:
                 flying.cancelled_at = now
                 with suppress(*FAILURES):
                     await self._groups.api.cancel(flying.group.batch)
+
+    def _tell_what_is_at_work(self) -> None:
+        flying = self._flying.values()
+        now = len(flying), sum(each.group.rows for each in flying), sum(each.done for each in flying)
+        if now != self._told:
+            self._told = now
+            self._tell(*now)
 
     def _tell_of_no_news(self) -> None:
         wait, now = self._limits.wait_seconds, self._groups.clock()
