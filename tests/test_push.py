@@ -15,6 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError
+from tasks.core.files.own_results import is_result
 from tasks.core.media.cell import Cell
 from tasks.core.output.columns import NAMES
 from tasks.core.output.hub import shards
@@ -92,6 +93,7 @@ def test_datasets_opens_the_pushed_images(tmp_path: Path) -> None:
     [file] = write_shards(table(tmp_path), media_of(Media()), tmp_path)
     read = datasets.load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
     assert read[0]["images"][0].format == "PNG"
+    assert is_result(file)  # also where somebody puts it among data
     assert read[0]["tokens_by_modality"] == []
 
 
@@ -133,6 +135,7 @@ def test_what_is_not_this_jobs_is_left_alone(hub: PushHub, tmp_path: Path) -> No
 def test_a_push_that_fails_leaves_no_half_and_no_litter(hub: PushHub, tmp_path: Path) -> None:
     before = table(tmp_path)
     there = sorted(tmp_path.iterdir())
+    (tmp_path / ".infer-files-killed").mkdir()  # by an earlier one
     hub.refuse = "/commit/"
     with pytest.raises(HfHubHTTPError, match="403"):
         push(Target(NAME), RESULT, before, None)

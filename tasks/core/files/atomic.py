@@ -5,6 +5,7 @@ A draft is locked for as long as its writer lives, so a draft without a lock was
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 PREFIX = ".infer-"
+FOLDER_PREFIX = f"{PREFIX}files-"
 _DRAFT = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
 
 
@@ -79,6 +81,22 @@ def sweep(folder: Path) -> None:
                 _remove_if_abandoned(path)
 
 
+@contextmanager
+def drafted_folder(folder: Path) -> Iterator[Path]:
+    """A folder for files under way in `folder`, gone afterwards; what a kill has left of one, the next one removes."""
+    for path in folder.glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):
+            _remove_folder_if_abandoned(path)
+    path = Path(tempfile.mkdtemp(dir=folder, prefix=FOLDER_PREFIX))
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _lock(handle, wait=True)
+        yield path
+    finally:
+        os.close(handle)
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in `folder` on disk."""
     handle = os.open(folder, os.O_RDONLY)
@@ -119,6 +137,15 @@ def _remove_if_abandoned(path: Path) -> None:
         about = os.fstat(handle)
         if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid() and _lock(handle, wait=False):
             path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _remove_folder_if_abandoned(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    try:
+        if os.fstat(handle).st_uid == os.geteuid() and _lock(handle, wait=False):
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(handle)
 

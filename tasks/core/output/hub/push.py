@@ -1,7 +1,6 @@
 """Pushes a result to the Hub as a data set: all of it in one commit, or nothing. Private unless that is asked."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from tasks.core.errors import InputError
-from tasks.core.files.atomic import PREFIX
+from tasks.core.files.atomic import drafted_folder
 from tasks.core.output.hub.card import DATA_FOLDER, MARK, Pushed, card_of
 from tasks.core.output.hub.shards import MediaOf, write_shards
 
@@ -37,9 +36,9 @@ def push(target: Target, result: Pushed, table: Path, media: MediaOf | None) -> 
     api = HfApi(token=os.environ.get("HUGGINGFACE_TOKEN") or None, library_name="gemini-infer")
     there = _files_there(api, target, result)
     url = api.create_repo(target.name, repo_type=_REPO, private=not target.public, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=table.parent) as folder:
+    with drafted_folder(table.parent) as folder:
         added = []
-        for shard in write_shards(table, media, Path(folder)):
+        for shard in write_shards(table, media, folder):
             addition = CommitOperationAdd(f"{result.files}{shard.name}", shard)
             api.preupload_lfs_files(target.name, [addition], repo_type=_REPO, free_memory=False)
             added.append(addition)

@@ -43,11 +43,13 @@ def write_shards(table: Path, media: MediaOf | None, folder: Path) -> Iterator[P
     Raises:
         OSError: there is no room, or a medium cannot be read for a reason that passes.
     """
-    features = datasets.Features.from_arrow_schema(pq.read_schema(table))
+    whole = pq.read_schema(table)
+    features = datasets.Features.from_arrow_schema(whole)
     if media:
         features[IMAGES] = datasets.List(datasets.Image())
         features[MEDIA] = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
     schema = features.arrow_schema
+    schema = schema.with_metadata({**(whole.metadata or {}), **schema.metadata})  # whose they are, a copy knows as well
     groups = _groups(table, media, schema)
     group = next(groups, pa.Table.from_pylist([], schema))
     number = 0
