@@ -134,3 +134,17 @@ def test_no_form_of_a_result_is_read_as_data(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text(json.dumps(dict.fromkeys(COLUMNS, "x")))
     openpyxl.Workbook().save(tmp_path / "own.xlsx")
     assert not any(is_result(tmp_path / name) for name in ("own.jsonl", "own.xlsx"))
+
+
+def test_what_was_written_together_is_moved_aside_together(tmp_path: Path) -> None:
+    """Under one name, and told once; alone where it alone was edited."""
+    write(tmp_path, ["a", "b"])
+    written = write(tmp_path, ["a"])
+    assert written.moved
+    assert written.note == f"the CSV that was there has 1 answer that this run has not: it is now {written.moved.name}"
+    moved = {path.name.removeprefix(written.moved.stem) for path in tmp_path.glob(f"{written.moved.stem}*")}
+    assert moved == {".csv", ".parquet", ".jsonl", ".xlsx", ".excel.csv"}
+    (tmp_path / "m_test_result.xlsx").write_bytes(b"edited")
+    assert write(tmp_path, ["a"]).note.startswith(
+        "the .xlsx that was there was changed after it was written: it is now "
+    )
