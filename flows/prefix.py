@@ -1,4 +1,4 @@
-"""Keeps at Gemini what all requests of a run begin with, for its length, and says so. See answering/caching.py."""
+"""Keeps at Gemini what all requests of a run begin with, for its length, and says so. See answering/prefix_cache.py."""
 
 import asyncio
 from collections.abc import Iterator

@@ -15,11 +15,12 @@ from prefect.states import Cancelled
 
 from tasks.batches import batch_answerer
 from tasks.core.answering.base import Answerer, Model, Watcher
-from tasks.core.answering.caching import CachingModel, PrefixCache
+from tasks.core.answering.caching import CachingModel
 from tasks.core.answering.item import Item
 from tasks.core.answering.misfits import Fitting
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.answering.paying import Paying, PayingWithin
+from tasks.core.answering.prefix_cache import PrefixCache
 from tasks.core.answering.process import Process
 from tasks.core.answering.run import Run
 from tasks.core.answering.run_here import ChunkAnswers

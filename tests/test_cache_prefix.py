@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from deployments.emulator import Emulator, HttpError, Rule, answer_to
-from tasks.core.answering.caching import EXTEND_SECONDS, TTL_SECONDS, CachingModel, PrefixCache
+from tasks.core.answering.caching import CachingModel
+from tasks.core.answering.prefix_cache import EXTEND_SECONDS, TTL_SECONDS, PrefixCache
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import ApiError

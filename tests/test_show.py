@@ -58,6 +58,9 @@ def test_the_first_requests_are_shown_and_nothing_is_sent(
 def test_what_cannot_be_right_is_one_line_as_in_a_run(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = asked(capsys, "--dataset", data, "--show", "1", "--prompt-template", "{{ input_qery }}")
     assert code == 2
-    assert told == "ValueError: --prompt-template asks for input_qery; columns: id, input_query, image_path\n"
+    assert told == (
+        "ValueError: --prompt-template asks for input_qery, which is no column; columns: id, input_query, image_path; "
+        "did you mean 'input_query'?\n"
+    )
     code, told = asked(capsys, "--dataset", data, "--show", "none")
     assert (code, "'none' is no number of requests" in told) == (2, True)

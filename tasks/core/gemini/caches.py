@@ -14,7 +14,7 @@ _PAGE_SIZE = 100
 
 
 class GeminiCaches:
-    """A PrefixStore (see answering/caching.py)."""
+    """A PrefixStore (see answering/prefix_cache.py)."""
 
     def __init__(self, client: genai.Client, session: aiohttp.ClientSession, model: str) -> None:
         self.exists = not client.vertexai  # which has them under other names
