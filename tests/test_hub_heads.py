@@ -82,3 +82,12 @@ def test_a_fault_among_the_first_rows_is_named_as_in_the_whole_file(tmp_path: Pa
     (tmp_path / "set" / "test.csv").write_text("id,input_query\n1,a\n2,b,c\n" + "3,d\n" * ROWS)
     with in_this_process(tmp_path / "set", tmp_path / "home"), pytest.raises(InputError, match="line 3: 3 cells"):
         opened(limit=5)
+
+
+def test_another_way_to_read_a_file_finds_no_rows_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "test.csv").write_text("id,input_query\n1,a\n")
+    with in_this_process(tmp_path / "set", tmp_path / "home"):
+        assert opened(limit=1) == [["1", "a"]]
+        with pytest.raises(InputError, match="columns: id,input_query"):
+            opened(limit=1, delimiter=";")

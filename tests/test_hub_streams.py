@@ -14,6 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from tasks.core.config.command_line import checked
+from tasks.core.data.hub_files import HubFiles
 from tasks.core.data.reader import Reader
 from tasks.core.data.sources import DatasetRef, resolve
 from tasks.core.errors import InputError
@@ -187,8 +188,6 @@ def test_classes_of_a_folder_of_images_have_the_names_of_its_card(tmp_path: Path
 
 def test_a_file_of_another_repository_is_not_fetched(tmp_path: Path) -> None:
     """Whatever a cell says."""
-    from tasks.core.data.hub_files import HubFiles
-
     with on_hub(pictures, tmp_path) as hub, pytest.raises(FileNotFoundError):
         HubFiles(NAME, "main").fetch("hf://datasets/another/set@main/test/0.png")
     assert not hub.given

@@ -69,17 +69,17 @@ def open_hub(
         InputError: a file cannot be read whole, or there is no room for it.
         ValueError: there is no such split; and whatever datasets raises on what it does not find.
     """
-    asked = Asked(dataset, config_name, revision, spec, selection)
+    asked = Asked(dataset, config_name, revision, spec, selection, reading)
     if rows := already_staged(asked):
         return rows
     if constants.HF_HUB_OFFLINE and (fetched := _fetched(dataset, revision)):
-        return open_fetched(replace(asked, revision=fetched.name), fetched, reading)
+        return open_fetched(replace(asked, revision=fetched.name), fetched)
     builder = datasets.load_dataset_builder(dataset, config_name, revision=revision, token=token)
     splits = _splits(builder, spec)
     if not splits:
         table = datasets.load_dataset(dataset, config_name, split=spec, revision=revision, token=token)
         return select(table, selection, spec)
-    return OfHub(asked, builder, splits, reading, token).open()
+    return OfHub(asked, builder, splits, token).open()
 
 
 def _splits(builder: Any, spec: str) -> dict[str, Contents]:

@@ -20,7 +20,7 @@ from datasets import Dataset, Features, Json, Value
 from tasks.core.data.formats.batch import Batch
 from tasks.core.data.formats.json_values import Number, as_json, as_text
 
-_VERSION = 2  # of what is kept; another one is read anew
+VERSION = 2  # of what is kept; another one is read anew
 _STRUCTURES = frozenset({dict, list})
 _TEXTS = frozenset({str, Number, type(None)})  # which Arrow takes as they are
 type Batches = Callable[[], Iterator[Batch]]
@@ -50,7 +50,7 @@ class Columns:
 
 def digest_of(paths: Sequence[Path], *settings: Any) -> str:
     """32 hex digits for the contents of files, in order, and how they are read. Never for their times or names."""
-    digest = hashlib.blake2b(json.dumps([_VERSION, *settings]).encode(), digest_size=16)
+    digest = hashlib.blake2b(json.dumps([VERSION, *settings]).encode(), digest_size=16)
     for path in paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())

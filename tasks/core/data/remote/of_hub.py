@@ -12,7 +12,6 @@ from tasks.core.data.formats.cards import is_plain, reading_of
 from tasks.core.data.formats.contents import Contents, Kind
 from tasks.core.data.formats.files import open_rows
 from tasks.core.data.formats.images import with_metadata
-from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import Span, first_rows, sliced
 from tasks.core.data.formats.suffixes import Format, format_of
 from tasks.core.data.remote import room
@@ -36,7 +35,6 @@ class OfHub:
     asked: Asked
     builder: Any
     splits: dict[str, Contents]
-    reading: Reading
     token: str | None
 
     def open(self) -> Rows:
@@ -75,14 +73,14 @@ class OfHub:
         return text_in_windows(self.asked, splits)
 
     def _text_files(self, name: str) -> TextFiles:
-        files, reading = self.splits[name].files, reading_of(self.builder.config, self.reading)
+        files, reading = self.splits[name].files, reading_of(self.builder.config, self.asked.reading)
         sizes = sizes_of(files, self.token)
         return TextFiles(name, files, sizes, self.token, reading, self.builder.info.features)
 
     def _text_split(self, name: str) -> Dataset:
         files, chosen, spec = self.splits[name].files, self.asked.selection, self.asked.spec
         note_files(self.asked.dataset, self.asked.revision, name, files)
-        written, declared = reading_of(self.builder.config, self.reading), self.builder.info.features
+        written, declared = reading_of(self.builder.config, self.asked.reading), self.builder.info.features
 
         def opened(fetched: list[Path]) -> Dataset:
             return open_rows(fetched, name, written, declared)
@@ -104,7 +102,7 @@ class OfHub:
     def _cells(self, name: str) -> Dataset:
         """The metadata of a split's pictures."""
         files = [downloaded(file, self.token) for file in self.splits[name].metadata]
-        return open_rows(files, name, reading_of(self.builder.config, self.reading), self.builder.info.features)
+        return open_rows(files, name, reading_of(self.builder.config, self.asked.reading), self.builder.info.features)
 
     def _streamed(self, spans: list[Span]) -> Found:
         """The same as a stream."""
