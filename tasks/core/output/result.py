@@ -76,7 +76,7 @@ def write_result(
             _settle(files, about.origin)
             _publish(files, about.origin)
     csv, *others = files
-    moved = [_told(each) for each in others if each.moved and not (each.there and each.there.is_with(csv.there))]
+    moved = [_told(each) for each in others if each.moved and not (csv.moved and each.why == csv.why)]
     return Written(path, csv.moved, csv.why, (*moved, *remarks))
 
 
