@@ -16,6 +16,7 @@ from flows.runners.cluster import stop_chunks, task_runner_of
 from flows.runners.event_loop import EventLoopTaskRunner
 from flows.runners.interrupt import interruptible
 from flows.sent import Sent
+from flows.treasury import budget_shared_out
 from flows.watcher import RunWatcher
 from flows.window import Window
 from tasks.answer_chunk import process
@@ -121,7 +122,7 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
         stop()
 
     lock.lost = lost
-    with interruptible(interrupt):
+    with interruptible(interrupt), budget_shared_out(attempt):
         for future in window.futures(lambda: sent.stopped, stop):
             if future.task_run_id not in never_started:
                 answers = sent.collect(future)

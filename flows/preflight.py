@@ -124,8 +124,6 @@ def _check_cost(config: RunConfig) -> None:
 def _why_no_budget(config: RunConfig) -> str:
     if config.demo:
         return "a demo costs nothing"
-    if config.task_runner is not TaskRunnerKind.LOCAL:
-        return "held in one process only; --task-runner local sends from here"
     if config.mode is Mode.BATCH:
         return "a batch job is not held to it; --mode online is"
     if config.cache_prefix:

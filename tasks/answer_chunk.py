@@ -30,6 +30,8 @@ from tasks.core.checkpoint.layout import Storage, chunk_key
 from tasks.core.checkpoint.table.repeats import Claims
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.costs.purse import OwnPurse
+from tasks.core.costs.purse_records import PurseRecords
+from tasks.core.costs.shared_purse import SharedPurse
 from tasks.core.data.reader import open_reader, read_samples
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
@@ -68,8 +70,10 @@ def fitting_of(generation: GenerateConfig) -> Fitting | None:
 def _paying(run: Run, storage: Storage) -> Paying:
     if not run.terms:
         return Paying()
-    purse = OwnPurse(storage, run.job, run.attempt, run.terms.left)
-    return PayingWithin(run.terms, purse, run.generation, run.limits.max_concurrent)
+    records = PurseRecords(storage, run.job, run.attempt)
+    shared = bool(run.owner)
+    purse = SharedPurse(records) if shared else OwnPurse(records, run.terms.left)
+    return PayingWithin(run.terms, purse, run.generation, run.limits.max_concurrent, shared)
 
 
 process = Process(_answerer_of)

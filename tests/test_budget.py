@@ -14,16 +14,18 @@ class Full:
     def __init__(self, cap: float) -> None:
         self.allowed = 0.0
         self.cap = cap
-        self.asked: list[float] = []
+        self.in_flight = 0
 
     async def allow(self, dollars: float, likely: float, check: Callable[[], object]) -> bool:
-        self.asked.append(likely)
         if dollars > self.cap:
+            if not self.in_flight:
+                raise BudgetSpent
             return False
         self.allowed = min(self.cap, max(likely, dollars))
         return True
 
-    def settled(self, dollars: float, in_flight: int) -> None: ...
+    def changed(self, spent: float, reserved: float, in_flight: int) -> None:
+        self.in_flight = in_flight
 
     async def close(self) -> None: ...
 

@@ -14,9 +14,12 @@ from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.costs.prices import Price
 from tasks.core.costs.purse import OwnPurse
+from tasks.core.costs.purse_records import PurseRecords
 from tasks.core.costs.rates import Rate, Rates
+from tasks.core.costs.shared_purse import SharedPurse
 from tasks.core.costs.spending import read_ledger
 from tasks.core.costs.terms import MAX_COST, Terms
+from tasks.core.costs.treasurer import Treasurer
 from tasks.core.details import Usage
 from tasks.core.errors import ApiError, ConnectionLost, MalformedAnswer, RunStopped, StopReason
 from tasks.core.prompts.prepare import Preparer
@@ -26,7 +29,7 @@ from tests.virtual_time import run
 JOB, MODEL, MOST_TOKENS = "gemini-infer/v1/job", "gemini-3.5-flash-lite", 300
 GENERATION = GenerateConfig(model=MODEL, generation_config={"maxOutputTokens": MOST_TOKENS})
 LIMITS = LimitsConfig(max_concurrent=200, timeout_seconds=60, give_up_seconds=1e6)
-SEEDS = 100
+SEEDS, SEEDS_SHARED = 100, 10
 
 
 PRICE = Price({"standard": Rates({"prompt": Rate(0.3e-6), "cached": Rate(0.3e-6), "answer": Rate(2.5e-6)})})
@@ -73,23 +76,26 @@ class Api:
 
 @dataclass
 class Memory:
-    """A storage that outlives its process."""
+    """A storage that outlives its processes. `deaf`: to one of them, which is gone."""
 
     records: dict[str, Any] = field(default_factory=dict)
+    deaf: bool = False
     gather_seconds = settle_seconds = 0.0
 
     def read(self, key: str) -> Any:
         return self.records.get(key)
 
     def write(self, key: str, value: Any) -> None:
-        self.records[key] = value
+        if not self.deaf:
+            self.records[key] = value
 
     def keys(self, prefix: str) -> list[str]:
         return sorted(key for key in self.records if key.startswith(prefix))
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
-            self.records.pop(key, None)
+            if not self.deaf:
+                self.records.pop(key, None)
 
     def size(self, prefix: str) -> int:
         return 0
@@ -106,7 +112,7 @@ async def attempt(
     before = sum(read_ledger(storage, JOB).killed.values())
     terms = Terms(PRICE, limit - before, MAX_COST, limit, before)
     loop = asyncio.get_running_loop()
-    purse = OwnPurse(storage, JOB, f"a-{number}", terms.left, loop.time, asyncio.sleep, at_once)
+    purse = OwnPurse(PurseRecords(storage, JOB, f"a-{number}", at_once), terms.left, loop.time, asyncio.sleep)
     paying = PayingWithin(terms, purse, GENERATION, LIMITS.max_concurrent)
     answerer = OnlineAnswerer(api, LIMITS, paying=paying, clock=loop.time, random=Random(number).random)
     preparer = Preparer(GENERATION)
@@ -119,11 +125,11 @@ async def attempt(
     task = asyncio.ensure_future(work())
     _, running = await asyncio.wait([task], timeout=killed_after)
     if running:
-        on_record = dict(storage.records)
+        storage.deaf = True
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        storage.records = on_record  # what a process that is gone has not written
+        storage.deaf = False
         return None
     with suppress(RunStopped):
         await task
@@ -156,3 +162,51 @@ def test_a_budget_is_never_exceeded() -> None:
     assert max(shares) <= 1
     assert max(peaks) == 200
     assert min(shares) > 0.3  # what a kill leaves reserved is no more than what was in flight
+
+
+async def shared_job(seed: int) -> tuple[float, float, list[RunStopped | None]]:
+    """Three processes, one of which is killed: (budget, what was billed, how the others ended)."""
+    random, loop = Random(seed), asyncio.get_running_loop()
+    api, storage, limit = Api(seed, PRICE), Memory(), random.uniform(0.15, 0.17)
+    terms = Terms(PRICE, limit, MAX_COST, limit, 0.0)
+    limits = LIMITS.model_copy(update={"max_concurrent": 40})
+    treasurer = Treasurer(storage, JOB, "a-1", limit, 120.0, loop.time)
+    ends: list[RunStopped | None] = []
+
+    async def process(number: int, view: Memory) -> None:
+        records = PurseRecords(view, JOB, "a-1", at_once)
+        paying = PayingWithin(terms, SharedPurse(records, loop.time, asyncio.sleep), GENERATION, 40, True)
+        answerer = OnlineAnswerer(api, limits, paying=paying, clock=loop.time, random=Random(number).random)
+        items = (Item(Sample(n, str(n), f"{n} " * 9), Preparer(GENERATION)) for n in range(400))
+        with suppress(RunStopped):
+            async for _ in answerer.answer("chunk", items):
+                pass
+        await answerer.close()
+        ends.append(answerer.stopped)
+
+    async def look_again_and_again() -> None:
+        while True:
+            treasurer.look()
+            assert sum(read_ledger(storage, JOB).killed.values()) <= limit + 1e-9
+            await asyncio.sleep(0.5)
+
+    looking = asyncio.ensure_future(look_again_and_again())
+    views = [Memory(storage.records) for _ in range(3)]
+    first, *others = [asyncio.ensure_future(process(number, view)) for number, view in enumerate(views)]
+    await asyncio.sleep(random.uniform(1, 4))
+    views[0].deaf = True
+    first.cancel()
+    await asyncio.gather(*others)
+    looking.cancel()
+    return limit, api.dollars, ends
+
+
+def test_several_processes_share_a_budget_that_is_never_exceeded() -> None:
+    """Each has leave for what it spends before it does; what a killed one had leave for is not given to others."""
+    shares = []
+    for seed in range(SEEDS_SHARED):
+        limit, billed, ends = run(shared_job(seed))
+        assert billed <= limit
+        assert [end.reason for end in ends if end] == [StopReason.BUDGET] * 2
+        shares.append(billed / limit)
+    assert min(shares) > 0.3

@@ -7,7 +7,9 @@ import pytest
 
 from tasks.core.checkpoint.layout import ended_key
 from tasks.core.checkpoint.storage import LocalStorage
+from tasks.core.costs.budget import BudgetSpent
 from tasks.core.costs.purse import PATIENCE_SECONDS, OwnPurse
+from tasks.core.costs.purse_records import PurseRecords
 from tasks.core.costs.spending import MOST_RECORDS, Spending, add_to_ledger, read_ledger
 
 JOB = "gemini-infer/v1/job"
@@ -29,7 +31,7 @@ class Time:
 
 def purse(storage: Any, cap: float = 10.0, attempt: str = "a-1") -> tuple[OwnPurse, Time]:
     time = Time()
-    return OwnPurse(storage, JOB, attempt, cap, clock=time, sleep=time.sleep), time
+    return OwnPurse(PurseRecords(storage, JOB, attempt), cap, clock=time, sleep=time.sleep), time
 
 
 async def test_what_may_be_spent_is_on_record_first(tmp_path: Path) -> None:
@@ -41,9 +43,13 @@ async def test_what_may_be_spent_is_on_record_first(tmp_path: Path) -> None:
     assert read_ledger(storage, JOB).killed == {"a-1": mine.allowed}
     assert await mine.allow(9.9, 12.0, nothing)
     assert mine.allowed == 10.0
+    mine.changed(1.0, 1.0, 1)
     assert not await mine.allow(10.1, 11.0, nothing)
+    mine.changed(2.0, 0.0, 0)
+    with pytest.raises(BudgetSpent):
+        await mine.allow(10.1, 11.0, nothing)
     assert read_ledger(storage, JOB).killed == {"a-1": 10.0}
-    mine.settled(3.0, 0)
+    mine.changed(3.0, 0.0, 0)
     await mine.close()
     assert read_ledger(storage, JOB).killed == {"a-1": 3.0}
 

@@ -53,10 +53,12 @@ class Paying:
 
 
 class PayingWithin(Paying):
-    """Nothing goes out that the purse does not cover."""
+    """Nothing goes out that the purse does not cover. `shared`: other processes spend as well."""
 
-    def __init__(self, terms: Terms, purse: Purse, generation: GenerateConfig, at_once: int) -> None:
-        self.budget = Budget(purse, at_once)
+    def __init__(
+        self, terms: Terms, purse: Purse, generation: GenerateConfig, at_once: int, shared: bool = False
+    ) -> None:
+        self.budget, self._shared = Budget(purse, at_once), shared
         self._terms, self._worst = terms, Worst(terms.price, generation)
 
     @asynccontextmanager
@@ -72,7 +74,9 @@ class PayingWithin(Paying):
         try:
             return await self.budget.reserve(dollars, check)
         except BudgetSpent:
-            line = self._terms.spent_line(self.budget.spent, self.budget.unsure, dollars)
+            budget, terms = self.budget, self._terms
+            alone = terms.spent_line(budget.spent, budget.unsure, dollars)
+            line = terms.shared_line(dollars) if self._shared else alone
             raise RunStopped(self._terms.reason, line) from None
         except OSError as error:
             why = f"what requests may cost cannot be put on record: {error}"

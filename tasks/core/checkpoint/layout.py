@@ -111,6 +111,10 @@ def purse_key(job: str, attempt: str, writer: str, number: int) -> str:
     return f"{job}/{COSTS}/{attempt}.{writer}-{number:06d}"
 
 
+def grant_key(job: str, attempt: str, writer: str, number: int) -> str:
+    return f"{job}/{COSTS}/{attempt}~{writer}-{number:06d}"
+
+
 def ended_key(job: str, writer: str) -> str:
     return f"{job}/{COSTS}/ended-{writer}"
 

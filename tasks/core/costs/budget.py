@@ -19,16 +19,17 @@ class Purse(Protocol):
     allowed: float
 
     async def allow(self, dollars: float, likely: float, check: Callable[[], object]) -> bool:
-        """Make `allowed` at least `dollars`, better `likely`; False where that is not to be had now.
+        """Make `allowed` at least `dollars`, better `likely`; False where it is to be asked again once something moved.
 
         `check` raises where nobody waits for it any more.
 
         Raises:
+            BudgetSpent: there is no more, and nothing is in flight.
             OSError: it cannot be put on record.
         """
 
-    def settled(self, dollars: float, in_flight: int) -> None:
-        """So much is spent so far, and so many requests are on their way."""
+    def changed(self, spent: float, reserved: float, in_flight: int) -> None:
+        """How it stands now, in dollars and requests."""
 
     async def close(self) -> None:
         """Nothing more is spent."""
@@ -62,13 +63,13 @@ class Budget:
                 check()
                 dollars = worst * self._beyond
                 wanted = self.spent + self.reserved + dollars
-                if wanted <= self._purse.allowed or await self._purse.allow(wanted, self._likely(dollars), check):
+                if wanted <= self._purse.allowed:
                     break
-                if not self.in_flight:
-                    raise BudgetSpent
-                await self._moved.wait()
+                if not await self._purse.allow(wanted, self._likely(dollars), check):
+                    await self._moved.wait()
             self.reserved += dollars
             self.in_flight += 1
+            self._changed()
             return dollars
 
     def settle(self, reserved: float, dollars: float | None) -> None:
@@ -82,7 +83,7 @@ class Budget:
             self._beyond *= dollars / reserved
         if not self.in_flight:
             self.reserved = 0.0  # no rest of rounding
-        self._purse.settled(self.spent, self.in_flight)
+        self._changed()
         self.wake()
 
     async def close(self) -> None:
@@ -91,6 +92,9 @@ class Budget:
     def wake(self) -> None:
         """Whoever waits looks again."""
         self._moved.set()
+
+    def _changed(self) -> None:
+        self._purse.changed(self.spent, self.reserved, self.in_flight)
 
     def _likely(self, dollars: float) -> float:
         """What as many requests in flight as may be will ask for, and some more: a record serves many of them."""

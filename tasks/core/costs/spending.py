@@ -4,7 +4,6 @@ Of an attempt that ended there is a record with all that it took. Of one that wa
 which say what its processes may have spent at most; or where it had no budget, nothing but its answers.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -13,15 +12,9 @@ from pydantic import BaseModel
 
 from tasks.core.checkpoint.contents import parsed
 from tasks.core.checkpoint.layout import COSTS, Damaged, Storage, ended_key
+from tasks.core.costs.purse_records import PurseName, PurseRecord
 
 MOST_RECORDS = 64  # of attempts, before they are put together
-_PURSE = re.compile(r"(?P<attempt>.+)\.(?P<writer>\w+)-(?P<number>\d+)")
-
-
-class PurseRecord(BaseModel):
-    """What a process may have spent at most."""
-
-    at_most: float
 
 
 class Spending(BaseModel):
@@ -74,11 +67,12 @@ def read_ledger(storage: Storage, job: str) -> Ledger:
     purses: dict[tuple[str, str], tuple[int, float]] = {}
     for key in ledger.keys:
         try:
-            if (value := storage.read(key)) is None:
+            name = PurseName.of(key)
+            if (name and name.is_grant) or (value := storage.read(key)) is None:
                 continue
-            if match := _PURSE.fullmatch(_name(key)):
-                purse, said = (match["attempt"], match["writer"]), parsed(PurseRecord, value).at_most
-                purses[purse] = max(purses.get(purse, (-1, 0.0)), (int(match["number"]), said))
+            if name:
+                purse, said = (name.attempt, name.writer), parsed(PurseRecord, value).at_most
+                purses[purse] = max(purses.get(purse, (-1, 0.0)), (name.number, said))
             else:
                 found.append(parsed(Spending, value))
         except Damaged:  # cut short as it was written: nobody has relied on it
@@ -104,12 +98,8 @@ def add_to_ledger(storage: Storage, ledger: Ledger, new: Iterable[Spending]) -> 
             ended_key(ledger.job, f"{writer}-{number}"), spending.model_dump(mode="json", exclude_defaults=True)
         )
     ended = ledger.attempts - ledger.killed.keys() | {attempt for spending in new for attempt in spending.attempts}
-    purses = {key: match["attempt"] for key in ledger.keys if (match := _PURSE.fullmatch(_name(key)))}
+    purses = {key: name.attempt for key in ledger.keys if (name := PurseName.of(key))}
     storage.delete([key for key in ledger.keys if (purses[key] in ended if key in purses else together)])
-
-
-def _name(key: str) -> str:
-    return key.rpartition("/")[2]
 
 
 def _together(ended: Sequence[Spending]) -> Iterator[Spending]:
