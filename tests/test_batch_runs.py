@@ -10,7 +10,7 @@ from prefect import runtime
 from prefect.exceptions import Pause
 
 from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
-from flows import batch_jobs, batches
+from flows import batch_jobs, batches, checkpoints
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
@@ -135,7 +135,7 @@ def test_a_deployed_run_collects_what_has_ended_and_sends_nothing_that_is_in_fli
 
 
 def test_what_other_runs_do_while_jobs_are_at_work(
-    run: RunFlow, emulator: Emulator, data: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    run: RunFlow, emulator: Emulator, data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """None of them sends what is in flight; `batches` lists and ends it, and what it has brought is collected."""
     emulator.batches.pending_seconds = 7200
@@ -147,6 +147,8 @@ def test_what_other_runs_do_while_jobs_are_at_work(
     assert batch_jobs.main([]) == ExitCode.FINISHED
     [job] = emulator.batches.all()
     assert job.name in capsys.readouterr().out
+    assert checkpoints.main(["--prune", "0m"]) == ExitCode.FINISHED
+    assert "batch jobs of it have not ended" in capsys.readouterr().out
     emulator.batches.faults.set([BatchFault(FaultKind.CANCEL_HALFWAY)])
     assert batch_jobs.main(["--cancel", "d.jsonl"]) == ExitCode.FINISHED
     assert "--mode batch --resume" in capsys.readouterr().out
