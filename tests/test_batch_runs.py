@@ -15,6 +15,7 @@ from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
 from flows.preflight import check
+from tasks import resolve
 from tasks.core.answering.batch import flight
 from tasks.core.config import parameters
 from tasks.core.config.command_line import checked
@@ -76,7 +77,7 @@ def test_a_run_by_batch_jobs_has_the_csv_of_any_other(run: RunFlow, emulator: Em
 
 
 def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_reading_its_data(
-    run: RunFlow, emulator: Emulator, data: str
+    run: RunFlow, emulator: Emulator, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server starts the same flow run again and again; it pays for no row twice."""
     from prefect import get_client
@@ -85,19 +86,24 @@ def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_read
 
     from flows.infer import infer
 
+    read: list[Any] = []
+
+    def resolve_dataset(*arguments: Any) -> Any:
+        read.append(arguments)
+        return resolve.resolve_dataset(*arguments)
+
+    monkeypatch.setattr("flows.infer.resolve_dataset", resolve_dataset)
     emulator.batches.running_seconds = 7200
     with deployed(), get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(infer, parameters={"dataset": data, "mode": "batch"})
-        for jobs in (1, 1):
+        for _ in range(3):
             with pytest.raises(Pause):
                 run_flow(infer, flow_run=client.read_flow_run(flow_run.id), parameters=flow_run.parameters)
             put_off = client.read_flow_run(flow_run.id)
             assert put_off.state_name == "AwaitingRetry"
             assert "1 batch job with 7 rows at work" in ((put_off.state and put_off.state.message) or "")
-            assert emulator.batches.calls["create"] == jobs
+            assert (emulator.batches.calls["create"], len(read)) == (1, 1)
             client.set_flow_run_state(flow_run.id, AwaitingRetry())
-            Path(data).rename(f"{data}.away")  # a look does not need it
-            Path(f"{data}.away").rename(data)
         emulator.forward(7200)
         due = client.read_flow_run(flow_run.id)
         assert run_flow(infer, flow_run=due, return_type="state").is_completed()  # type: ignore[union-attr]
