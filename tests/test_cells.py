@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.config.parameters import RunConfig
+from tasks.core.data.cells import texts as texts_of
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
@@ -71,7 +72,9 @@ def test_what_cannot_be_text_is_refused_with_its_column(tmp_path: Path, column: 
 
 
 def test_letters_that_are_no_utf_8_are_refused_with_their_row(tmp_path: Path) -> None:
-    """A program has written them into a column of text."""
+    """A program has written them into a column of text. Where nobody could look beforehand, they are U+FFFD."""
     cells = pa.array([b"fine", b"caf\xe9"]).view(pa.string())
-    with pytest.raises(InputError, match=r"row 1: input_query holds bytes that are no text in UTF-8"):
+    with pytest.raises(InputError, match=r"a.parquet, row 1: input_query holds bytes that are no text in UTF-8"):
         texts(tmp_path, cells)
+    for column in (cells, cells.cast(pa.large_binary()).view(pa.large_string())):
+        assert texts_of(pa.chunked_array([column.slice(1), column]), None) == ["caf\ufffd", "fine", "caf\ufffd"]

@@ -53,6 +53,17 @@ def test_only_rows_for_which_the_condition_holds_are_read_and_keep_their_numbers
     assert read(path, where="false") == []
 
 
+def test_a_condition_means_the_same_in_csv_and_in_json(tmp_path: Path) -> None:
+    """An empty cell is none there, and a number is one."""
+    (tmp_path / "a.csv").write_text("id,input_query,level\n1,a,-7\n2,b,\n")
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "input_query": "a", "level": -7}\n{"id": 2, "input_query": "b"}\n')
+    for name in ("a.csv", "a.jsonl"):
+        assert [i for i, _ in read(str(tmp_path / name), where="level is none")] == ["2"]
+        assert [i for i, _ in read(str(tmp_path / name), where="level is not none and -level == (level | abs)")] == [
+            "1"
+        ]
+
+
 def test_rows_come_in_an_order_that_the_seed_alone_decides(tmp_path: Path) -> None:
     """On any machine and with any version: these are golden."""
     path = data(tmp_path)

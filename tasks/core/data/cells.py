@@ -15,11 +15,7 @@ _NANOSECONDS = pa.time64("ns")
 
 
 def texts(column: pa.ChunkedArray, feature: Any) -> list[str]:
-    """The cells of a column: nothing for an empty one, JSON for a structure, a class by its name.
-
-    Raises:
-        UnicodeDecodeError: bytes that are no text.
-    """
+    """The cells of a column: nothing for an empty one, JSON for a structure, a class by its name."""
     if isinstance(feature, Json):
         return ["" if value is None else as_text(DECODER.decode(value)) or "" for value in column.to_pylist()]
     if isinstance(feature, ClassLabel):
@@ -29,7 +25,7 @@ def texts(column: pa.ChunkedArray, feature: Any) -> list[str]:
 
 
 def values(column: pa.ChunkedArray, feature: Any) -> list[Any]:
-    """The cells of a column as values for a template. Raises as texts does."""
+    """The cells of a column as values for a template."""
     if isinstance(feature, Json):
         return [None if value is None else _written(DECODER.decode(value)) for value in column.to_pylist()]
     if isinstance(feature, ClassLabel):
@@ -58,8 +54,16 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
         found = column.to_pylist()
     except OverflowError:  # times beyond the year 9999
         found = column.cast(pa.string()).to_pylist()
+    except UnicodeDecodeError:  # of a file on the Hub that nobody could look at beforehand
+        found = [None if cell is None else cell.decode(errors="replace") for cell in _bytes(column)]
     exact = _exact(column.type)
     return [None if value is None else exact(value) for value in found] if exact else found
+
+
+def _bytes(column: pa.ChunkedArray) -> list[bytes | None]:
+    """Those of a column of text, whatever they are."""
+    kind = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+    return [cell for chunk in column.chunks for cell in chunk.view(kind).to_pylist()]
 
 
 def _time(known: Any, text: str | None) -> Any:
@@ -75,7 +79,7 @@ def _exact(kind: pa.DataType) -> Callable[[Any], Any] | None:
         short = kind.to_pandas_dtype()
         return lambda value: _shortest(short(value))
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return lambda value: value.decode()
+        return lambda value: value.decode(errors="replace")
     if pa.types.is_struct(kind):
         of_fields = {field.name: inner for field in kind if (inner := _exact(field.type))}
         return (lambda value: value | _changed(value, of_fields)) if of_fields else None

@@ -1,9 +1,8 @@
 """Which rows a run is about, and how any machine reads them: by reference, a slice at a time, images one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,7 +10,6 @@ from tasks.core.data.cells import texts, values
 from tasks.core.data.media_of_rows import MediaOfRows
 from tasks.core.data.opening import load
 from tasks.core.data.sources import DatasetRef
-from tasks.core.errors import InputError
 from tasks.core.records import Chunk, Sample
 
 SLICE = 1000  # rows read at once where all rows are read
@@ -39,12 +37,12 @@ class Reader:
             return []
         columns = self._rows.read(span)
         text, own_id = self._ref.columns.text, self._ref.columns.id
-        prompts = self._cells(columns, text, span, texts) if text else [""] * len(span)
-        ids = self._cells(columns, own_id, span, texts) if own_id else self._numbers(span)
+        prompts = self._column(columns, text) if text else [""] * len(span)
+        ids = self._column(columns, own_id) if own_id else self._numbers(span)
         if not self._ref.columns.values:
             return [Sample(row, i, prompt) for row, i, prompt in zip(span, ids, prompts, strict=True)]
         names = self._ref.columns.values
-        cells = zip(*(self._cells(columns, name, span, values) for name in names), strict=True)
+        cells = zip(*(values(columns.column(name), self._features[name]) for name in names), strict=True)
         return [
             Sample(row, i, prompt, dict(zip(names, found, strict=True)))
             for row, i, prompt, found in zip(span, ids, prompts, cells, strict=True)
@@ -53,31 +51,13 @@ class Reader:
     def _numbers(self, span: range) -> Iterator[str]:
         return map(str, self._rows.numbers(span))
 
-    def _cells[T](
-        self, columns: pa.Table, name: str, span: range, read: Callable[[pa.ChunkedArray, Any], list[T]]
-    ) -> list[T]:
-        column, feature = columns.column(name), self._features[name]
-        try:
-            return read(column, feature)
-        except UnicodeDecodeError:
-            wrong = next(n for n in range(len(column)) if not _is_text(column.slice(n, 1), feature))
-            raise InputError(
-                f"{self._ref.dataset} ({self._ref.split}), row {span[wrong]}: {name} holds bytes that are no text in "
-                "UTF-8; write it anew as text"
-            ) from None
+    def _column(self, columns: pa.Table, name: str) -> list[str]:
+        return texts(columns.column(name), self._features[name])
 
     def spans(self) -> Iterator[range]:
         """All rows of the run, SLICE at a time."""
         for start in range(0, self._ref.rows, SLICE):
             yield range(start, min(start + SLICE, self._ref.rows))
-
-
-def _is_text(cell: pa.ChunkedArray, feature: Any) -> bool:
-    try:
-        texts(cell, feature)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def open_reader(ref: DatasetRef) -> Reader:

@@ -61,6 +61,19 @@ def _reckoned(name: str, swapped: bool) -> Callable[[Written, Any], Any]:
     return reckon
 
 
+def _of_number(name: str) -> Callable[..., Any]:
+    """What Python asks of a number alone."""
+
+    def ask(self: Written, *more: Any) -> Any:
+        if self.number is None:
+            raise TypeError(f"{str(self)!r} is no number")
+        return getattr(self.number, name)(*more)
+
+    return ask
+
+
+for _name in ("__neg__", "__pos__", "__abs__", "__round__"):
+    setattr(Written, _name, _of_number(_name))
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Written, f"__{_name}__", _reckoned(_name, False))
     setattr(Written, f"__r{_name}__", _reckoned(_name, True))

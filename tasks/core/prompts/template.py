@@ -64,6 +64,7 @@ def environment() -> ImmutableSandboxedEnvironment:
     """Jinja as the user's templates and conditions have it: no files, no globals, nothing undefined."""
     sandbox = _Sandbox(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
     sandbox.filters["tojson"] = as_json
+    sandbox.tests["none"] = lambda value: value is None or value == ""  # an empty cell, which CSV has no other of
     del sandbox.globals["lipsum"]
     return sandbox
 

@@ -35,8 +35,28 @@ def table_batches(paths: Sequence[Path]) -> tuple[pa.Schema, Iterator[pa.RecordB
 
 def _all_batches(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for path in paths:
+        row = 0
         for batch in _batches(path):
+            _check_text(path, batch, row)
+            row += len(batch)
             yield batch if batch.schema.equals(schema) else batch.cast(schema)
+
+
+def _check_text(path: Path, batch: pa.RecordBatch, first: int) -> None:
+    """Raises InputError where a column of text holds what is none. `first`: the batch's first row in the file."""
+    if _is_valid(batch):
+        return
+    row = next(n for n in range(len(batch)) if not _is_valid(batch.slice(n, 1)))
+    name = next(name for name in batch.schema.names if not _is_valid(batch.slice(row, 1).select([name])))
+    raise InputError(f"{path}, row {first + row}: {name} holds bytes that are no text in UTF-8; write it anew as text")
+
+
+def _is_valid(batch: pa.RecordBatch) -> bool:
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
