@@ -11,6 +11,7 @@ usage: gemini-infer [run] [flags]        send every row of a data set through Ge
        gemini-infer checkpoints [flags]  list, prune, write as CSV; see gemini-infer checkpoints --help
        gemini-infer batches [flags]      list and cancel batch jobs; see gemini-infer batches --help
        gemini-infer report [NAME]        write the HTML report of a checkpoint again
+       gemini-infer compare A B          put two results side by side on one page
        gemini-infer config [flags]       print the parameters of such a run as a file for --config
        gemini-infer --version"""
 
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str]) -> int:
             from flows import reports
 
             return reports.report(flags)
+        case ["compare", *flags]:
+            from flows import reports
+
+            return reports.compare(flags)
         case ["config", *flags]:
             from flows import configuration
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tasks.core.output.report.comparing import write_comparison
+from tasks.core.output.report.placing import place_comparison
+from tasks.core.output.report.sides import Side, SideRow
 from tasks.core.output.rows import ResultRow
 from tasks.core.records import Kind
 from tests.browser import BINARY, Tab, browsing
@@ -129,6 +132,26 @@ async def test_what_does_not_show_is_shown_as_an_escape_and_long_cells_say_that_
     await tab.press("j")
     await tab.until(f"{DETAIL}.startsWith('Row 1')")
     assert "100,000 of 1,000,000 characters" in await tab.run(DETAIL)
+
+
+async def test_two_answers_stand_side_by_side_with_what_differs(tab: Tab, tmp_path: Path) -> None:
+    """Marked word by word; hostile words stay words."""
+    texts = ["Seoul is the <b>capital</b>", "Seoul is <img src=x onerror='window.pwned = 1'> capital"]
+    rows = [[SideRow(answered(0, "q", text), None), SideRow(answered(1, "r", "same"), None)] for text in texts]
+    left, right = Side("a", lambda: iter(rows[0])), Side("b", lambda: iter(rows[1]))
+    page = tmp_path / "c.html"
+    place_comparison(page, lambda file: write_comparison(file, left, right))
+    await tab.open(page.as_uri())
+    assert await tab.run("[...document.querySelectorAll('td .badge')].map(each => each.textContent)") == [
+        "same answer",
+        "answers differ",
+    ]
+    await tab.press("Enter")
+    await tab.until(f"{DETAIL}.startsWith('Row 0')")
+    marked = "[...document.querySelectorAll('#detail section')].map(each => each.querySelector('.text').textContent)"
+    assert await tab.run(marked) == texts
+    assert "img" in await tab.run("[...document.querySelectorAll('mark')].map(each => each.textContent).join(' ')")
+    assert await tab.run("window.pwned") is None
 
 
 async def test_rows_are_filtered_sorted_opened_and_addressed(tab: Tab, tmp_path: Path) -> None:

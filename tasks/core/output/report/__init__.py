@@ -8,5 +8,6 @@ plots        figures as shapes of an SVG
 thumbnails   small images of what was sent, made beside, within a time
 writing      the page of its template; what its own script may do and nothing else
 making       all of it, for a result
+comparing    two results on one page; `pairing` finds what asks the same, `sides` reads them
 page/        template, style and script
 """

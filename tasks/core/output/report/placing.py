@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from tasks.core.errors import InputError
 from tasks.core.files.atomic import alone_in, drafted, make_folder, set_aside, sweep
-from tasks.core.files.own_results import Origin, Record, digest_of, records_of, write_note
+from tasks.core.files.own_results import Origin, Record, digest_of, is_result, records_of, write_note
 from tasks.core.output.place import REPORT, report_path
 from tasks.core.output.there import look
 
@@ -39,6 +40,26 @@ def place_report(csv: Path, origin: Origin, write: Callable[[TextIO], None]) -> 
                 if not os.path.lexists(moved):
                     set_aside(path, moved)
             draft.publish(path)
+    return path
+
+
+def place_comparison(path: Path, write: Callable[[TextIO], None]) -> Path:
+    """Write a page that belongs to no single CSV; returns where it is.
+
+    Raises:
+        InputError: there is another file, or it cannot be written.
+    """
+    path = path.expanduser().absolute()
+    if path.suffix != REPORT or (path.exists() and not is_result(path)):
+        way_out = f"name a file that ends in {REPORT}, and is a new one or such a page"
+        raise InputError(f"--output {path}: {way_out}")
+    try:
+        make_folder(path.parent)
+        with drafted(path.parent) as draft:
+            write(draft.file)
+            draft.publish(path)
+    except OSError as error:
+        raise InputError(f"--output {path}: {error.strerror or error}", type(error).__name__) from None
     return path
 
 

@@ -29,7 +29,7 @@ def _tiles(figures: Figures, price: Price | None) -> Iterator[Tile]:
     if price and figures.dollars is not None:
         yield Tile("price", told_dollars(figures.dollars), f"{_a_thousand(figures)}by {price.source}")
     if (median := figures.latency(50)) is not None:
-        yield Tile("latency, median", _seconds(median), f"95 % below {_seconds(figures.latency(95) or 0)}")
+        yield Tile("latency, median", told_seconds(median), f"95 % below {told_seconds(figures.latency(95) or 0)}")
     if tally.images:
         left = f"{counted(tally.image_notes, 'row')} went without some" if tally.image_notes else ""
         yield Tile("rows with media", f"{tally.images:,}", left)
@@ -38,13 +38,7 @@ def _tiles(figures: Figures, price: Price | None) -> Iterator[Tile]:
 
 
 def told_dollars(dollars: float) -> str:
-    return (
-        f"${dollars:,.2f}"
-        if dollars >= 1 or not dollars
-        else f"${dollars:.2g}"
-        if dollars >= 1e-4
-        else f"${dollars:.1e}"
-    )
+    return f"${dollars:,.2f}" if dollars >= 0.01 or not dollars else f"${dollars:.2g}"
 
 
 def _a_thousand(figures: Figures) -> str:
@@ -57,5 +51,5 @@ def _among(tokens: int, what: str) -> str:
     return f"{tokens:,} of them {what}" if tokens else ""
 
 
-def _seconds(value: float) -> str:
+def told_seconds(value: float) -> str:
     return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"
