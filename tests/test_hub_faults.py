@@ -23,7 +23,7 @@ from tasks.core.media.reading import read_media
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.records import Kind, RowAnswer, Sample
 from tests.fake_hub import COMMIT, NAME, FakeHub, Fault, in_this_process
-from tests.samples import PREPARER
+from tests.samples import PREPARER, OnePerRow
 from tests.streams import texts, write_shards
 from tests.support import RunFlow, read_csv
 
@@ -102,6 +102,16 @@ def test_a_window_that_does_not_come_is_no_part_of_the_key(hub: FakeHub, status:
     hub.faults = []
     assert len(list(sample_keys(ref, PREPARER))) == 200
     assert rows_of(reader, range(150, 160)) == texts(range(150, 160))
+
+
+def test_a_medium_that_does_not_come_leaves_its_row_without_a_key() -> None:
+    """One without it would be that of another sample, which is paid for again."""
+
+    def read(row: int) -> bytes:
+        raise DataUnavailable("the Hub does not send a.png: 503")
+
+    with pytest.raises(DataUnavailable):
+        PREPARER.key_of(Sample(0, "0", "what?"), OnePerRow(read))
 
 
 async def test_a_row_that_was_not_read_is_an_error_of_that_row_and_not_sent() -> None:
