@@ -57,7 +57,7 @@ def results_in(folder: Path) -> dict[str, str]:
 
 def tables_in(folder: Path) -> dict[str, str]:
     """The same of every Parquet file, by the name of the CSV that it belongs to."""
-    found = {path.with_suffix(".csv").name: pq.read_table(path) for path in folder.glob("*.parquet")}
+    found = {path.with_suffix(".csv").name: pq.read_table(path, use_threads=False) for path in folder.glob("*.parquet")}
     return {name: "".join(table["id"].to_pylist()) for name, table in found.items()}
 
 

@@ -109,8 +109,8 @@ def _settle(files: list[_Fresh], origin: Origin) -> None:
     for each in files:
         each.there = there = look(each.path, each.suffix)
         if there:
-            each.why = csv.why if each is not csv and there.is_with(csv.there) else ""
-            each.why = each.why or there.why_kept(origin, each.draft.path)
+            as_csv = each is not csv and there.is_with(csv.there) and (csv.why or there.intact)
+            each.why = csv.why if as_csv else there.why_kept(origin, each.draft.path)
             each.moved = there.free_name() if each.why else None
 
 

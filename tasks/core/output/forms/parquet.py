@@ -60,8 +60,8 @@ class ParquetFile:
 def read_parts(path: Path) -> Iterator[pd.DataFrame]:
     """The columns `id`, `input_query` and `status`, a part at a time. Raises ValueError, OSError."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(2000, columns=["id", "input_query", "status"]):
-            yield batch.to_pandas()
+        for batch in file.iter_batches(2000, columns=["id", "input_query", "status"], use_threads=False):
+            yield batch.to_pandas(use_threads=False)
 
 
 def _portions(rows: Sequence[ResultRow]) -> Iterator[Sequence[ResultRow]]:
