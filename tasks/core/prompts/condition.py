@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, meta
 
 from tasks.core.errors import InputError
-from tasks.core.prompts.template import KNOWN, check_names, column_finder, environment
+from tasks.core.prompts.sandbox import KNOWN, check_names, column_finder, environment
 from tasks.core.text import visible
 
 FLAG = "--where"

@@ -6,21 +6,19 @@ A template says `{{ question }}` for a column of that name, `{{ row["a name"] }}
 
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError, meta
 
-from tasks.core.data.formats.json_values import as_json
 from tasks.core.errors import InputError
 from tasks.core.prompts.draft import DraftPart, Slot
-from tasks.core.text import closest, visible
+from tasks.core.prompts.sandbox import check_names, column_finder, environment
+from tasks.core.text import visible
 
 ALL_MEDIA = ("image", "images", "media")
-KNOWN = frozenset({"row", "split"})
 # Where media stand in a rendered text. Letters of no script, which no filter turns into others and nobody's data has.
 _PRIVATE = 0xF0000
 _OPENS, _CLOSES = ("".join(chr(0x100000 + secrets.randbelow(0xFFFE)) for _ in range(4)) for _ in range(2))
@@ -41,46 +39,6 @@ class _Placeholder:
 
 def _column_of(name: str) -> str:
     return bytes(ord(char) - _PRIVATE for char in name).decode("utf-8", "surrogatepass")
-
-
-def _as_written(value: Any) -> Any:
-    """A cell as text, as it stands in the data and in the CSV's `input_query`."""
-    if value is None:
-        return ""
-    if isinstance(value, bool | float | dict | list | tuple):
-        return as_json(value)
-    if callable(value) and not isinstance(value, Undefined):
-        raise TypeError(f"{getattr(value, '__name__', 'this')} is a function, no text")
-    return value
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """A cell comes before what every dict can do: `row.items` where a column is called so."""
-        return obj[attribute] if isinstance(obj, dict) and attribute in obj else super().getattr(obj, attribute)
-
-
-def environment() -> ImmutableSandboxedEnvironment:
-    """Jinja as the user's templates and conditions have it: no files, no globals, nothing undefined."""
-    sandbox = _Sandbox(undefined=StrictUndefined, finalize=_as_written, autoescape=False)
-    sandbox.filters["tojson"] = as_json
-    sandbox.tests["none"] = lambda value: value is None or value == ""  # an empty cell, which CSV has no other of
-    del sandbox.globals["lipsum"]
-    return sandbox
-
-
-def check_names(flag: str, names: Collection[str], columns: Collection[str]) -> None:
-    """Raises InputError where `names`, which templates or conditions ask for, are neither columns nor what all know."""
-    for name in sorted({*names} - {*columns, *KNOWN, *environment().globals}):
-        where = f"columns: {', '.join(columns)}{closest(name, columns)}"
-        raise InputError(f"{flag} asks for {name}, which is no column; {where}")
-
-
-def column_finder() -> ImmutableSandboxedEnvironment:
-    """One without functions: a column may be called like one of them, such as `range`."""
-    sandbox = environment()
-    sandbox.globals.clear()
-    return sandbox
 
 
 @lru_cache(maxsize=8)  # not kept in Template, which travels to other processes

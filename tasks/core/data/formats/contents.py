@@ -13,21 +13,8 @@ from tasks.core.errors import InputError
 
 _METADATA = {"metadata.csv", "metadata.jsonl", "metadata.parquet"}
 IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"}
-_OTHER_MEDIA = {
-    ".mp3",
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".m4a",
-    ".aac",
-    ".mp4",
-    ".mov",
-    ".webm",
-    ".avi",
-    ".mkv",
-    ".mpg",
-    ".pdf",
-}
+_SOUND = {".mp3", ".wav", ".flac", ".ogg", ".m4a", ".aac"}
+_OTHER_MEDIA = {*_SOUND, ".mp4", ".mov", ".webm", ".avi", ".mkv", ".mpg", ".pdf"}
 # Tables that nobody here reads; any other file may be about the data.
 _UNREAD = {".xls", ".xlsb", ".xlsm", ".ods", ".orc", ".avro", ".sav", ".dta", ".lz4", ".br", ".lzo", ".7z", ".rar"}
 _UNREAD |= {*COMPRESSIONS}  # over what no compression is read of, such as Parquet
