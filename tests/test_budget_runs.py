@@ -36,9 +36,13 @@ PRICE = Price({"standard": Rates({"prompt": Rate(0.3e-6), "cached": Rate(0.3e-6)
 
 
 class Api:
-    """Bills what it answers, also what nobody waits for any more, from the moment it has the request."""
+    """Bills what it answers, also what nobody waits for any more, from the moment it has the request.
 
-    def __init__(self, seed: int, price: Price) -> None:
+    `greedy`: all that a request may take, each time.
+    """
+
+    def __init__(self, seed: int, price: Price, greedy: bool = False) -> None:
+        self._greedy = greedy
         self._random, self._price = Random(seed), price
         self.dollars, self.in_flight, self.peak = 0.0, 0, 0
 
@@ -55,9 +59,8 @@ class Api:
         if fate < 0.1:
             await asyncio.sleep(self._random.uniform(0, 2))
             raise ApiError(503, "UNAVAILABLE", "later")
-        usage = Usage(
-            len(request.text) // self._random.choice([1, 4]), self._random.randint(MOST_TOKENS // 2, MOST_TOKENS)
-        )
+        share = 1.0 if self._greedy else self._random.uniform(0.5, 1)
+        usage = Usage(len(request.text) // (1 if self._greedy else 4), int(share * MOST_TOKENS))
         self.dollars += self._price.dollars(usage)
         if fate < 0.12:
             await asyncio.sleep(1000)  # longer than anybody waits
@@ -105,25 +108,34 @@ async def at_once(work: Callable[..., Any], *values: Any) -> None:
     work(*values)
 
 
-async def attempt(
-    api: Api, storage: Memory, limit: float, number: int, texts: Sequence[str], killed_after: float | None
-) -> RunStopped | None:
-    """One go at the rows; killed at a moment of its own, it closes nothing."""
+@dataclass(frozen=True)
+class Play:
+    """What becomes of a job: how many requests may be in flight, and when its attempts are killed."""
+
+    limit: float
+    in_flight: int
+    texts: Sequence[str]
+    kills: Sequence[float | None]
+
+
+async def attempt(api: Api, storage: Memory, play: Play, number: int) -> RunStopped | None:
+    """One go at the rows; killed, it closes nothing."""
+    limit, limits = play.limit, LIMITS.model_copy(update={"max_concurrent": play.in_flight})
     before = sum(read_ledger(storage, JOB).killed.values())
     terms = Terms(PRICE, limit - before, MAX_COST, limit, before)
     loop = asyncio.get_running_loop()
     purse = OwnPurse(PurseRecords(storage, JOB, f"a-{number}", at_once), terms.left, loop.time, asyncio.sleep)
-    paying = PayingWithin(terms, purse, GENERATION, LIMITS.max_concurrent)
-    answerer = OnlineAnswerer(api, LIMITS, paying=paying, clock=loop.time, random=Random(number).random)
+    paying = PayingWithin(terms, purse, GENERATION, limits.max_concurrent)
+    answerer = OnlineAnswerer(api, limits, paying=paying, clock=loop.time, random=Random(number).random)
     preparer = Preparer(GENERATION)
 
     async def work() -> None:
-        items = (Item(Sample(n, str(n), text), preparer) for n, text in enumerate(texts))
+        items = (Item(Sample(n, str(n), text), preparer) for n, text in enumerate(play.texts))
         async for _ in answerer.answer("chunk", items):
             pass
 
     task = asyncio.ensure_future(work())
-    _, running = await asyncio.wait([task], timeout=killed_after)
+    _, running = await asyncio.wait([task], timeout=play.kills[number])
     if running:
         storage.deaf = True
         task.cancel()
@@ -138,17 +150,20 @@ async def attempt(
 
 
 async def job(seed: int) -> tuple[float, float, int, list[RunStopped | None]]:
-    """A run that is killed once and ends by its budget: (budget, what was billed, most in flight, how each ended)."""
+    """A run that ends by its budget: (budget, what was billed, most in flight, how each attempt ended).
+
+    Every other API takes all that it may; three of four jobs are killed once, two of four have few requests in flight.
+    """
     random = Random(seed)
-    api, storage, limit = Api(seed, PRICE), Memory(), random.uniform(0.15, 0.17)
     texts = [f"{n} " * random.randint(1, 20) for n in range(320)]
-    ends = []
-    for number, killed_after in enumerate([random.uniform(0, 3), None]):
-        stopped = await attempt(api, storage, limit, number, texts, killed_after)
-        ends.append(stopped)
-        assert api.dollars <= limit
-        assert api.dollars <= sum(read_ledger(storage, JOB).killed.values()) <= limit + 1e-9
-    return limit, api.dollars, api.peak, ends
+    kills = [random.uniform(0, 3), None] if seed % 4 else [None]
+    play = Play(random.uniform(0.15, 0.17), 200 if seed % 4 < 2 else 20, texts, kills)
+    api, storage, ends = Api(seed, PRICE, greedy=seed % 2 == 0), Memory(), []
+    for number in range(len(kills)):
+        ends.append(await attempt(api, storage, play, number))
+        assert api.dollars <= play.limit
+        assert api.dollars <= sum(read_ledger(storage, JOB).killed.values()) <= play.limit + 1e-9
+    return play.limit, api.dollars, api.peak, ends
 
 
 def test_a_budget_is_never_exceeded() -> None:
@@ -167,7 +182,7 @@ def test_a_budget_is_never_exceeded() -> None:
 async def shared_job(seed: int) -> tuple[float, float, list[RunStopped | None]]:
     """Three processes, one of which is killed: (budget, what was billed, how the others ended)."""
     random, loop = Random(seed), asyncio.get_running_loop()
-    api, storage, limit = Api(seed, PRICE), Memory(), random.uniform(0.15, 0.17)
+    api, storage, limit = Api(seed, PRICE, greedy=True), Memory(), random.uniform(0.15, 0.17)
     terms = Terms(PRICE, limit, MAX_COST, limit, 0.0)
     limits = LIMITS.model_copy(update={"max_concurrent": 40})
     treasurer = Treasurer(storage, JOB, "a-1", limit, 120.0, loop.time)
@@ -185,19 +200,18 @@ async def shared_job(seed: int) -> tuple[float, float, list[RunStopped | None]]:
         ends.append(answerer.stopped)
 
     async def look_again_and_again() -> None:
-        while True:
+        while len(ends) < 2:
             treasurer.look()
             assert sum(read_ledger(storage, JOB).killed.values()) <= limit + 1e-9
             await asyncio.sleep(0.5)
 
-    looking = asyncio.ensure_future(look_again_and_again())
+    looking = asyncio.ensure_future(look_again_and_again())  # what is wrong with it ends the job
     views = [Memory(storage.records) for _ in range(3)]
     first, *others = [asyncio.ensure_future(process(number, view)) for number, view in enumerate(views)]
     await asyncio.sleep(random.uniform(1, 4))
     views[0].deaf = True
     first.cancel()
-    await asyncio.gather(*others)
-    looking.cancel()
+    await asyncio.gather(looking, *others)
     return limit, api.dollars, ends
 
 
