@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from flows.endings.exit_codes import ExitCode, exit_code
 from flows.local_server import LocalServer, LocalServerError
 from flows.preflight import check, with_environment
-from flows.runners.signals import ONE_SECONDS, handled, raising
+from flows.runners.signals import ONE_SECONDS, clear_line, handled, raising
 from flows.services import check_prefect_client, check_services
 from tasks.core.config.command_line import CommandLine, parse
 from tasks.core.config.parameters import RunConfig
@@ -58,6 +58,7 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return ExitCode.FAILED
         except KeyboardInterrupt:
+            clear_line()
             print("Interrupted; answers that had arrived are saved, --resume continues.", file=sys.stderr)
             time.sleep(ONE_SECONDS)  # the signal's second half may still come
             return ExitCode.INTERRUPTED
@@ -91,6 +92,7 @@ def _run(load_flow: LoadFlow, config: RunConfig) -> int:
 
         from flows.checked import Checked, handing_on
         from flows.logs import quiet_console
+        from flows.outcome import hearing
         from tasks.core.data.sources import resolve
         from tasks.result_storage import default_storage
 
@@ -105,11 +107,14 @@ def _run(load_flow: LoadFlow, config: RunConfig) -> int:
         quiet_console()
         default_storage()  # a block that is not there would be a traceback of the engine's
         try:
-            with handing_on(found):
+            with handing_on(found), hearing() as heard:
                 state = flow(**config.model_dump(), return_state=True)
         except TerminationSignal:  # SIGTERM outside the time when it is awaited
             raise KeyboardInterrupt from None
-        print(visible(str(state.message)), file=sys.stdout if state.is_completed() else sys.stderr)
+        completed = state.is_completed()
+        for line in (*heard.table(), heard.ending(str(state.message), completed)):
+            if line:
+                print(visible(line), file=sys.stdout if completed else sys.stderr)
     code = exit_code(state.name, state.is_completed())
     if not server.is_all_sent:
         _leave_at_once(code)

@@ -13,6 +13,7 @@ usage: gemini-infer [run] [flags]        send every row of a data set through Ge
        gemini-infer report [NAME]        write the HTML report of a checkpoint again
        gemini-infer compare A B          put two results side by side on one page
        gemini-infer config [flags]       print the parameters of such a run as a file for --config
+       gemini-infer ui                   open the history of runs in the Prefect UI, until Ctrl+C
        gemini-infer --version"""
 
 
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
             from flows import configuration
 
             return configuration.main(flags)
+        case ["ui", *flags]:
+            from flows import history
+
+            return history.main(flags)
         case ["--help" | "-h"]:
             print(HELP)
             return 0

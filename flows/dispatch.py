@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 
+from flows.display import displayed
 from flows.prefix import prefix_cached
 from flows.progress import Shown, progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
@@ -45,7 +46,7 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
         progress_artifact(lambda: Shown(progress.percent, progress.cost)),
-        progress,
+        displayed(progress, logger),
     ):
         if isinstance(runner, EventLoopTaskRunner):
             runner.max_workers = chunks_at_once(config)

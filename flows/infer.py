@@ -34,7 +34,7 @@ from flows.dispatch import send
 from flows.endings import states
 from flows.endings.batches import before_planning
 from flows.endings.hand_over import hand_over
-from flows.endings.leave import NO_CSV, close, push, report_rows, save_late, tell_cost, write_csv
+from flows.endings.leave import NO_CSV, close, push, report_rows, save_late, tell_cost, tell_outcome, write_csv
 from flows.endings.page import write_page
 from flows.logs import without_expected_tracebacks
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
@@ -53,7 +53,6 @@ from tasks.core.files.own_results import Origin
 from tasks.core.output.late import take_over
 from tasks.core.output.place import csv_path_of
 from tasks.core.planning.attempt import Attempt, job_of, origin_of, plan_attempt
-from tasks.core.reporting.summary import summary_lines
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import visible
 from tasks.resolve import resolve_dataset
@@ -133,7 +132,8 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     report_rows(config, attempt, tally, csv, cost)
     close(attempt, tally, lock, cost)
     seconds = time.monotonic() - started
-    write_page(config, attempt, tally, origin, csv.written)
+    page = write_page(config, attempt, tally, origin, csv.written)
+    tell_outcome(attempt, tally, seconds, sent.repeats, csv.written, page, cost)
     if tally.rows < rows:
         return states.unfinished(config, sent, tally, rows, csv.written)
     if csv.written is None:
@@ -142,6 +142,4 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         return states.unsaved(sent, csv.written)
     if problem := push(config, attempt, tally, origin, csv.written, cost):
         return states.unpushed(config, problem, csv.written)
-    for line in summary_lines(tally, seconds, attempt.plan.reused, sent.repeats):
-        get_run_logger().info(line)
     return states.finished(config, tally, csv.written)

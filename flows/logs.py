@@ -3,29 +3,70 @@ terminal, no control character from data or model.
 """
 
 import logging
+import os
+import sys
 from contextlib import suppress
 
+from prefect.logging.handlers import PrefectConsoleHandler
+
+from flows.local_server import is_local
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.text import visible
-from tasks.prefect_internals import INTERRUPTED_LINE, NOT_PERSISTED, STATE_LINES
+from tasks.prefect_internals import BEGIN_LINE, INTERRUPTED_LINE, LINK_LINE, NOT_PERSISTED, STATE_LINES
 
 _EXPECTED = (InputError, RunIncomplete)
 _PLAIN = logging.Formatter()
+_TOLD_OTHERWISE = (*STATE_LINES, BEGIN_LINE, INTERRUPTED_LINE)  # by main, in a person's words
+_OF_RUNS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 def without_expected_tracebacks() -> None:
     """For flow and task runs, wherever they run; what they log still reaches the UI."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
+    for name in _OF_RUNS:
         logging.getLogger(name).addFilter(_one_line)
         logging.getLogger(name).addFilter(_legible)
 
 
 def quiet_console() -> None:
-    """Leave the line per task run to the UI: a terminal is no place for thousands of them."""
+    """Short lines on the console, and none per task run: a terminal is no place for thousands of them."""
     logging.captureWarnings(True)  # they quote data as well, and would be printed as they are
-    for handler in logging.getLogger().handlers:
+    root = logging.getLogger()
+    for handler in root.handlers.copy():
+        if isinstance(handler, PrefectConsoleHandler):  # others are the user's own
+            root.removeHandler(handler)
+            root.addHandler(handler := _Console(handler.level))
         handler.addFilter(_worth_a_terminal)
         handler.addFilter(_legible)
+
+
+class _Console(logging.Handler):
+    """To what stderr is at the moment: a live display takes its place, and puts lines above itself."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.formatter = _Short(colours=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class _Short(logging.Formatter):
+    """`12:03:44 message`; with the level where it is not INFO, and the name of a library."""
+
+    def __init__(self, colours: bool) -> None:
+        super().__init__("%(asctime)s %(lead)s%(message)s", "%H:%M:%S")
+        self._colours = colours
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        library = "" if record.name.startswith(_OF_RUNS) else f"{record.name}: "
+        coloured = level if not self._colours else f"\x1b[33m{level}\x1b[0m" if level else ""
+        record.lead = f"{coloured}{library}"
+        return super().formatMessage(record)
 
 
 def _one_line(record: logging.LogRecord) -> bool:
@@ -50,4 +91,7 @@ def _legible(record: logging.LogRecord) -> bool:
 def _worth_a_terminal(record: logging.LogRecord) -> bool:
     if record.name == "prefect.task_runs" and record.levelno < logging.WARNING:
         return False
-    return not record.getMessage().startswith((*STATE_LINES, INTERRUPTED_LINE))  # main prints it, in a person's words
+    message = record.getMessage()
+    if message.startswith(LINK_LINE):  # dead when the run is over
+        return not is_local()
+    return not message.startswith(_TOLD_OTHERWISE)

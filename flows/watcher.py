@@ -6,11 +6,13 @@ from collections.abc import Callable
 from prefect import get_run_logger
 
 from tasks.core.answering.base import Watcher
+from tasks.core.answering.traffic import Traffic
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import StopReason
 from tasks.core.records import Repeat, RowAnswer
-from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
+from tasks.core.reporting.progress import Progress
 from tasks.core.reporting.summary import stopping_line
+from tasks.core.reporting.weather_log import LimitLog, OutageLog
 from tasks.core.text import counted
 
 
@@ -25,6 +27,9 @@ class RunWatcher(Watcher):
         self._limits = LimitLog(config.max_concurrent, self._logger)
         self._outages = OutageLog(config.limits.give_up_seconds, self._logger)
         self._saving_fails = False
+
+    def begun(self, traffic: Callable[[], Traffic]) -> None:
+        self._progress.traffic = traffic
 
     def answered(self, answer: RowAnswer) -> None:
         self.arrived.append(answer)
@@ -42,13 +47,14 @@ class RunWatcher(Watcher):
         self._limits(limit)
 
     def outage(self, why: str, seconds: float) -> None:
+        self._progress.outage = why
         self._outages(why, seconds)
 
     def at_work(self, jobs: int, rows: int, done: int) -> None:
+        said = f"{counted(jobs, 'batch job')} with {counted(rows, 'row')} at work, {done:,} of them done"
+        self._progress.jobs = said if jobs else ""
         if jobs:
-            self._logger.info(
-                "%s with %s at work, %s of them done", counted(jobs, "batch job"), counted(rows, "row"), f"{done:,}"
-            )
+            self._logger.info(said)
 
     def saving_failed(self, why: str) -> None:
         self._saving_fails = bool(why)

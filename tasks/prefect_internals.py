@@ -20,6 +20,7 @@ from prefect.results import ResultRecord as ResultRecord  # type: ignore[attr-de
 # What Prefect logs, by which flows/logs.py and flows/runners/loop_thread.py know a line that says nothing to a user.
 NOT_PERSISTED = "An error was encountered while committing transaction"  # a task's result that could not be written
 STATE_LINES = ("Finished in state", "Task run failed with state")  # how a run or a task run ended
+BEGIN_LINE, LINK_LINE = "Beginning flow run", "View at "  # as a run begins
 INTERRUPTED_LINE = "Crash detected! Execution was "  # Ctrl+C
 CANCELLED_LINE = "Execution was cancelled by the runtime environment"  # a task run cancelled through asyncio
 

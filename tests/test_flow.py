@@ -204,7 +204,7 @@ def test_what_rows_begin_with_is_cached_while_a_run_lasts_and_its_saving_told(
     assert [line["response"] for line in read_csv()] == [answer_to(f"Be exact.\nquestion {n}") for n in range(20)]
     assert emulator.stats.cached_tokens == 20 * made.tokens
     assert f"{made.tokens:,} tokens that rows begin with are cached until the run ends" in caplog.text
-    assert f"prompt tokens from a cache, at its price: {20 * made.tokens:,} (" in caplog.text
+    assert f"cached: {20 * made.tokens:,} of the prompt tokens (" in caplog.text
     price = price_of(MODEL)
     assert price
     whole, cheaper = (price.dollars(Usage(20 * made.tokens, cached_tokens=n)) for n in (0, 20 * made.tokens))
@@ -283,7 +283,7 @@ def test_an_account_that_is_spent_ends_the_run_at_once_and_never_puts_it_off(
     emulator.set_rules([])
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.answers == 30
-    assert "answered by gemini-9, not by the model asked for: 5 rows" in caplog.messages
+    assert "model: answered by gemini-9, not by the model asked for: 5 rows" in caplog.messages
 
 
 def test_resume_sends_only_what_has_no_finished_answer(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:

@@ -124,8 +124,8 @@ def test_thirty_percent_of_duplicates_cost_thirty_percent_less(
     found = read_csv()
     assert [line["id"] for line in found] == [row["id"] for row in rows[35:] + rows[:35]]
     assert all(line["response"] == answer_to(line["input_query"]) for line in found)
-    assert "rows that ask the same as another, and share its answer: 30; saved tokens: " in caplog.text
-    assert "70 rows in " in caplog.text
+    assert "30 rows ask the same as another, and share its answer; saved tokens: " in caplog.text
+    assert " for 70 rows" in caplog.text
 
     write_jsonl(
         tmp_path / "d.jsonl", [{"id": "new", "input_query": "question 3"}, *rows, *numbered(2, first=70), rows[0]]

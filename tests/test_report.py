@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from tasks.core.records import Kind, RowAnswer
-from tasks.core.reporting.progress import LimitLog, OutageLog, Progress
-from tasks.core.reporting.summary import stopping_line, summary_lines
+from tasks.core.reporting.progress import Progress
+from tasks.core.reporting.summary import stopping_line, summary_table
+from tasks.core.reporting.weather_log import LimitLog, OutageLog
 
 
 def test_a_changed_limit_is_one_line_and_small_steps_are_none(caplog: pytest.LogCaptureFixture) -> None:
@@ -36,8 +37,9 @@ def test_another_model_than_asked_for_is_told_once_and_counted(
     assert [(r.levelno, r.message) for r in caplog.records] == [
         (level, f"{asked} is answered by gemini-3.5-flash-lite")
     ]
-    assert summary_lines(progress.tally, 1, 0)[-1] == (
-        "answered by gemini-3.5-flash-lite, not by the model asked for: 2 rows"
+    assert summary_table(progress.tally, 1, 0)[-1] == (
+        "model",
+        "answered by gemini-3.5-flash-lite, not by the model asked for: 2 rows",
     )
 
 

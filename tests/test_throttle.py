@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.core.answering.minute import MINUTE_SECONDS, Slot
 from tasks.core.answering.throttle import Throttle
+from tasks.core.answering.traffic import Hold, Traffic
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
 
@@ -407,3 +408,29 @@ async def test_quotas_are_kept_over_any_minute_as_requests_really_left(
         minute = [tokens for at, tokens in left if start <= at < start + 60]
         assert len(minute) <= rpm
         assert sum(minute) <= tpm or len(minute) == 1
+
+
+async def test_traffic_says_what_holds_requests_back() -> None:
+    """A pause that the API has asked for, bounds of the user's own, an outage; and when it is over."""
+    bench = Bench(max_concurrent=2, rpm=3)
+    throttle, clock = bench.throttle, bench.clock
+    slots = [await throttle.acquire() for _ in range(2)]
+    assert throttle.traffic == Traffic(2, 2)
+    throttle.rate_limited(slots[0], 26.0)
+    assert throttle.traffic == Traffic(2, 1, Hold.RATE_LIMIT, 26.0)
+    for slot in slots:
+        throttle.release(slot)
+    clock.now = 27.0
+    throttle.release(await throttle.acquire())
+    waiting = asyncio.ensure_future(throttle.acquire())
+    await settle()
+    assert throttle.traffic == Traffic(0, 1, Hold.OWN_LIMIT, 33.0)
+    throttle.bound(1, 5.0)
+    assert throttle.traffic == Traffic(0, 1, Hold.OUTAGE, 5.0)
+    throttle.bound(2, 0.0)
+    throttle.hold(True)
+    assert throttle.traffic == Traffic(0, 1, Hold.SAVING)
+    throttle.hold(False)
+    await clock.advance(34.0)
+    await waiting
+    assert throttle.traffic == Traffic(1, 1, Hold.SLOWED)

@@ -1,13 +1,17 @@
 """What a run leaves when its sending is over: the CSV, the report, a checkpoint in order. Only the CSV can fail it."""
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefect import State, get_run_logger
 
+from flows.local_server import is_local
 from flows.notices import trouble_told
+from flows.outcome import tell
 from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
+from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.spending import Spending
 from tasks.core.details import STANDARD
@@ -21,6 +25,7 @@ from tasks.core.output.place import beside, csv_path_of
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt
 from tasks.core.reporting.cost_words import cost_line
+from tasks.core.reporting.summary import summary_table
 from tasks.core.reporting.tally import Tally
 from tasks.push_result import push_result
 from tasks.report import report
@@ -66,8 +71,6 @@ def tell_cost(attempt: Attempt, tally: Tally) -> Cost:
     spent = attempt.spent()
     tier = attempt.run.generation.service_tier or STANDARD
     line = cost_line(attempt.costs, spent, tally.saved, tier, cache_prefix=attempt.run.prefix is not None)
-    if line and attempt.plan.to_send:
-        get_run_logger().info(line)
     return Cost(spent, line)
 
 
@@ -92,6 +95,22 @@ def push(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, writ
         return state.message or "it was not pushed"
     get_run_logger().info("pushed to %s", state.result())
     return ""
+
+
+def tell_outcome(
+    attempt: Attempt, tally: Tally, seconds: float, repeats: int, csv: Written | None, page: Path | None, cost: Cost
+) -> None:
+    """Once, whatever the run's end is."""
+    lines = summary_table(tally, seconds, attempt.plan.reused, repeats)
+    if cost.line and attempt.plan.to_send:
+        lines.append(("cost", cost.line.removeprefix("cost: ")))
+    if csv:
+        lines += [("CSV", str(csv)), ("Parquet", str(beside(csv.path, PARQUET.suffix)))]
+    if page:
+        lines.append(("report", str(page)))
+    if is_local():
+        lines.append(("history", f"{command(Program.UI)} opens it in the Prefect UI"))
+    tell(lines)
 
 
 def close(attempt: Attempt, tally: Tally, lock: JobLock, cost: Cost) -> None:

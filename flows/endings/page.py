@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefect import get_run_logger, runtime
+from prefect import runtime
 
 from flows.notices import trouble_told
 from tasks.core.config.parameters import RunConfig
@@ -16,14 +16,17 @@ from tasks.core.reporting.tally import Tally
 from tasks.report import link_report
 
 
-def write_page(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, written: Written | None) -> None:
-    """Write it where there is a CSV, and say where it is."""
+def write_page(
+    config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, written: Written | None
+) -> Path | None:
+    """Write it where there is a CSV; returns where it is."""
     if written is None:
-        return
+        return None
     run = attempt.run
     about = about_of(config, origin.model_copy(update={"attempt": run.attempt}), attempt.costs.price)
     result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
     with trouble_told("the HTML report"):
         page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd())
-        get_run_logger().info("Report: %s", page)
         link_report(page)
+        return page
+    return None

@@ -33,13 +33,13 @@ def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
     if tally.retryable:
         again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
-        message = f"{counted(tally.retryable, 'row')} can be sent again: {again}. CSV: {written}"
+        message = f"CSV: {written}. {counted(tally.retryable, 'row')} can be sent again: {again}"
         return Failed(name="Incomplete", message=message)
     if tally.rows and not tally.successes:
         return Failed(
-            name="Unanswered", message=f"not one of {counted(tally.rows, 'row')} was answered: {tally}. CSV: {written}"
+            name="Unanswered", message=f"CSV: {written}. Not one of {counted(tally.rows, 'row')} was answered: {tally}"
         )
-    return Completed(message=f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}")
+    return Completed(message=f"CSV: {written}. {counted(tally.rows, 'row')}: {tally}")
 
 
 def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
@@ -51,7 +51,7 @@ def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
 def unsaved(sent: Sent, written: Written) -> State[Any]:
     """Every row has a result and stands in the CSV, and the checkpoint lacks some."""
     message = f"{counted(len(sent.unsaved), 'answer')} could not be saved in the checkpoint; {_WAIT}"
-    return Failed(name="Incomplete", message=f"{message}. CSV: {written}")
+    return Failed(name="Incomplete", message=f"CSV: {written}. {message}")
 
 
 def unpushed(config: RunConfig, why: str, written: Written) -> State[Any]:

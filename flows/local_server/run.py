@@ -52,10 +52,17 @@ class LocalServer:
         self._unsent: Any = None  # hears what Prefect could not send
 
     @property
+    def is_own(self) -> bool:
+        """Whether it ends with its users, of which this process is one."""
+        return self._watch is not None
+
+    @property
     def greeting(self) -> str:
-        """Where the UI is, and how to get in."""
+        """Where the UI is, for how long, and how to get in."""
         ui = (self.url or "").removesuffix("/api")
-        return f"Prefect UI: {ui}" + (f" (sign in with what is in {self._home / PASSWORD})" if self._watch else "")
+        if not self.is_own:
+            return f"Prefect UI: {ui}"
+        return f"Prefect UI, until the end: {ui} (sign in with what is in {self._home / PASSWORD})"
 
     def start(self) -> Self:
         if not os.environ.get("PREFECT_API_URL") and sys.platform != "win32":  # no file locks there

@@ -10,7 +10,7 @@ from types import FrameType
 from prefect.exceptions import TerminationSignal
 
 from flows.endings.exit_codes import ExitCode
-from flows.runners.signals import ONE_SECONDS, handled
+from flows.runners.signals import ONE_SECONDS, STDERR, clear_line, handled
 from tasks.prefect_internals import is_to_be_moved
 
 
@@ -30,6 +30,8 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             heard = time.monotonic()
             stop()
         elif time.monotonic() - heard > ONE_SECONDS:
+            clear_line()
+            os.write(STDERR, b"Left at once; answers that are saved are kept, --resume continues.\n")
             os._exit(ExitCode.INTERRUPTED)
 
     with handled(handle, signal.SIGINT, signal.SIGTERM):

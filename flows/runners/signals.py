@@ -1,13 +1,15 @@
 """Taking over signals for a while. Imports nothing that takes long."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+STDERR = 2
 ONE_SECONDS = 1.0  # a supervisor signals the group, and `uv run` passes on what it gets: that is one signal
 
 
@@ -23,6 +25,13 @@ def raising() -> Callable[[int, FrameType | None], None]:
             raise KeyboardInterrupt
 
     return handle
+
+
+def clear_line() -> None:
+    """Where a terminal has shown `^C`, and a display has hidden the cursor; from a handler of signals as well."""
+    with suppress(OSError):
+        if os.isatty(STDERR) and os.environ.get("TERM") != "dumb":
+            os.write(STDERR, b"\r\x1b[2K\x1b[?25h")
 
 
 @contextmanager

@@ -37,6 +37,14 @@ def counted(number: int, singular: str) -> str:
     return f"{number:,} {singular}{'' if number == 1 else 's'}"
 
 
+def lasting(seconds: float) -> str:
+    """`50 s`, `7 min 50 s`, `2 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
 def closest(name: str, names: Collection[str]) -> str:
     """`; did you mean 'question'?`, or nothing where none of `names` is like it."""
     found = difflib.get_close_matches(name.lower(), {n.lower(): n for n in names}, 1)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from tasks.core.answering.item import Item
+from tasks.core.answering.traffic import Traffic
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import ModelOutput, Repeat, Request, RowAnswer
 
@@ -58,6 +59,9 @@ class Model(Protocol):
 
 class Watcher:
     """Hears how a run is going, on the loop of the requests. This one listens to nothing."""
+
+    def begun(self, traffic: Callable[[], Traffic]) -> None:
+        """Requests may go out. `traffic()` says how they do, whenever it is asked, on any thread."""
 
     def answered(self, answer: RowAnswer) -> None:
         """A row has its answer; it is not saved yet."""

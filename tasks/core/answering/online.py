@@ -67,6 +67,7 @@ class OnlineAnswerer:
         self.lessons = Lessons(limits, self.throttle, self.breaker, self._obey, self.watcher.outage)
         self._calls = set[Deadline]()  # requests on their way
         self._readings = set[Deadline]()  # images being read
+        self.watcher.begun(lambda: self.throttle.traffic)
 
     @property
     def stopped(self) -> RunStopped | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tasks.core.answering.limit import Limit
 from tasks.core.answering.minute import MINUTE_SECONDS, Minute, Slot
 from tasks.core.answering.pace import Pace
+from tasks.core.answering.traffic import Hold, Traffic
 from tasks.core.clock import Clock, Sleep
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
@@ -40,6 +41,8 @@ class Throttle:
         self._moved = asyncio.Event()  # something the first in line waits for has changed
         self._paused_until = 0.0
         self._minute = Minute(limits.rpm, limits.tpm)
+        self._most = limits.max_concurrent
+        self._full_until = 0.0  # by the bounds of a minute, when somebody asked last
         self._pace = Pace()
         self._gap = 0.0
         self._taken_at = float("-inf")
@@ -52,6 +55,23 @@ class Throttle:
     def limit(self) -> float:
         """How many requests may be in flight now, as a whole number below."""
         return self._limit.value
+
+    @property
+    def traffic(self) -> Traffic:
+        """How it is now. Unlike all else here, it may be asked from any thread."""
+        now, limit = self._clock(), int(self.limit)
+        ends = {
+            Hold.RATE_LIMIT: max(self._paused_until, self._taken_at + self._pace.gap_seconds),
+            Hold.OWN_LIMIT: self._full_until,
+        }
+        hold = max(ends, key=ends.__getitem__)
+        if not self._open.is_set():
+            return Traffic(self.in_flight, limit, Hold.SAVING)
+        if self._gap:
+            return Traffic(self.in_flight, limit, Hold.OUTAGE, max(0.0, self._taken_at + self._gap - now))
+        if ends[hold] > now:
+            return Traffic(self.in_flight, limit, hold, ends[hold] - now)
+        return Traffic(self.in_flight, limit, Hold.SLOWED if limit < self._most else None)
 
     @property
     def stopped(self) -> RunStopped | None:
@@ -167,8 +187,9 @@ class Throttle:
         if self.in_flight >= int(self.limit) or not self._open.is_set():
             return float("inf")
         gap = max(self._gap, self._pace.gap_seconds)
-        waits = (self._paused_until - now, self._taken_at + gap - now, self._minute.wait_seconds(now, tokens))
-        return max(0.0, *waits)
+        full = self._minute.wait_seconds(now, tokens)
+        self._full_until = now + full
+        return max(0.0, self._paused_until - now, self._taken_at + gap - now, full)
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         """Until `event`, for `seconds` at most."""

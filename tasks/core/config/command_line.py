@@ -38,6 +38,7 @@ class Program(StrEnum):
     BATCHES = "batches"
     REPORT = "report"
     COMPARE = "compare"
+    UI = "ui"
 
 
 _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}

@@ -1,24 +1,26 @@
-"""Says how a run is going: a bar on a terminal, elsewhere a log line now and then."""
+"""How far a run is, in numbers and in words. Shows nothing: see flows/display.py."""
 
 import logging
-import sys
 import time
-from typing import Any, Self
+from collections.abc import Callable
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
+from tasks.core.answering.traffic import Hold, Traffic
+from tasks.core.clock import Clock
 from tasks.core.costs.prices import Price
 from tasks.core.costs.rows import row_dollars
-from tasks.core.records import RowAnswer
+from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.rate import Rate
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import counted, money
-
-LOG_EVERY_SECONDS = 30.0
+from tasks.core.text import counted, lasting, money
 
 
 class Progress:
-    """Counts the rows of a run: a bar on a terminal, elsewhere a log line now and then."""
+    """Counts the rows of a run. Rows are added by one thread; all else may be asked by any.
+
+    `repeats`: rows that get the answer of another one, as far as they are known.
+    `traffic`: how requests go out, where this process sends them. `outage`: why nobody is answered, if so it is.
+    `jobs`: what is known of batch jobs.
+    """
 
     def __init__(
         self,
@@ -27,60 +29,47 @@ class Progress:
         model: str,
         logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
         price: Price | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.tally = Tally()
-        self.dollars = 0.0
-        self._price = price
-        self._total, self._reused, self._model, self._logger = total, reused, model, logger
-        self._started = self._logged_at = time.monotonic()
-        self._repeats = 0
-        self._bar: tqdm[Any] = tqdm(
-            total=total, initial=reused, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True
-        )
-        self._above_bar = logging_redirect_tqdm()  # log lines scroll by above the bar
-
-    @property
-    def repeats(self) -> int:
-        """Rows that get the answer of another one, as far as they are known."""
-        return self._repeats
-
-    @repeats.setter
-    def repeats(self, rows: int) -> None:
-        self._bar.update(rows - self._repeats)
-        self._repeats = rows
-
-    @property
-    def _done(self) -> int:
-        return self._reused + self._repeats + self.tally.rows
+        self.total, self.repeats, self.dollars = total, 0, 0.0
+        self.traffic: Callable[[], Traffic] | None = None
+        self.outage = self.jobs = ""
+        self._price, self._clock, self._rate = price, clock, Rate(clock())
+        self._reused, self._model, self._logger = reused, model, logger
 
     def add(self, result: RowAnswer) -> None:
         self.tally.add(result)
+        self._rate.add(self._clock())
         if self.tally.other_models.get(result.answered_by) == 1:
             self._say_model(result.answered_by)
         if self._price:
             self.dollars += row_dollars(self._price, result)
-        errors = counted(self.tally.errors, "error")
-        cost = f", {money(self.dollars)}" if self._price else ""
-        self._bar.set_postfix_str(f"{self.tally.successes:,} ok, {errors}{cost}", refresh=False)
-        self._bar.update()
-        now = time.monotonic()
-        if self._bar.disable and now - self._logged_at >= LOG_EVERY_SECONDS:
-            self._logged_at = now
-            self._logger.info(self.line(now))
 
-    def _say_model(self, answered_by: str) -> None:
-        """An alias is there to stand for another model; a retired model that is routed elsewhere has another price."""
-        level = logging.INFO if "latest" in self._model else logging.WARNING
-        self._logger.log(level, "%s is answered by %s", self._model, answered_by)
+    @property
+    def done(self) -> int:
+        """Rows that have a result."""
+        return self._reused + self.repeats + self.tally.rows
 
     @property
     def percent(self) -> float:
-        return 100 * self._done / max(self._total, 1)
+        return 100 * self.done / max(self.total, 1)
 
-    def line(self, now: float) -> str:
-        rate = self.tally.rows / max(now - self._started, 1e-9)
-        errors = counted(self.tally.errors, "error")
-        return f"{self._done:,} of {self._total:,} rows, {errors}, {rate:.1f} rows/s, {self.cost}"
+    @property
+    def pace(self) -> str:
+        """`12.3 rows/s, 7 min 50 s left`"""
+        rate = self._rate.per_second(self._clock())
+        left = f", {lasting((self.total - self.done) / rate)} left" if rate else ""
+        return f"{rate:.1f} rows/s{left}"
+
+    @property
+    def outcomes(self) -> str:
+        """`1,190 ok, 2 errors (1 blocked, 1 timeout)`"""
+        kinds = dict(self.tally.kinds)  # a copy: more may come meanwhile
+        errors = {kind: rows for kind, rows in kinds.items() if rows and kind not in (Kind.ANSWERED, Kind.TRUNCATED)}
+        by_kind = ", ".join(f"{rows:,} {kind}" for kind, rows in sorted(errors.items(), key=lambda item: -item[1]))
+        ok = sum(kinds.values()) - sum(errors.values())
+        return f"{ok:,} ok, {counted(sum(errors.values()), 'error')}" + (f" ({by_kind})" if errors else "")
 
     @property
     def cost(self) -> str:
@@ -88,47 +77,41 @@ class Progress:
         tokens = counted(self.tally.usage.total, "token")
         if not self._price:
             return tokens
-        share = self.tally.rows / max(self._total - self._reused - self._repeats, 1)
+        share = self.tally.rows / max(self.total - self._reused - self.repeats, 1)
         in_the_end = f", about {money(self.dollars / share)} in the end" if share else ""
         return f"{tokens}, {money(self.dollars)} so far{in_the_end}"
 
-    def __enter__(self) -> Self:
-        if not self._bar.disable:
-            self._above_bar.__enter__()
-        return self
+    @property
+    def in_flight(self) -> str:
+        """`8 of 10 requests in flight`, or of batch jobs; empty where others send."""
+        traffic = self.traffic() if self.traffic else None
+        return f"{traffic.in_flight:,} of {counted(traffic.limit, 'request')} in flight" if traffic else self.jobs
 
-    def __exit__(self, *error: Any) -> None:
-        if not self._bar.disable:
-            self._above_bar.__exit__(*error)
-        self._bar.close()
+    @property
+    def hold(self) -> str:
+        """Why it is slow: `waiting 26 s: rate limit`; empty where it is not."""
+        traffic = self.traffic() if self.traffic else None
+        if traffic is None or traffic.hold is None:
+            return ""
+        if traffic.hold is Hold.OUTAGE and self.outage and not self.outage.startswith(Kind.SERVER_ERROR):
+            return f"no answers ({self.outage.partition(':')[0]}): probing"
+        seconds = round(traffic.wait_seconds)
+        return f"waiting {lasting(seconds)}: {traffic.hold}" if seconds else str(traffic.hold)
 
+    @property
+    def line(self) -> str:
+        """All of it in one."""
+        parts = (
+            f"{self.done:,} of {self.total:,} rows",
+            self.pace,
+            self.outcomes,
+            self.cost,
+            self.in_flight,
+            self.hold,
+        )
+        return "; ".join(filter(None, parts))
 
-class LimitLog:
-    """Says how many requests may be in flight when that has changed by much; not at every step of the way."""
-
-    def __init__(self, most: int, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
-        self._said, self._most, self._logger = most, most, logger
-
-    def __call__(self, limit: int) -> None:
-        if limit <= 0.7 * self._said or limit >= min(1.4 * self._said, self._most):
-            why = "the API falls behind" if limit < self._said else "the API keeps up"
-            self._logger.info("%s: at most %d requests in flight now, of %d", why, limit, self._most)
-            self._said = limit
-
-
-class OutageLog:
-    """Says that nobody is answered, what becomes of the rows, and that it is over."""
-
-    def __init__(self, give_up_seconds: float, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
-        self._give_up_seconds, self._logger = give_up_seconds, logger
-
-    def __call__(self, why: str, seconds: float) -> None:
-        if why:
-            self._logger.warning(
-                "no row is answered any more (%s): all wait, now and then one tries; after %s s without an answer the "
-                "run stops (--give-up-seconds)",
-                why,
-                f"{self._give_up_seconds:g}",
-            )
-        else:
-            self._logger.info("the API answers again, after %.0f s", seconds)
+    def _say_model(self, answered_by: str) -> None:
+        """An alias is there to stand for another model; a retired model that is routed elsewhere has another price."""
+        level = logging.INFO if "latest" in self._model else logging.WARNING
+        self._logger.log(level, "%s is answered by %s", self._model, answered_by)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.core.records import RowAnswer
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import counted, markdown
+from tasks.core.text import counted, lasting, markdown
 
 SAMPLE_OF_ERRORS = 10
 MOST_CELL_CHARS = 200
@@ -21,32 +21,33 @@ def stopping_line(on_their_way: int, grace_seconds: float, failing: bool = False
     return f"stopping: {answers}, at most {grace_seconds:g} s; Ctrl+C again leaves now"
 
 
-def summary_lines(tally: Tally, seconds: float, reused: int, repeats: int = 0) -> list[str]:
-    """The end of a run, for people. `repeats`: rows that got the answers of others which this run has sent."""
+def summary_table(tally: Tally, seconds: float, reused: int, repeats: int = 0) -> list[tuple[str, str]]:
+    """What became of the rows, for people: labels, and what is said under them.
+
+    `repeats`: rows that got the answers of others which this run has sent.
+    """
     sent = tally.rows - reused - repeats
+    usage, saved = tally.usage, tally.saved
     lines = [
-        f"{counted(tally.rows, 'row')}: {tally.successes:,} success, {tally.errors:,} error ({tally})",
-        f"{counted(sent, 'row')} in {seconds:.1f} s"
-        + (f", {reused:,} reused from the checkpoint" if reused else "")
-        + f"; {counted(tally.images, 'image')} sent; tokens: {tally.usage.prompt_tokens:,} prompt,"
-        f" {tally.usage.answer_tokens:,} answer",
+        ("rows", f"{tally.rows:,}: {tally.successes:,} success, {counted(tally.errors, 'error')}"),
+        ("kinds", str(tally)),
+        ("time", f"{lasting(seconds)} for {counted(sent, 'row')}" + (f"; {reused:,} reused" if reused else "")),
+        ("tokens", f"{usage.prompt_tokens:,} prompt, {usage.answer_tokens:,} answer"),
     ]
+    if usage.cached_tokens:
+        share = usage.cached_tokens / max(usage.prompt_tokens, 1)
+        lines.append(("cached", f"{usage.cached_tokens:,} of the prompt tokens ({share:.0%}), at a cache's price"))
     if tally.repeats:
-        lines.append(
-            f"rows that ask the same as another, and share its answer: {tally.repeats:,}; saved tokens:"
-            f" {tally.saved.prompt_tokens:,} prompt, {tally.saved.answer_tokens:,} answer"
-        )
-    if tally.usage.cached_tokens:
-        share = tally.usage.cached_tokens / max(tally.usage.prompt_tokens, 1)
-        lines.append(f"prompt tokens from a cache, at its price: {tally.usage.cached_tokens:,} ({share:.0%})")
-    if tally.image_notes:
-        lines.append(f"images that could not be sent: {tally.image_notes:,}; error_message says why")
-    if tally.timeouts:
-        lines.append(f"requests that timed out and may have been billed: {tally.timeouts:,}")
-    if tally.lost:
-        lines.append(f"requests whose answer was lost and may have been billed: {tally.lost:,}")
+        shared = f"{counted(tally.repeats, 'row')} ask the same as another, and share its answer; saved tokens:"
+        lines.append(("shared", f"{shared} {saved.prompt_tokens:,} prompt, {saved.answer_tokens:,} answer"))
+    if tally.images or tally.image_notes:
+        lost = f"; {tally.image_notes:,} could not be sent, error_message says why" if tally.image_notes else ""
+        lines.append(("images", f"{tally.images:,} sent{lost}"))
+    if maybe := tally.timeouts + tally.lost:
+        how = f"{tally.timeouts:,} timed out, the answers of {tally.lost:,} were lost"
+        lines.append(("unsure", f"{counted(maybe, 'request')} may have been billed: {how}"))
     for model, rows in tally.other_models.most_common():
-        lines.append(f"answered by {model}, not by the model asked for: {counted(rows, 'row')}")
+        lines.append(("model", f"answered by {model}, not by the model asked for: {counted(rows, 'row')}"))
     return lines
 
 

@@ -1,0 +1,137 @@
+"""What a terminal shows of a run: drawn for a console of a given width, by a clock that tests turn by hand."""
+
+import io
+import logging
+import sys
+
+import pytest
+from prefect.logging.handlers import PrefectConsoleHandler
+from rich.console import Console
+
+from flows.display import Display
+from flows.logs import quiet_console
+from flows.outcome import hearing, tell
+from tasks.core.answering.traffic import Hold, Traffic
+from tasks.core.costs.prices import price_of
+from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.progress import Progress
+
+MODEL = "gemini-2.5-flash"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def drawn(progress: Progress, width: int, **terminal: bool) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, **terminal)  # type: ignore[arg-type]
+    console.print(Display(progress))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def answer(row: int, kind: Kind = Kind.ANSWERED) -> RowAnswer:
+    return RowAnswer(row=row, id="", key="", kind=kind, prompt_tokens=900, answer_tokens=100)
+
+
+@pytest.fixture
+def under_way() -> Progress:
+    """Of 1,000 rows 600 are done, 10 a second; 100 of them were there before."""
+    clock = Clock()
+    progress = Progress(1000, 100, MODEL, logging.getLogger("p"), price_of(MODEL, None), clock)
+    for row in range(500):
+        clock.now += 0.1
+        progress.add(answer(row, Kind.BLOCKED if row in (3, 4) else Kind.TIMEOUT if row == 9 else Kind.ANSWERED))
+    return progress
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_display_says_how_far_how_fast_and_what_it_costs(under_way: Progress, width: int) -> None:
+    """On lines that fit; done rows with those that were there before, time left by the others."""
+    under_way.traffic = lambda: Traffic(8, 10)
+    lines = drawn(under_way, width)
+    assert [line.rstrip() for line in lines[1:]] == [
+        "10.0 rows/s, 40 s left",
+        "497 ok, 3 errors (2 blocked, 1 timeout)",
+        "500,000 tokens, $0.26 so far, about $0.47 in the end",
+        "8 of 10 requests in flight",
+    ]
+    assert lines[0].rstrip().endswith("600 of 1,000 rows, 60 %")
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize(
+    ("traffic", "outage", "said"),
+    [
+        (Traffic(0, 8, Hold.RATE_LIMIT, 26.2), "", "0 of 8 requests in flight; waiting 26 s: rate limit"),
+        (Traffic(1, 1, Hold.OUTAGE), "server_error: 503", "1 of 1 request in flight; API overloaded: probing"),
+        (
+            Traffic(3, 3, Hold.OUTAGE, 9),
+            "network: no route",
+            "3 of 3 requests in flight; no answers (network): probing",
+        ),
+        (Traffic(2, 5, Hold.OWN_LIMIT, 61), "", "2 of 5 requests in flight; waiting 1 min 1 s: --rpm or --tpm"),
+        (Traffic(9, 9), "", "9 of 9 requests in flight"),
+    ],
+)
+def test_why_it_is_slow_is_said(under_way: Progress, traffic: Traffic, outage: str, said: str) -> None:
+    """On the display, and in the line that stands for it where there is no terminal."""
+    under_way.traffic, under_way.outage = lambda: traffic, outage
+    assert drawn(under_way, 80)[-1].rstrip() == said
+    assert under_way.line.endswith(f"; {said}")
+
+
+def test_a_pause_shows_in_the_rate_and_is_forgotten_after_a_minute() -> None:
+    clock = Clock()
+    progress = Progress(10_000, 0, MODEL, logging.getLogger("p"), clock=clock)
+    paces = []
+    for seconds, rows in [(10, 100), (10, 0), (70, 1400)]:
+        for row in range(rows):
+            clock.now += seconds / rows
+            progress.add(answer(row))
+        clock.now += 0 if rows else seconds
+        paces.append(progress.pace)
+    assert paces == ["10.0 rows/s, 16 min 30 s left", "5.0 rows/s, 33 min 0 s left", "20.0 rows/s, 7 min 5 s left"]
+
+
+def test_one_is_singular_and_nothing_is_guessed_before_the_first_answer() -> None:
+    progress = Progress(2, 0, MODEL, logging.getLogger("p"), clock=Clock())
+    assert progress.pace == "0.0 rows/s"
+    progress.add(answer(0, Kind.BLOCKED))
+    assert progress.outcomes == "0 ok, 1 error (1 blocked)"
+    assert "error" in "".join(drawn(progress, 80, no_color=True, force_terminal=True))
+
+
+def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time and message; the level where it is worth a word, the library that speaks; no address that dies."""
+    root, stderr = logging.getLogger(), io.StringIO()
+    monkeypatch.setattr(root, "handlers", [PrefectConsoleHandler()])
+    monkeypatch.setattr(sys, "stderr", stderr)
+    quiet_console()
+    for name, level, message in [
+        ("prefect.flow_runs", logging.INFO, "21 rows to send"),
+        ("prefect.flow_runs", logging.WARNING, "no price"),
+        ("prefect.flow_runs", logging.INFO, "Beginning flow run 'x' for flow 'infer'"),
+        ("urllib3", logging.WARNING, "pool is full"),
+    ]:
+        record = logging.LogRecord(name, level, "", 0, message, (), None)
+        for handler in root.handlers:
+            handler.handle(record)
+    logging.captureWarnings(False)
+    assert [line[9:] for line in stderr.getvalue().splitlines()] == [
+        "21 rows to send",
+        "warning: no price",
+        "warning: urllib3: pool is full",
+    ]
+
+
+def test_the_outcome_is_a_table_for_who_listens() -> None:
+    """Its labels in one column; what the last message repeats of it is left out."""
+    with hearing() as heard:
+        tell([("rows", "2: 1 success, 1 error"), ("CSV", "/r/x.csv")])
+    assert list(heard.table()) == ["rows  2: 1 success, 1 error", "CSV   /r/x.csv"]
+    assert heard.ending("CSV: /r/x.csv. 2 rows: 2 answered", completed=True) == ""
+    assert heard.ending("CSV: /r/x.csv. 1 row can be sent again: c", completed=False) == "1 row can be sent again: c"
