@@ -12,6 +12,7 @@ from openpyxl.utils.cell import coordinate_to_tuple, get_column_letter
 
 from tasks.core.data.formats.batch import Batch, gathered
 from tasks.core.data.formats.excel_cells import shown
+from tasks.core.data.openpyxl_internals import place_in_book
 from tasks.core.errors import InputError
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*?ref="((\w+):\w+)"')
@@ -60,9 +61,9 @@ def _sheet(path: Path, book: Any, split: str) -> str | None:
 
 
 def _merged(path: Path, sheet: Any) -> Merged:
-    """What openpyxl leaves out where it reads row by row."""
+    """Which cells are part of another, by what openpyxl leaves out where it reads row by row."""
     found, held = dict[tuple[int, int], str](), b""
-    with zipfile.ZipFile(path) as book, book.open(sheet._worksheet_path) as file:
+    with zipfile.ZipFile(path) as book, book.open(place_in_book(sheet)) as file:
         while block := file.read(_BLOCK):
             held = held[-_LONGEST:] + block
             found |= {coordinate_to_tuple(m[2].decode()): m[1].decode() for m in _MERGED.finditer(held)}
