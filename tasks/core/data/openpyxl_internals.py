@@ -1,4 +1,4 @@
-"""Every touch of what openpyxl does not promise. tests/test_formats.py fails by its merged cells when a version moves it."""
+"""Every touch of what openpyxl does not promise. A version that moves it fails tests/test_formats.py: merged cells."""
 
 from typing import Any
 
