@@ -23,10 +23,10 @@ if __name__ == "__main__":  # the command line first: it starts what takes long 
 
 import time
 from collections import Counter
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from prefect import State, flow, get_run_logger, runtime
+from prefect import State, get_run_logger, runtime
 
 from flows.batches import batch_run, has_batches, note_batches, settle_batches, under_way
 from flows.checked import Checked, checked_run, within_open_files
@@ -36,9 +36,11 @@ from flows.endings.batches import before_planning
 from flows.endings.hand_over import hand_over
 from flows.endings.leave import NO_CSV, close, push, report_rows, save_late, tell_cost, tell_outcome, write_csv
 from flows.endings.page import write_page
+from flows.in_python.called import CalledFlow
+from flows.in_python.caller import Ended, caller
 from flows.logs import without_expected_tracebacks
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
-from flows.preflight import api_of
+from flows.preflight import api_of, run_name
 from flows.runners.event_loop import EventLoopTaskRunner
 from tasks.answer_chunk import answer_chunk
 from tasks.core.checkpoint.layout import Storage, StorageError
@@ -54,22 +56,16 @@ from tasks.core.output.late import take_over
 from tasks.core.output.place import csv_path_of
 from tasks.core.planning.attempt import Attempt, job_of, origin_of, plan_attempt
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import visible
 from tasks.resolve import resolve_dataset
 from tasks.result_storage import storage_of_results
 
 
-def _run_name() -> str:
-    parameters = runtime.flow_run.parameters
-    name = Path(str(parameters.get("dataset") or ("demo" if parameters.get("demo") else "INFER_DATASET"))).name
-    return visible(f"{name} {parameters.get('split')} {parameters.get('model')}")
-
-
-@flow(
+@partial(
+    CalledFlow,
     name="infer",
     description="Send every row of a data set through Gemini and write one CSV with every row in it.",
-    flow_run_name=_run_name,
-    task_runner=EventLoopTaskRunner(),  # type: ignore[arg-type]  # Prefect's parameter is invariant
+    flow_run_name=lambda: run_name(runtime.flow_run.parameters),
+    task_runner=EventLoopTaskRunner(),
     persist_result=False,
     validate_parameters=True,
 )
@@ -131,6 +127,8 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
     cost = tell_cost(attempt, tally)
     report_rows(config, attempt, tally, csv, cost)
     close(attempt, tally, lock, cost)
+    if waiting := caller():
+        waiting.ended = Ended(tally, rows, csv.written.path if csv.written else None, cost.spent)
     seconds = time.monotonic() - started
     page = write_page(config, attempt, tally, origin, csv.written)
     tell_outcome(attempt, tally, seconds, sent.repeats, csv.written, page, cost)

@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
+from prefect.exceptions import CancelledRun, FailedRun
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from flows.local_server import is_local
@@ -73,6 +74,8 @@ def _one_line(record: logging.LogRecord) -> bool:
     if record.getMessage().startswith(NOT_PERSISTED):  # dispatch.py says it once, for all chunks
         return False
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, FailedRun | CancelledRun):  # the state of the run itself, which has been told
+        return False
     if isinstance(error, _EXPECTED):
         record.msg, record.args, record.exc_info = str(error), (), None
     if error is None:  # of a state that a task returned

@@ -5,8 +5,11 @@ See services.py for what only a run from the command line needs.
 
 import os
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tasks.core.config.batch import Mode
@@ -20,6 +23,7 @@ from tasks.core.environment.proxies import settle_proxies
 from tasks.core.environment.variables import load_environment, unused
 from tasks.core.errors import InputError
 from tasks.core.output.place import check_no_input, check_writable, csv_path_of
+from tasks.core.text import visible
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = {TaskRunnerKind.DASK: "prefect_dask", TaskRunnerKind.RAY: "prefect_ray"}
@@ -37,10 +41,17 @@ def with_environment(config: RunConfig) -> RunConfig:
     load_environment()
     settle_proxies(needed=not config.demo)
     if config.demo and not config.dataset:
-        from deployments.demo import DATASET
-
-        return config.model_copy(update={"dataset": DATASET})
+        return config.model_copy(update={"dataset": demo_data()})
     return config.model_copy(update={"dataset": config.dataset or os.environ.get("INFER_DATASET")})
+
+
+def run_name(parameters: Mapping[str, Any]) -> str:
+    """What a run is called, wherever it was started: data set, split, model."""
+    dataset = "demo" if parameters.get("demo") and parameters.get("dataset") in (None, demo_data()) else ""
+    with suppress(InputError):  # which ends the run with a line of its own
+        load_environment()
+    name = Path(str(dataset or parameters.get("dataset") or os.environ.get("INFER_DATASET") or "no data set")).name
+    return visible(f"{name} {parameters.get('split')} {parameters.get('model')}")
 
 
 def check(config: RunConfig) -> list[str]:
@@ -78,6 +89,13 @@ def _about_schema(config: RunConfig) -> str:
         return ""
     told = "The API passes over %s of --response-schema: answers are checked, and asked for again where they do not fit"
     return told % ", ".join(words) if (words := not_held_to(config.schema_read)) else ""
+
+
+def demo_data() -> str:
+    """The bundled samples."""
+    from deployments.demo import DATASET
+
+    return DATASET
 
 
 def api_of(config: RunConfig) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from typing import Any
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 
 from tasks.batches import batch_answerer
 from tasks.core.answering.base import Answerer, Model, Watcher
@@ -43,6 +43,7 @@ from tasks.core.text import one_line
 from tasks.result_storage import storage_of_results
 
 TAG = "gemini"
+WITH_ERRORS = "With errors"  # state of a chunk some of whose rows have no answer
 SLICE = 200  # rows of a batch job in memory at once
 _STOPPED, _DEFERRED, _REPEATS = "stopped", "deferred", "repeats"
 
@@ -108,7 +109,7 @@ def _chunk_run_name() -> str:
     cache_result_in_memory=False,
     retries=0,
 )
-async def answer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
+async def answer_chunk(chunk: Chunk, run: Run) -> State[Any]:
     """Send the samples of `chunk`; each answer is on storage before the task ends, unless that stopped the run.
 
     The result is `pack`ed and persisted under the chunk's key. A stopped run ends the task early with what has
@@ -122,7 +123,8 @@ async def answer_chunk(chunk: Chunk, run: Run) -> dict[str, Any] | State[Any]:
     so_far = f"{tally.rows + len(brought.repeats)} of {len(chunk)} rows done"
     match brought.early_end:
         case None:
-            return value
+            name = WITH_ERRORS if tally.errors else None  # else Prefect's own
+            return Completed(name=name, message=str(tally), data=value)
         case RunStopped(reason=reason, message=message):
             value[_STOPPED] = [reason, message]
             return Cancelled(name="Stopped", message=f"{reason}: {so_far}; {message}", data=value)

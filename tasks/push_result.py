@@ -15,7 +15,7 @@ from tasks.core.output.hub.shards import media_of
 from tasks.core.text import one_line
 
 
-@task(name="push_result", cache_policy=NO_CACHE, persist_result=False)
+@task(name="push_result", task_run_name="push to the Hub", cache_policy=NO_CACHE, persist_result=False)
 def push_result(run: Run, target: Target, result: Pushed, table: Path) -> str | State[Any]:
     """Push what `table` holds, with the run's media. What goes wrong is no exception but a Failed state."""
     media = open_reader(run.data).media

@@ -1,28 +1,38 @@
-"""The task that tells Prefect's UI what became of the rows. Wiring only; the words are in core/reporting."""
+"""The task that tells Prefect's UI what became of the rows. Wiring only; the words are in core/reporting.
 
+Files are told by machine and path: no browser follows a link from the UI's page to a file.
+"""
+
+import socket
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from tasks.core import text as escaping
+from tasks.core.answering.run import Run
 from tasks.core.checkpoint.table.rows import RunRows
-from tasks.core.reporting.summary import SAMPLE_OF_ERRORS, summary_markdown
+from tasks.core.reporting.sample import sample_of
+from tasks.core.reporting.summary import summary_markdown
 from tasks.core.reporting.tally import Tally
+from tasks.core.text import markdown
 
 
-@task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(name: str, model: str, answers: RunRows, tally: Tally, rows: int, path: Path | None, cost: str) -> None:
-    """What became of the data set's `rows`, and the CSV if there is one, as artifacts in the Prefect UI."""
-    markdown = summary_markdown(f"{name}, {model}", tally, rows, path, answers.failed(SAMPLE_OF_ERRORS), cost)
-    title = escaping.markdown(f"{name}, {model}")
-    create_markdown_artifact(markdown, key="infer-summary", description=f"{title}: {tally}")
+@task(name="report", task_run_name="summary", cache_policy=NO_CACHE, persist_result=False)
+def report(run: Run, model: str, answers: RunRows, tally: Tally, path: Path | None, cost: str) -> None:
+    """What became of the rows of `run`, and where the CSV is if there is one, as artifacts in the Prefect UI."""
+    name = f"{run.data.dataset}, {model}"
+    where = _where(path) if path else ""
+    text = summary_markdown(name, tally, run.data.rows, where, sample_of(run, answers), cost)
+    create_markdown_artifact(text, key="infer-summary", description=f"{markdown(name)}: {tally}")
     if path:
-        text = escaping.markdown(path.name)
-        create_link_artifact(path.as_uri(), text, key="infer-csv", description=f"CSV of {title}")
+        create_markdown_artifact(where, key="infer-csv", description=f"CSV of {markdown(name)}")
 
 
-def link_report(page: Path) -> None:
+def tell_report(page: Path) -> None:
     """Where the HTML report is, as an artifact of the flow run."""
-    create_link_artifact(page.as_uri(), escaping.markdown(page.name), key="infer-report", description="Report")
+    create_markdown_artifact(_where(page), key="infer-report", description="Report")
+
+
+def _where(path: Path) -> str:
+    return markdown(f"{socket.gethostname()}:{path.absolute()}")

@@ -10,7 +10,7 @@ from tasks.core.data.data_files import named, results_among
 from tasks.core.data.sources import DatasetRef, resolve
 
 
-@task(name="resolve_dataset", cache_policy=NO_CACHE, persist_result=False)
+@task(name="resolve_dataset", task_run_name="find the data set", cache_policy=NO_CACHE, persist_result=False)
 def resolve_dataset(config: RunConfig, found: DatasetRef | None = None) -> DatasetRef:
     """The data set with its columns checked, unless it is `found` already. See sources.resolve for mistakes."""
     ref = found or resolve(config)

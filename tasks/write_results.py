@@ -18,7 +18,7 @@ from tasks.core.output.rows import result_rows
 from tasks.core.reporting.tally import Tally
 
 
-@task(name="assemble_csv", cache_policy=NO_CACHE, persist_result=False)
+@task(name="assemble_csv", task_run_name="write the CSV", cache_policy=NO_CACHE, persist_result=False)
 def assemble_csv(
     run: Run, answers: RunRows, tally: Tally, path: Path, about: About, forms: Sequence[Form]
 ) -> Written | State[Any]:

@@ -33,10 +33,25 @@ def config(**parameters: Any) -> RunConfig:
 def test_every_flag_is_a_parameter_of_the_flow_with_its_bounds_and_description() -> None:
     """The form in the UI is drawn from this schema."""
     properties = infer.parameters.properties
-    assert list(properties) == list(RunConfig.model_fields)
+    assert sorted(properties) == sorted(RunConfig.model_fields)
     assert all(properties[name]["description"] == field.description for name, field in RunConfig.model_fields.items())
     assert (properties["max_concurrent"]["minimum"], properties["max_concurrent"]["maximum"]) == (1, 10_000)
     assert infer.parameters.required == []
+
+
+def test_the_form_begins_with_what_is_needed_and_asks_for_values_at_once() -> None:
+    """The rest stands in its groups; what may be left out is a plain field, what is one of some values a choice."""
+    properties = infer.parameters.properties
+    order = sorted(properties, key=lambda name: int(properties[name]["position"]))
+    assert order == list(properties)
+    assert order[:4] == ["dataset", "demo", "limit", "resume"]
+    groups = [properties[name]["title"].partition(": ")[0] for name in order[4:]]
+    assert list(dict.fromkeys(groups)) == ["data", "prompt", "model", "pace", "cost", "batch", "result", "run"]
+    assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
+    assert [name for name in order if "anyOf" in properties[name]] == []
+    assert properties["dataset"]["type"] == "string"
+    assert properties["service_tier"]["enum"] == list(ServiceTier)
+    assert properties["image_column"]["default"] == "image_path"
 
 
 def test_the_flow_refuses_what_is_out_of_bounds() -> None:

@@ -3,6 +3,7 @@ the same calls of the API. Clusters: test_cluster_runs.py.
 """
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments.emulator import UNAVAILABLE, ApiLimits, Constant, Emulator, LogNormal, Stats, answer_to
 from tasks.core.answering.quota import PACIFIC, quota_returns
+from tasks.core.text import markdown
 from tests.services import (
     BIN,
     Services,
@@ -229,10 +231,11 @@ def test_a_run_is_easy_to_follow(production: Production, two_runs: TwoRuns) -> N
     body = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
     names = {task["name"] for task in production.client.request("POST", "/task_runs/filter", json=body).json()}
     assert {"answer-chunk 0 (row 0)", f"answer-chunk {ROWS - 1} (row {ROWS - 1})"} <= names
+    assert {"find the data set", "write the CSV", "summary"} <= names
     made = production.artifacts(run.id)
     assert made["infer-progress"]["data"] == 100
     assert f"| answered | {ROWS} | 100.0% |" in made["infer-summary"]["data"]
-    assert f"file://{folder}/{CSV}" in made["infer-csv"]["data"]
+    assert made["infer-csv"]["data"] == markdown(f"{socket.gethostname()}:{folder}/{CSV}")
     assert run.state
     assert f"{ROWS} answered" in (run.state.message or "")
 
@@ -263,6 +266,10 @@ def test_a_retry_and_a_quota_that_returns_send_only_what_is_open(
     assert (failed.state_type, failed.state_name) == ("FAILED", "Incomplete")
     before = gemini.stats.answers
     assert before < rows
+    assert failed.state
+    assert (failed.state.message or "").endswith("rows are saved; press Retry to continue")
+    for worker in ("worker-one", "worker-two"):  # where its last words would stand with a traceback
+        assert "Engine execution exited" not in production.services.log(worker)
     made = production.artifacts(run)
     assert f" of {rows} rows, {before} success" in made["infer-summary"]["data"]
     assert "infer-csv" not in made
@@ -307,7 +314,10 @@ def test_a_second_run_of_a_job_is_put_off_and_goes_on_where_a_cancelled_one_ends
     assert f"another run is at work on this data set, split and model: flow run {first}" in (found.state.message or "")
 
     production.press(first, "CANCELLING", "Cancelling")
-    assert production.end_of(first).state_type == "CANCELLED"
+    cancelled = production.end_of(first).state
+    assert cancelled
+    assert cancelled.type == "CANCELLED"
+    assert "rows are saved; press Retry to continue" in (cancelled.message or "")
     assert production.slots_taken() == 0
     assert gemini.stats.answers < rows
 
@@ -348,8 +358,14 @@ def test_a_killed_machine_s_slots_come_free(production: Production, killed: Kill
     wait_until(lambda: production.slots_taken() == 0, "free slots", 120)
 
 
-def test_every_night_is_scheduled(production: Production) -> None:
+def test_every_night_is_scheduled_once_somebody_turns_it_on(production: Production) -> None:
     """The server makes runs of its own, a quarter past midnight Pacific, and they resume."""
+    nightly = production.client.read_deployment_by_name("infer/nightly")
+    [schedule] = nightly.schedules
+    assert not schedule.active
+    path = {"id": nightly.id, "schedule_id": schedule.id}
+    switch = "/deployments/{id}/schedules/{schedule_id}"
+    production.client.request("PATCH", switch, path_params=path, json={"active": True})  # type: ignore[arg-type]
 
     def scheduled() -> Any:
         body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from flows.logs import without_expected_tracebacks
 from tasks.core.errors import InputError
 from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.sample import Looked, SampleOfRows
 from tasks.core.reporting.summary import summary_markdown
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import markdown, visible
@@ -57,10 +58,11 @@ def test_text_in_markdown_is_nothing_but_this_text(text: str) -> None:
 def test_a_summary_shows_hostile_data_as_text() -> None:
     """Names, ids and messages: no link to click, no image to load, no row that was not there."""
     result = RowAnswer(row=0, id=HOSTILE, key="k", kind=Kind.NETWORK, detail=HOSTILE)
-    html = HTML.render(summary_markdown(HOSTILE, Tally.of([result]), 2, None, [result]))
+    looked = Looked(result, HOSTILE, [])
+    html = HTML.render(summary_markdown(HOSTILE, Tally.of([result]), 2, "", SampleOfRows([looked], [looked])))
     assert not any(tag in html for tag in ("<a", "<img", "<em", "\x1b", "\u202e"))
     assert html.count("<h1") == 1
-    assert html.count("<tr") == 4
+    assert html.count("<tr") == 6
     assert "http\\:" in markdown("http://e.example")  # what GitHub's Markdown would make a link of without brackets
 
 

@@ -5,14 +5,15 @@ from typing import Any
 from prefect import State, runtime
 from prefect.states import AwaitingRetry, Cancelled, Failed
 
-from tasks.core.config.command_line import Program, command, resume_command
+from flows.endings.way_on import way_on
+from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import REFUSALS, Deferred, RunStopped, StopReason
 
 
 def before_planning(config: RunConfig, early_end: RunStopped | Deferred, under_way: str) -> State[Any]:
     """Jobs of earlier runs are not over, and nothing was sent. `under_way`: see `goes_on`."""
-    way_out = f"continue with: {resume_command(config)}"
+    way_out = way_on(config)
     match early_end:
         case Deferred(until=until, message=message):
             at = f"{until.astimezone():%Y-%m-%d %H:%M %Z}"

@@ -76,10 +76,10 @@ def tell_cost(attempt: Attempt, tally: Tally) -> Cost:
 
 def report_rows(config: RunConfig, attempt: Attempt, tally: Tally, csv: Csv, cost: Cost) -> None:
     """Where there is anything to say."""
-    data, path = attempt.run.data, csv.written.path if csv.written else None
+    path = csv.written.path if csv.written else None
     with trouble_told("the report"):
         if tally.rows or path:
-            report(data.dataset, config.model, attempt.answers, tally, data.rows, path, cost.line)
+            report(attempt.run, config.model, attempt.answers, tally, path, cost.line)
 
 
 def push(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, written: Written, cost: Cost) -> str:

@@ -13,7 +13,7 @@ from tasks.core.output.report.of_job import report_of
 from tasks.core.output.result import Written
 from tasks.core.planning.attempt import Attempt
 from tasks.core.reporting.tally import Tally
-from tasks.report import link_report
+from tasks.report import tell_report
 
 
 def write_page(
@@ -27,6 +27,6 @@ def write_page(
     result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
     with trouble_told("the HTML report"):
         page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd())
-        link_report(page)
+        tell_report(page)
         return page
     return None

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import State, runtime
 from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
+from flows.endings.way_on import RETRY, again, way_on
 from flows.sent import Sent
 from tasks.core.answering.quota import quota_returns
 from tasks.core.checkpoint.holder import Holder
-from tasks.core.config.command_line import resume_command
 from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.credentials import key_variable
@@ -32,8 +32,8 @@ def refused(error: InputError) -> State[Any]:
 def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
     """Every row has a result; some may be worth a re-run."""
     if tally.retryable:
-        again = resume_command(config.model_copy(update={"retry_errors": []}))  # those have been asked
-        message = f"CSV: {written}. {counted(tally.retryable, 'row')} can be sent again: {again}"
+        way_out = again(config.model_copy(update={"retry_errors": []}))  # those have been asked
+        message = f"CSV: {written}. {counted(tally.retryable, 'row')} can be sent again: {way_out}"
         return Failed(name="Incomplete", message=message)
     if tally.rows and not tally.successes:
         return Failed(
@@ -45,7 +45,7 @@ def finished(config: RunConfig, tally: Tally, written: Written) -> State[Any]:
 def unwritten(config: RunConfig, why: str, rows: int) -> State[Any]:
     """Every row has a result, and the CSV could not be written."""
     kept = f"all {rows:,} rows are saved in the checkpoint and no answer is paid for again"
-    return Failed(name="Incomplete", message=f"{why}; {kept}; write it with: {resume_command(config)}")
+    return Failed(name="Incomplete", message=f"{why}; {kept}; {way_on(config, 'write it')}")
 
 
 def unsaved(sent: Sent, written: Written) -> State[Any]:
@@ -57,13 +57,13 @@ def unsaved(sent: Sent, written: Written) -> State[Any]:
 def unpushed(config: RunConfig, why: str, written: Written) -> State[Any]:
     """Every row has a result and stands in the CSV, and the Hub has not got it."""
     message = f"not pushed to {config.push_to_hub}: {why}; all rows are in {written}"
-    return Failed(name="Incomplete", message=f"{message}; push them again with: {resume_command(config)}")
+    return Failed(name="Incomplete", message=f"{message}; {way_on(config, 'push them again')}")
 
 
 def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: Written | None) -> State[Any]:
     """Some rows have no result. `written`: a CSV all the same, for answers that could not be saved as they came."""
     kept = _kept(config, sent, tally, rows, written)
-    way_out = f"continue with: {resume_command(config)}"
+    way_out = way_on(config)
     match sent.stopped:
         case None if sent.deferred:
             return _until_due(sent.deferred, sent.failures, kept, way_out)
@@ -76,10 +76,9 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
         case RunStopped(reason=StopReason.BUDGET, message=message):
-            more = resume_command(config.model_copy(update={"max_cost": 2 * (config.max_cost or 0.0)}))
-            return Failed(name="Incomplete", message=f"{message}; {kept}; with more: {more}")
+            return Failed(name="Incomplete", message=f"{message}; {kept}; with more: {_with_more(config)}")
         case RunStopped(reason=StopReason.RUN_BUDGET, message=message):
-            return Failed(name="Incomplete", message=f"{message}; {kept}; with as much again: {resume_command(config)}")
+            return Failed(name="Incomplete", message=f"{message}; {kept}; with as much again: {again(config)}")
         case RunStopped(reason=reason, message=message) if reason in REFUSALS:
             refusal = _refusal(reason, config.model, message, sent.models)
             return Failed(
@@ -147,6 +146,14 @@ def _refusal(reason: StopReason, model: str, message: str, models: list[str]) ->
 def _key_origin() -> str:
     variable = key_variable()
     return f"; the key is {variable}, set in {set_in(variable)}" if variable else ""
+
+
+def _with_more(config: RunConfig) -> str:
+    """Retry has the parameters that the run had."""
+    more = config.model_copy(update={"max_cost": 2 * (config.max_cost or 0.0)})
+    if (way_out := again(more)) == RETRY:
+        return f"a new run with resume and a max_cost such as {more.max_cost:g}"
+    return way_out
 
 
 def _until_quota_returns(config: RunConfig, what: str, way_out: str) -> State[Any]:

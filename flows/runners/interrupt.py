@@ -4,12 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 from prefect.exceptions import TerminationSignal
 
 from flows.endings.exit_codes import ExitCode
+from flows.in_python.caller import caller
 from flows.runners.signals import ONE_SECONDS, STDERR, clear_line, handled
 from tasks.prefect_internals import is_to_be_moved
 
@@ -34,7 +35,8 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             os.write(STDERR, b"Left at once; answers that are saved are kept, --resume continues.\n")
             os._exit(ExitCode.INTERRUPTED)
 
-    with handled(handle, signal.SIGINT, signal.SIGTERM):
+    waiting = caller()
+    with handled(handle, signal.SIGINT, signal.SIGTERM), waiting.stopping(stop) if waiting else nullcontext():
         yield
         if heard is not None:
             time.sleep(max(0.0, heard + ONE_SECONDS - time.monotonic()))  # its second half may still come

@@ -1,13 +1,11 @@
 """Puts the end of a run into words."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from tasks.core.records import RowAnswer
+from tasks.core.reporting.sample import SampleOfRows
 from tasks.core.reporting.tally import Tally
 from tasks.core.text import counted, lasting, markdown
 
-SAMPLE_OF_ERRORS = 10
 MOST_CELL_CHARS = 200
 
 
@@ -51,29 +49,37 @@ def summary_table(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
     return lines
 
 
-def summary_markdown(
-    title: str, tally: Tally, rows: int, csv: Path | None, failed: Iterable[RowAnswer], cost: str = ""
-) -> str:
-    """The same as a Prefect artifact, with some rows that `failed`; of an unfinished run, without a CSV, as well.
+def summary_markdown(title: str, tally: Tally, rows: int, where: str, sample: SampleOfRows, cost: str = "") -> str:
+    """The same as a Prefect artifact, with some of the rows; of an unfinished run, without a CSV, as well.
 
-    `cost`: what is said of it.
+    `where`: the CSV, as Markdown; empty without one. `cost`: what is said of it.
     """
-    done = counted(tally.rows, "row") if csv else f"{tally.rows:,} of {rows:,} rows"
-    where = f"CSV: {markdown(str(csv))}" if csv else "No CSV yet: `--resume` or Retry goes on."
+    done = counted(tally.rows, "row") if where else f"{tally.rows:,} of {rows:,} rows"
     table = [f"| {kind} | {n:,} | {n / tally.rows:.1%} |" for kind, n in tally.kinds.most_common()]
-    sample = [f"| {_cell(r.id)} | {_cell(r.error_message)} |" for r in failed]
     lines = [
         f"# {markdown(title)}",
-        f"{done}, {tally.successes:,} success, {tally.errors:,} error. {where}",
+        f"{done}, {tally.successes:,} success, {counted(tally.errors, 'error')}."
+        f" {f'CSV: {where}' if where else 'No CSV yet: Retry, or a run with resume, goes on.'}",
         f"Tokens: {tally.usage.prompt_tokens:,} prompt, {tally.usage.answer_tokens:,} answer."
         + (f" {counted(tally.repeats, 'row')} share the answers of others." if tally.repeats else ""),
         *([f"{cost[0].upper()}{cost[1:]}."] if cost else []),
         *["", "| outcome | rows | share |", "|---|---|---|", *table],
     ]
-    if sample:
-        lines += ["", "## Errors (the first of them)", "| id | error |", "|---|---|", *sample]
+    if failed := sample.failed:
+        some = f"the first {len(failed):,} of " if len(failed) < tally.errors else ""
+        cells = (f"{markdown(a.id)} | {_cell(prompt)} | {_cell(a.error_message)}" for a, prompt, _ in failed)
+        lines += ["", f"## Failed: {some}{counted(tally.errors, 'row')}", *_table("id | prompt | reason", cells)]
+    if answered := sample.answered:
+        some = f"the first {len(answered):,} of " if len(answered) < tally.successes else ""
+        cells = (f"{markdown(a.id)} | {_cell(prompt, images)} | {_cell(a.response)}" for a, prompt, images in answered)
+        lines += ["", f"## Answered: {some}{counted(tally.successes, 'row')}", *_table("id | prompt | answer", cells)]
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    return markdown(text[:MOST_CELL_CHARS])
+def _table(head: str, rows: Iterable[str]) -> list[str]:
+    return [f"| {head} |", "|---|---|---|", *(f"| {row} |" for row in rows)]
+
+
+def _cell(text: str, images: Iterable[str] = ()) -> str:
+    shown = text if len(text) <= MOST_CELL_CHARS else f"{text[: MOST_CELL_CHARS - 1]}…"
+    return " ".join([*(f"![](data:image/webp;base64,{image})" for image in images), markdown(shown)])

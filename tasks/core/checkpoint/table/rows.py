@@ -63,7 +63,14 @@ class RunRows:
 
     def failed(self, most: int) -> list[RowAnswer]:
         """The first rows of the run that ended without a text."""
-        query = f"{_ROWS} WHERE answer.kind NOT IN ({marks(SUCCESSES)}) ORDER BY of_row.row LIMIT {most}"
+        return self._first("NOT IN", most)
+
+    def answered(self, most: int) -> list[RowAnswer]:
+        """The first rows of the run that have one."""
+        return self._first("IN", most)
+
+    def _first(self, among: str, most: int) -> list[RowAnswer]:
+        query = f"{_ROWS} WHERE answer.kind {among} ({marks(SUCCESSES)}) ORDER BY of_row.row LIMIT {most}"
         return [_answer_of(row) for row in self._database.run(query, *SUCCESSES)]
 
     def groups(self) -> list[Group]:
