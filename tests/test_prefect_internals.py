@@ -12,7 +12,7 @@ from prefect import State, flow, get_client, get_run_logger, task
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.context import AsyncClientContext, FlowRunContext
 from prefect.filesystems import RemoteFileSystem
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.states import Failed, exception_to_crashed_state
 
 NAMES = [
@@ -111,7 +111,8 @@ def test_what_waits_in_background_services_is_sent_at_once(internals: Any, prefe
     def talking() -> None:
         get_run_logger().info("to be sent")
 
-    state = talking(return_state=True)
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
+        state = talking(return_state=True)
     assert internals.send_what_waits(30) is True
     with get_client(sync_client=True) as client:
         of_run = LogFilterFlowRunId(any_=[state.state_details.flow_run_id])

@@ -2,15 +2,19 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from tasks.core.data.reader import Reader
+from tasks.core.media.cell import Cell
+from tasks.core.media.reading import WebFile
+from tasks.core.media.signed import without_signature
 from tasks.core.media.thumbnail import thumbnail
 from tasks.core.output.report.spool import drawn
+from tasks.core.prompts.placing import MediaReader
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Media, MediaUri
 
@@ -24,13 +28,32 @@ type MediaOf = Callable[[int], Iterable[Media | MediaUri]]
 
 
 def media_of_rows(reader: Reader, preparer: Preparer) -> MediaOf:
-    """What goes out with a row: it is read as for a request."""
+    """What goes out with a row: it is read as for a request, but that nothing is fetched of the web a second time."""
+    media = _WithoutFetching(reader.media) if reader.media else None
 
     def media_of(row: int) -> Iterable[Media | MediaUri]:
         [sample] = reader.samples(range(row, row + 1))
-        return preparer.prepare(sample, reader.media).request.media
+        return preparer.prepare(sample, media).request.media
 
     return media_of
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutFetching:
+    """A MediaReader that has files on the web by their address."""
+
+    media: MediaReader
+
+    @property
+    def has_columns(self) -> bool:
+        return self.media.has_columns
+
+    def cells(self, row: int) -> Sequence[Cell]:
+        return self.media.cells(row)
+
+    def read(self, cell: Cell) -> bytes | MediaUri | WebFile | None:
+        found = self.media.read(cell)
+        return MediaUri(without_signature(found.url), "") if isinstance(found, WebFile) else found
 
 
 @dataclass(slots=True)
