@@ -65,7 +65,7 @@ from tasks.result_storage import storage_of_results
     name="infer",
     description="Send every row of a data set through Gemini and write one CSV with every row in it.",
     flow_run_name=lambda: run_name(runtime.flow_run.parameters),
-    task_runner=EventLoopTaskRunner(),
+    task_runner=EventLoopTaskRunner(),  # type: ignore[arg-type]  # Prefect's parameter is invariant
     persist_result=False,
     validate_parameters=True,
 )

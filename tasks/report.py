@@ -21,7 +21,8 @@ from tasks.core.text import markdown
 @task(name="report", task_run_name="summary", cache_policy=NO_CACHE, persist_result=False)
 def report(run: Run, model: str, answers: RunRows, tally: Tally, path: Path | None, cost: str) -> None:
     """What became of the rows of `run`, and where the CSV is if there is one, as artifacts in the Prefect UI."""
-    name = f"{run.data.dataset}, {model}"
+    data = run.data.dataset if run.data.is_on_hub else Path(run.data.dataset).name
+    name = f"{data}, {model}"
     where = _where(path) if path else ""
     text = summary_markdown(name, tally, run.data.rows, where, sample_of(run, answers), cost)
     create_markdown_artifact(text, key="infer-summary", description=f"{markdown(name)}: {tally}")

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.infer import infer
@@ -41,7 +43,8 @@ def test_every_flag_is_a_parameter_of_the_flow_with_its_bounds_and_description()
 
 def test_the_form_begins_with_what_is_needed_and_asks_for_values_at_once() -> None:
     """The rest stands in its groups; what may be left out is a plain field, what is one of some values a choice."""
-    properties = infer.parameters.properties
+    schema = parameter_schema(infer).model_dump_for_openapi()  # as `prefect deploy` draws it
+    properties = schema["properties"]
     order = sorted(properties, key=lambda name: int(properties[name]["position"]))
     assert order == list(properties)
     assert order[:4] == ["dataset", "demo", "limit", "resume"]
@@ -50,8 +53,10 @@ def test_the_form_begins_with_what_is_needed_and_asks_for_values_at_once() -> No
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
     assert [name for name in order if "anyOf" in properties[name]] == []
     assert properties["dataset"]["type"] == "string"
-    assert properties["service_tier"]["enum"] == list(ServiceTier)
+    assert properties["service_tier"]["enum"] == [*ServiceTier, None]
     assert properties["image_column"]["default"] == "image_path"
+    untouched = RunConfig().model_dump(mode="json")
+    assert validate(untouched, schema, raise_on_error=False, allow_none_with_default=True) == []  # as the server does
 
 
 def test_the_flow_refuses_what_is_out_of_bounds() -> None:

@@ -21,16 +21,11 @@ from flows.local_server import LocalServer
 from flows.logs import quiet_console
 from flows.preflight import check, with_environment
 from tasks.core.config.command_line import checked
-from tasks.core.config.form import in_groups
 from tasks.core.errors import InputError, RunIncomplete
 
 
 class CalledFlow(Flow[..., State[Any]]):
-    """A Prefect flow, whose form is in groups, and whose plain call returns a `Result`."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.parameters.properties = in_groups(self.parameters.properties, self.parameters.definitions)
+    """A Prefect flow whose plain call returns a `Result`."""
 
     def __call__(self, *args: Any, return_state: bool = False, **parameters: Any) -> Any:
         if return_state or args:

@@ -1,34 +1,39 @@
-"""The form of a deployment in Prefect's UI, from the schema that Prefect draws of the parameters. Checks no value."""
+"""The form of a deployment in Prefect's UI: its order, its titles, its kinds of fields. Checks no value."""
 
 from typing import Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from tasks.core.config.parameters import GROUPS
 
 FIRST = ("dataset", "demo", "limit", "resume")  # all that most runs need
+_GROUP_OF = {name: group.__doc__ for group in GROUPS for name in group.model_fields}
+_ORDER = [*FIRST, *(name for name in _GROUP_OF if name not in FIRST)]
 
 
-def in_groups(properties: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """`properties` with what is needed first on top, the others by group, which their titles name.
+def place_of(name: str) -> int:
+    """What is needed comes first, the rest by group."""
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
-    A value that may be left out is a field of its own kind, and not a choice between a kind and nothing; of several
-    values that are known, it is a choice.
+
+def title_of(name: str) -> str:
+    """With the group, where `name` is not among the first."""
+    return name if name in FIRST or name not in _GROUP_OF else f"{_GROUP_OF[name]}: {name}"
+
+
+class PlainField:
+    """An annotation: a value that may be left out is a field of its own kind, and not a choice between two kinds.
+
+    Prefect's UI asks for the kind of a value before the value where there are several, none among them.
     """
-    group_of = {name: group.__doc__ for group in GROUPS for name in group.model_fields}
-    order = [*FIRST, *(name for name in group_of if name not in FIRST)]
-    return {
-        name: _plain(properties[name], definitions)
-        | {"title": name if name in FIRST else f"{group_of[name]}: {name}", "position": position}
-        for position, name in enumerate(order)
-    }
 
-
-def _plain(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Prefect's UI asks for the kind of a value before the value where there are several, none among them."""
-    kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
-    if len(kinds) != 1:
-        return field
-    kind: dict[str, Any] = kinds[0]
-    if "$ref" in kind:
-        kind = definitions[kind["$ref"].rpartition("/")[2]]
-    rest = {name: value for name, value in field.items() if name != "anyOf" and (name, value) != ("default", None)}
-    return kind | rest
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+        if len(kinds) != 1:
+            return schema
+        plain = handler.resolve_ref_schema(kinds[0]) | {name: schema[name] for name in schema if name != "anyOf"}
+        if "enum" in plain:  # the UI sends what is left out as null
+            plain["enum"] = [*plain["enum"], None]
+        return plain

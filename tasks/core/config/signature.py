@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from tasks.core.config.form import PlainField, place_of, title_of
+
 
 def with_parameters_of[**P, R](config: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a function of `**parameters` the fields of `config` as its signature and docstring.
@@ -19,9 +21,14 @@ def with_parameters_of[**P, R](config: type[BaseModel]) -> Callable[[Callable[P,
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=field.default,
-                annotation=Annotated[field.annotation, *field.metadata, Field(description=field.description)],
+                annotation=Annotated[
+                    field.annotation,
+                    *field.metadata,
+                    PlainField(),
+                    Field(description=field.description, json_schema_extra={"title": title_of(name)}),
+                ],
             )
-            for name, field in config.model_fields.items()
+            for name, field in sorted(config.model_fields.items(), key=lambda item: place_of(item[0]))
         ]
         lines = [f"    {name}: {field.description}" for name, field in config.model_fields.items()]
         function.__doc__ = "\n".join([inspect.getdoc(function) or "", "", "Args:", *lines])
