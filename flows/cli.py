@@ -21,6 +21,7 @@ from flows.runners.signals import ONE_SECONDS, clear_line, handled, raising
 from flows.services import check_prefect_client, check_services
 from tasks.core.config.command_line import CommandLine, parse
 from tasks.core.config.parameters import RunConfig
+from tasks.core.environment.variables import without_telemetry
 from tasks.core.errors import InputError
 from tasks.core.text import visible
 
@@ -42,8 +43,7 @@ def _on_signals(handler: Any) -> None:
 
 def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
     """Run the flow as `arguments` say; returns the exit code. `load_flow` imports what takes long."""
-    for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
-        os.environ.setdefault(name, value)
+    without_telemetry()
     os.umask(0o077)  # prompts and answers are nobody else's
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:
@@ -52,7 +52,7 @@ def main(load_flow: LoadFlow, arguments: Sequence[str]) -> int:
                 return _look(asked)
             return _run(load_flow, asked.config)
         except InputError as error:
-            print(error.line, file=sys.stderr)
+            print(error.lines, file=sys.stderr)
             return ExitCode.BAD_INPUT
         except LocalServerError as error:
             print(error, file=sys.stderr)

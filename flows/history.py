@@ -10,7 +10,7 @@ from flows.endings.exit_codes import ExitCode
 from flows.local_server import LocalServer, LocalServerError
 from flows.runners.signals import clear_line, handled, raising
 from tasks.core.config.command_line import Program, add_version, command
-from tasks.core.environment.variables import load_environment
+from tasks.core.environment.variables import load_environment, without_telemetry
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     add_version(parser)
     parser.parse_args(arguments)
     load_environment()
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    without_telemetry()
     os.umask(0o077)
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:

@@ -1,5 +1,6 @@
 """The jobs of a result storage: looked at, found, listed, removed. Sends nothing. See checkpoints.py."""
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -108,22 +109,44 @@ def prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> 
 
 
 def show(found: list[Job]) -> None:
+    """A table where stdout is a terminal, one line a job with columns beneath each other elsewhere."""
     if not found:
         print("No checkpoints.")
         return
-    print(
-        f"{'rows':>10} {'of':>10} {'open':>8} {'size':>10} {'age':>8} {'tokens':>14} {'cost':>15}"
-        "  job, with the rows of its last run"
-    )
-    for job in sorted(found, key=lambda job: job.age or timedelta.max):
-        whole = f"{job.latest.rows:,}" if job.latest else "?"
-        age = _age(job.age) if job.age is not None else "?"
-        tokens, cost = f"{job.spent.prompt_tokens + job.spent.answer_tokens:,}", cost_range(job.spent)
-        print(
-            f"{job.rows:>10,} {whole:>10} {job.retryable:>8,} {_size(job.bytes):>10} {age:>8} {tokens:>14} {cost:>15}"
-            f"  {job.name}"
-        )
-        print(f"{'':>82}  {job.key.split('/')[-1]}")
+    rows = [_cells(job) for job in sorted(found, key=lambda job: job.age or timedelta.max)]
+    if sys.stdout.isatty():
+        _show_table(rows)
+        return
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for row in (COLUMNS, *rows):
+        print("  ".join(f"{cell:{_SIDES[n]}{widths[n]}}" for n, cell in enumerate(row)).rstrip())
+
+
+COLUMNS = ("data set, split and model", "rows", "of", "open", "cost", "age", "size", "tokens", "job")
+_SIDES = "<>>>>>>><"
+
+
+def _cells(job: Job) -> tuple[str, ...]:
+    whole = f"{job.latest.rows:,}" if job.latest else "?"
+    age = _age(job.age) if job.age is not None else "?"
+    tokens = f"{job.spent.prompt_tokens + job.spent.answer_tokens:,}"
+    counts = (f"{job.rows:,}", whole, f"{job.retryable:,}", cost_range(job.spent), age, _size(job.bytes), tokens)
+    return (job.name, *counts, job.key.split("/")[-1])
+
+
+def _show_table(rows: list[tuple[str, ...]]) -> None:
+    """What is looked for most; the name that flags take stands below each job's, and the whole of it in a pipe."""
+    from rich.console import Console  # for a terminal alone
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold")
+    table.add_column(COLUMNS[0], overflow="fold")
+    for name in COLUMNS[1:6]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(Text.assemble(row[0], "\n", (row[-1], "dim")), *row[1:6])
+    Console().print(table)
 
 
 def _size(count: int) -> str:

@@ -173,4 +173,5 @@ def _check_listens(address: str) -> None:
         if url.hostname and url.port:
             socket.create_connection((url.hostname, url.port), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise InputError(f"--task-runner-address {address}: {error}", type(error).__name__) from None
+        kind = type(error).__name__ if isinstance(error, OSError) else ""
+        raise InputError(f"--task-runner-address {address}: {error}", kind) from None

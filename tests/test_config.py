@@ -49,7 +49,9 @@ def test_the_form_begins_with_what_is_needed_and_asks_for_values_at_once() -> No
     assert order == list(properties)
     assert order[:4] == ["dataset", "demo", "limit", "resume"]
     groups = [properties[name]["title"].partition(": ")[0] for name in order[4:]]
-    assert list(dict.fromkeys(groups)) == ["data", "prompt", "model", "pace", "cost", "batch", "result", "run"]
+    assert list(dict.fromkeys(groups)) == (
+        ["data", "prompt", "model", "speed and limits", "cost", "batch", "output", "checkpoint", "server"]
+    )
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
     assert [name for name in order if "anyOf" in properties[name]] == []
     assert properties["dataset"]["type"] == "string"
@@ -79,14 +81,15 @@ def test_flags_become_a_config() -> None:
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--save-every", "0"], "ValueError: --save-every '0': Input should be greater than or equal to 1"),
-        (["--limit", "many"], "ValueError: --limit 'many': Input should be a valid integer"),
+        (["--save-every", "0"], "--save-every '0': Input should be greater than or equal to 1"),
+        (["--limit", "many"], "--limit 'many': Input should be a valid integer"),
         (["--generation-config", "{"], "not JSON"),
         (["--generation-config", "7"], "--generation-config '7': neither a JSON object nor a file that can be read"),
         (["--generation-config", '{"candidateCount": 2}'], "candidateCount 2 would be paid for and thrown away"),
         (["--generation-config", '{"candidate_count": 8}'], "candidate_count 8 would be paid for and thrown away"),
         (["--retry-errors", "blcked"], "--retry-errors 'blcked'"),
         (["--model", "a model?"], "--model 'a model?'"),
+        (["--datset", "d"], "unrecognized arguments: --datset d; did you mean '--dataset'?"),
         (["--batch-size", "3"], "unrecognized arguments: --batch-size 3; see --help"),
     ],
 )

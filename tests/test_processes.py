@@ -5,6 +5,7 @@ The emulator counts every answer it gives, so paying twice shows. More seeds: `K
 
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -105,7 +106,7 @@ def test_an_interrupted_run_keeps_every_answer(command: Command, seed: int) -> N
 
     assert code == 130, output
     assert "Traceback" not in output
-    assert "rows are saved; continue with: python flows/infer.py" in output.splitlines()[-1]
+    assert re.search(r"rows are saved; continue with: \S+ \S+/flows/infer.py --dataset", output.splitlines()[-1])
     code, output = command.run("--dataset", data, "--save-every", str(1 + chance.randrange(30)), "--resume")
     assert code == 0, output
     assert_undisturbed(command, rows)

@@ -59,7 +59,7 @@ def test_what_cannot_be_right_is_one_line_as_in_a_run(data: str, capsys: pytest.
     code, told = asked(capsys, "--dataset", data, "--show", "1", "--prompt-template", "{{ input_qery }}")
     assert code == 2
     assert told == (
-        "ValueError: --prompt-template asks for input_qery, which is no column; columns: id, input_query, image_path; "
+        "--prompt-template asks for input_qery, which is no column; columns: id, input_query, image_path; "
         "did you mean 'input_query'?\n"
     )
     code, told = asked(capsys, "--dataset", data, "--show", "none")

@@ -174,7 +174,7 @@ def test_an_empty_split_has_no_rows(tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize(
     ("parameters", "line"),
     [
-        ({"dataset": ""}, "ValueError: no data set: pass --dataset or set INFER_DATASET in .env"),
+        ({"dataset": ""}, "no data set: pass --dataset or set INFER_DATASET in .env"),
         ({"dataset": "no/such/file.csv"}, "DatasetNotFoundError: 'no/such/file.csv' does not exist on this machine"),
         ({"dataset": "~nobody_of_that_name/x"}, "DatasetNotFoundError: '~nobody_of_that_name/x' does not exist"),
         ({"dataset": "a/" * 3000}, "does not exist on this machine"),
@@ -182,7 +182,7 @@ def test_an_empty_split_has_no_rows(tmp_path_factory: pytest.TempPathFactory) ->
         ({"dataset": "three/part/name"}, "DatasetNotFoundError: 'three/part/name' does not exist on this machine"),
         ({"split": "all"}, "split 'all'"),
         ({"dataset": "./gone"}, "DatasetNotFoundError: './gone' does not exist on this machine"),
-        ({"text_column": "question"}, "ValueError: text_column='question' is not in"),
+        ({"text_column": "question"}, "text_column='question' is not in"),
         ({"image_column": "img"}, "columns: id, input_query"),
         ({"id_column": "key"}, "columns: id, input_query"),
         ({"split": "test["}, "split 'test['"),
@@ -518,7 +518,7 @@ def test_a_column_of_media_is_no_text_and_no_id_and_is_never_opened(gallery: Pat
     for name in lines if gallery.suffix else ("picture", "pages", "film"):
         with pytest.raises(InputError) as caught:
             resolve(config(dataset=str(gallery), text_column=name))
-        assert caught.value.line == f"ValueError: --text-column {name} {lines[name]}"
+        assert caught.value.line == f"--text-column {name} {lines[name]}"
     with pytest.raises(InputError, match="--id-column album holds an Image, which is no text"):
         resolve(config(dataset=str(gallery), id_column="album"))
     with pytest.raises(InputError, match="--image-column film is a Video, and only images are sent"):

@@ -46,7 +46,7 @@ def test_a_block_that_is_not_there_is_one_line(prefect: None) -> None:
         pytest.raises(InputError) as refused,
     ):
         default_storage()
-    assert refused.value.line.startswith("ValueError: PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=local-file-system/nope: ")
+    assert refused.value.line.startswith("PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=local-file-system/nope: ")
     assert "bootstrap.py --storage" in refused.value.line
 
 

@@ -80,4 +80,4 @@ def test_log_lines_show_what_they_quote(caplog: pytest.LogCaptureFixture, monkey
     assert "asked \\x1b[2J안녕" in caplog.text
     assert "RuntimeError: \\x1b]0;title\\x07" in caplog.text
     assert "\x1b" not in caplog.text
-    assert InputError("a\x1b[2J\nb").line == "ValueError: a\\x1b[2J b"
+    assert InputError("a\x1b[2J\nb").line == "a\\x1b[2J b"

@@ -23,7 +23,7 @@ def before_planning(config: RunConfig, early_end: RunStopped | Deferred, under_w
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted; {under_way}; {way_out}")
         case RunStopped(reason=reason, message=message) if reason in REFUSALS:
-            return Failed(name="Refused", message=f"ValueError: {message}")
+            return Failed(name="Refused", message=message)
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {under_way}; {way_out}")
 

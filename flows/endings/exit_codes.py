@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 
+from tasks.core.environment.variables import without_telemetry
 from tasks.core.errors import InputError
 
 
@@ -30,12 +31,13 @@ def exit_code(name: str | None, completed: bool) -> ExitCode:
 
 def ending_of(program: Callable[[], ExitCode]) -> ExitCode:
     """What a program without a flow ends with; what went wrong is one line."""
+    without_telemetry()
     from tasks.core.checkpoint.layout import StorageError  # takes long
 
     try:
         return program()
     except InputError as error:
-        print(error.line, file=sys.stderr)
+        print(error.lines, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except StorageError as error:
         print(f"the result storage cannot be used: {error}", file=sys.stderr)

@@ -72,7 +72,7 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
         case RunStopped(reason=StopReason.INTERRUPTED):
             return Cancelled(name="Interrupted", message=f"Interrupted: {kept}; {way_out}")
         case RunStopped(reason=StopReason.IMAGES, message=message):
-            return Failed(name="Refused", message=f"ValueError: {message}; {kept}; {way_out}")
+            return Failed(name="Refused", message=f"{message}; {kept}; {way_out}")
         case RunStopped(reason=StopReason.QUOTA, message=message):
             return _until_quota_returns(config, f"quota: {message}; {kept}", way_out)
         case RunStopped(reason=StopReason.BUDGET, message=message):
@@ -83,7 +83,7 @@ def unfinished(config: RunConfig, sent: Sent, tally: Tally, rows: int, written: 
             refusal = _refusal(reason, config.model, message, sent.models)
             return Failed(
                 name="Refused",
-                message=f"ValueError: {refusal}; {kept}; {way_out}" if tally.rows else f"ValueError: {refusal}",
+                message=f"{refusal}; {kept}; {way_out}" if tally.rows else refusal,
             )
         case RunStopped(reason=reason, message=message):
             return Failed(name="Incomplete", message=f"{reason}: {message}; {kept}; {way_out}")

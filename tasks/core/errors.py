@@ -24,17 +24,24 @@ from tasks.core.text import visible
 class InputError(ValueError):
     """Something the user can put right: a missing key, an unknown column, a folder without write access.
 
-    `kind` is the class name shown to the user, as in `DatasetNotFoundError: …`.
+    `kind` is the class name shown to the user, as in `DatasetNotFoundError: …`; without one there is the message alone.
+    `way_out`: what helps, on a line of its own.
     """
 
-    def __init__(self, message: str, kind: str = "ValueError") -> None:
+    def __init__(self, message: str, kind: str = "", way_out: str = "") -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.way_out = kind, way_out
 
     @property
     def line(self) -> str:
         """The one line a user sees."""
-        return visible(f"{self.kind}: {' '.join(str(self).split())}")
+        lead = f"{self.kind}: " if self.kind else ""
+        return visible(lead + " ".join(str(self).split()))
+
+    @property
+    def lines(self) -> str:
+        """The same with the way out, where it stands apart."""
+        return f"{self.line}\n{self.way_out}" if self.way_out else self.line
 
 
 class MediaError(Exception):

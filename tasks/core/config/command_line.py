@@ -3,12 +3,14 @@
 import argparse
 import json
 import os
+import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -16,6 +18,7 @@ from pydantic.fields import FieldInfo
 from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.errors import InputError
+from tasks.core.text import closest
 
 _UNDER_UV = "UV_RUN_RECURSION_DEPTH"  # which `uv run` sets for what it starts
 _METAVARS = {"int": "N", "float": "NUMBER", "dict": "JSON|FILE"}
@@ -25,6 +28,7 @@ EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
 
 Keys come from the environment or from .env: GOOGLE_API_KEY or GEMINI_API_KEY; for private data sets, HUGGINGFACE_TOKEN.
+A key of Gemini: https://aistudio.google.com/apikey
 GOOGLE_GEMINI_BASE_URL points the run at any Gemini-compatible endpoint.
 """
 
@@ -45,10 +49,18 @@ _FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints
 
 
 def command(program: Program) -> str:
-    """How the user calls `program`: the way this process was started."""
-    is_console = Path(sys.argv[0]).stem == CONSOLE or program not in _FILES
-    started = f"{CONSOLE} {program}" if is_console else f"python {_FILES[program]}"
-    return f"uv run {started}" if _UNDER_UV in os.environ else started
+    """How the user calls `program`: the way this process was started, so that it can be pasted."""
+    under_uv, script = _UNDER_UV in os.environ, Path(sys.argv[0])
+    python = Path("python" if under_uv else sys.orig_argv[0] or "python")
+    beside = script if script.stem == CONSOLE else python.with_name(CONSOLE)
+    if script.stem == CONSOLE or program not in _FILES:
+        on_path = under_uv or not beside.is_file() or shutil.which(CONSOLE) == str(beside)
+        started = f"{CONSOLE if on_path else shlex.quote(str(beside))} {program}"
+    elif script.name in {Path(file).name for file in _FILES.values()}:
+        started = f"{shlex.quote(str(python))} {shlex.quote(str(script.with_name(Path(_FILES[program]).name)))}"
+    else:  # of a worker: what is in the clone
+        started = f"python {_FILES[program]}"
+    return f"uv run {started}" if under_uv else started
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
@@ -132,9 +144,25 @@ class _Parser(argparse.ArgumentParser):
     """Speaks in one line, as every other bad input does."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help")
+        raise InputError(f"{message}{_likely(message) or '; see --help'}")
 
 
+def _likely(message: str) -> str:
+    """`; did you mean '--dataset'?` where an unknown flag is like one that there is."""
+    unknown = re.search(r"unrecognized arguments: --([^\s=]+)", message)
+    names = [_flag(name).removeprefix("--") for name in RunConfig.model_fields]  # dashes would be likeness
+    return closest(unknown[1], names).replace("'", "'--", 1) if unknown else ""
+
+
+_EXAMPLES = """
+
+examples:
+  {run} --demo                                    bundled samples, no key, no network
+  {run} --dataset questions.csv --show 3          look at the first requests, send nothing
+  {run} --dataset org/set --split test --limit 20 try a few rows
+  {run} --dataset org/set --dry-run               what it takes and costs
+  {run} --dataset org/set --resume                go on, send what is missing
+"""
 _DESCRIPTIONS = {
     Program.RUN: "Send every row of a data set through Gemini and write one CSV with every row in it.",
     Program.CONFIG: "Print the parameters that a run with these flags would have, as a file for --config.",
@@ -144,7 +172,8 @@ _DESCRIPTIONS = {
 def _parser(program: Program) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=command(program),
-        description=_DESCRIPTIONS[program],
+        usage=f"{command(program)} --dataset NAME [flags]",
+        description=_DESCRIPTIONS[program] + _EXAMPLES.format(run=command(Program.RUN)),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -186,7 +215,19 @@ def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
         help_text += f" Default: {field.default}."
     kind = next((word for word in _METAVARS if word in str(field.annotation)), "")
     unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+    choices = _choices(field.annotation)
+    if choices and get_origin(field.annotation) is list:
+        help_text += f" Of: {', '.join(choices)}."
+    elif choices:
+        unit = f"{{{','.join(choices)}}}"
     add(_flag(name), metavar=unit or _METAVARS.get(kind, "TEXT"), help=help_text)
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a parameter may be, of the enumeration in its type; none where any text will do."""
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return [str(member) for member in annotation]
+    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
 
 
 def _positive(text: str) -> int:

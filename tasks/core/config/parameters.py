@@ -12,6 +12,7 @@ from tasks.core.config.batch import Mode
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.groups.base import Parameters
 from tasks.core.config.groups.batch import BatchParameters
+from tasks.core.config.groups.checkpoint import CheckpointParameters
 from tasks.core.config.groups.cost import CostParameters
 from tasks.core.config.groups.data import DataParameters
 from tasks.core.config.groups.model import ModelParameters
@@ -27,6 +28,7 @@ BATCH_ROWS = 5_000
 # Fields come in the order of the groups from the last to the first.
 class RunConfig(
     RunParameters,
+    CheckpointParameters,
     ResultParameters,
     BatchParameters,
     CostParameters,
@@ -82,5 +84,6 @@ GROUPS: tuple[type[Parameters], ...] = (
     CostParameters,
     BatchParameters,
     ResultParameters,
+    CheckpointParameters,
     RunParameters,
 )

@@ -26,7 +26,7 @@ from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.data.selection import Selection
 from tasks.core.errors import InputError
-from tasks.core.text import one_line
+from tasks.core.text import closest, one_line
 
 PRIVATE = "a private or gated data set needs HUGGINGFACE_TOKEN in .env"
 
@@ -87,7 +87,7 @@ def _splits(builder: Any, spec: str) -> dict[str, Contents]:
     files = {str(split): [Path(file) for file in found] for split, found in (builder.config.data_files or {}).items()}
     check_single(spec)
     if files and (unknown := [name for name in names_in(spec) if name not in files]):
-        raise ValueError(f"Unknown split {unknown[0]!r}. Should be one of {list(files)}.")
+        raise ValueError(f"Unknown split {unknown[0]!r}. Should be one of {list(files)}{closest(unknown[0], files)}")
     return {name: contents_of(files[name]) for name in names_in(spec) if files}
 
 

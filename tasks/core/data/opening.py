@@ -22,6 +22,7 @@ from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.data.selection import ALL, Selection
 from tasks.core.errors import InputError
+from tasks.core.text import closest
 
 
 def load(
@@ -93,7 +94,7 @@ def _load_saved(path: Path, split: str) -> Dataset:
 
     def open_split(name: str) -> Dataset:
         if name not in tables:
-            raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}")
+            raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}{closest(name, tables)}")
         return tables[name]
 
     return sliced(split, open_split)

@@ -20,6 +20,10 @@ KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the first that is set is used
 _SWITCHES = ("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI")  # as above
 _SIGN_IN = "GOOGLE_APPLICATION_CREDENTIALS"
 _METADATA_SECONDS = 0.5
+_WHERE_KEYS_ARE = (
+    "A key is made at https://aistudio.google.com/apikey; write GOOGLE_API_KEY=… into .env in this folder. "
+    "--demo and --show need none."
+)
 
 
 def has_credentials() -> bool:
@@ -51,7 +55,7 @@ def check_credentials() -> list[str]:
         InputError: there is no key, or what is there cannot be one; Vertex AI without a sign-in to Google.
     """
     if not has_credentials():
-        raise InputError("GOOGLE_API_KEY is not set in .env file")
+        raise InputError("GOOGLE_API_KEY is not set in .env file", "ValueError", _WHERE_KEYS_ARE)
     name = key_variable()
     if name:
         _check_key(name)

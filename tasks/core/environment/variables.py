@@ -83,3 +83,9 @@ def _check_owner(path: Path, info: os.stat_result) -> None:
             f"remove it, make it yours, or run from another folder",
             "PermissionError",
         )
+
+
+def without_telemetry() -> None:
+    """Prefect tells its makers of each use, and says so on the terminal; not of ours, unless somebody wants it."""
+    for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1")):
+        os.environ.setdefault(name, value)

@@ -11,7 +11,7 @@ def _unless_set(name: str) -> str:
 
 
 class PaceParameters(Parameters):
-    """pace"""
+    """speed and limits"""
 
     max_concurrent: int = Field(10, ge=1, le=10_000, description="Requests in flight at most.")
     rpm: int | None = Field(None, ge=1, description="Requests a minute at most.")

@@ -16,7 +16,7 @@ class ResultFormat(StrEnum):
 
 
 class ResultParameters(Parameters):
-    """result"""
+    """output"""
 
     output_dir: str = Field("result", min_length=1, description="Folder the CSV goes to.")
     format: Annotated[list[ResultFormat], BeforeValidator(split_at_commas)] = Field(

@@ -1,12 +1,10 @@
-"""What a run continues, and where it runs."""
+"""Where a run runs."""
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from tasks.core.config.groups.base import Parameters, split_at_commas
-from tasks.core.records import Kind
+from tasks.core.config.groups.base import Parameters
 
 
 class TaskRunnerKind(StrEnum):
@@ -18,16 +16,8 @@ class TaskRunnerKind(StrEnum):
 
 
 class RunParameters(Parameters):
-    """run"""
+    """server"""
 
-    resume: bool = Field(False, description="Continue from the checkpoint.")
-    retry_errors: Annotated[list[Kind], BeforeValidator(split_at_commas)] = Field(
-        [], description="With resume: kinds of finished rows to send again, such as blocked,image."
-    )
-    dedupe: bool = Field(True, description="Send one request for all rows that ask the same.")
-    allow_missing_images: bool = Field(
-        False, description="Go on where the first images all fall away for one reason, with the text alone."
-    )
     task_runner: TaskRunnerKind = Field(
         TaskRunnerKind.LOCAL, description="Where chunks run: in this process, or on a dask or ray cluster."
     )

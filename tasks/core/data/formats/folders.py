@@ -18,6 +18,7 @@ from tasks.core.data.formats.rows import Reading
 from tasks.core.data.formats.splits import names_in, sliced
 from tasks.core.data.formats.suffixes import Format, format_of
 from tasks.core.errors import InputError
+from tasks.core.text import closest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ class Folder:
 
     def _split(self, name: str) -> Dataset:
         if name not in self.files:
-            raise InputError(f"split {name!r} is not in {self.path}; its splits are {list(self.files)}")
+            raise InputError(
+                f"split {name!r} is not in {self.path}; its splits are {list(self.files)}{closest(name, self.files)}"
+            )
 
         def others(files: Sequence[Path], features: Features | None) -> Dataset:
             return load_foreign(self.path, self.config_name, files, name, features)
