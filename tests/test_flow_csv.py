@@ -11,9 +11,12 @@ import pytest
 from huggingface_hub import constants
 
 from deployments.emulator import Answer, Emulator, Rule
+from flows.reports import report
 from tasks.core.config.parameters import RunConfig
+from tasks.core.files.own_results import records_of
 from tests.push_hub import TOKEN, PushHub
-from tests.support import MODEL, REPORT, RESULT, RunFlow, numbered, read_csv, write_jsonl
+from tests.support import CSV, MODEL, REPORT, RESULT, RunFlow, numbered, read_csv, write_jsonl
+from tests.test_html_report import rows_in
 
 
 @contextmanager
@@ -132,4 +135,26 @@ def test_a_push_that_fails_loses_nothing_and_is_made_up_for_without_a_request(
             assert run(dataset=data, push_to_hub="org/set", resume=True).is_completed()
         assert hub.sets["org/set"].private
         assert b"3 rows of" in hub.sets["org/set"].files["README.md"]
+    assert emulator.stats.requests == 3
+
+
+def test_a_report_that_cannot_be_written_costs_nothing_but_itself(
+    run: RunFlow,
+    emulator: Emulator,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The run ends as it would, and says so; `gemini-infer report` makes it of the checkpoint, without a request."""
+    data = write_jsonl(tmp_path / "d.jsonl", numbered(3))
+    with files_at_most(60_000):
+        assert run(dataset=data).is_completed()
+    assert "the HTML report, which gemini-infer report makes again, could not be written: [Errno 27]" in caplog.text
+    assert not Path("result", REPORT).exists()
+    assert (report(["d.jsonl"]), report([])) == (0, 0)
+    page = tmp_path / "result" / REPORT
+    assert capsys.readouterr().out == f"3 rows: 3 answered. Report: {page}\n" * 2
+    assert [row["prompt"] for row in rows_in(page.read_text())] == ["question 0", "question 1", "question 2"]
+    assert records_of(page)[0].written == records_of(tmp_path / CSV)[0].written
+    assert report(["another"]) == 2
     assert emulator.stats.requests == 3

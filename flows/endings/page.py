@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import runtime
 
 from flows.notices import trouble_told
+from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import about_of
@@ -25,7 +26,7 @@ def write_page(
     run = attempt.run
     about = about_of(config, origin.model_copy(update={"attempt": run.attempt}), attempt.costs.price)
     result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
-    with trouble_told("the HTML report"):
+    with trouble_told(f"the HTML report, which {command(Program.REPORT)} makes again,"):
         page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd())
         tell_report(page)
         return page

@@ -18,6 +18,7 @@ MOST_ROWS, MOST_BYTES = 200_000, 64_000_000  # of a page
 _PART_ROWS, _PART_BYTES = 100, 200_000  # which are read at once where a row of them is looked at
 _BETWEEN = b",\n"  # JSON on one line has no newline
 _LEVEL = 4
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Spool(AbstractContextManager["Spool"]):
@@ -135,4 +136,4 @@ def _number(number: float) -> float | None:
 
 def _json(value: Any) -> bytes:
     """Half a surrogate pair becomes the escape that JSON has for it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return _JSON.encode(value).encode("utf-8", "backslashreplace")
