@@ -75,7 +75,7 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     try:
-        report = str(report_of(result, written.path, Path.cwd()))
+        report = str(report_of(result, written.path, Path.cwd(), is_written=True))
     except OSError as error:
         report = f"cannot be written: {error.strerror or error}"
     return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}. Report: {report}"
@@ -89,7 +89,7 @@ def write_report(storage: Storage, text: str, output_dir: str | None) -> str:
     """
     result, path = read_result(storage, text, "report", output_dir)
     try:
-        report = report_of(result, path, Path.cwd())
+        report = report_of(result, path, Path.cwd(), is_written=False)
     except OSError as error:
         raise InputError(f"--output-dir {path.parent}: {error.strerror or error}", type(error).__name__) from None
     return f"{counted(result.tally.rows, 'row')}: {result.tally}. Report: {report}"

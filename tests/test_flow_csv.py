@@ -88,6 +88,10 @@ def test_what_a_demo_makes_up_is_never_a_result(run: RunFlow, emulator: Emulator
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.requests == 4
     real = read_csv()
+    shown = [
+        (row["id"], row["prompt"], row["sides"][0]["answer"]) for row in rows_in(Path("result", REPORT).read_text())
+    ]
+    assert shown == [(line["id"], line["input_query"], line["response"]) for line in real]
     assert run(dataset=data, demo=True).is_completed()
     assert run(dataset=data, resume=True).is_completed()
     assert emulator.stats.requests == 4

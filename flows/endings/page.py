@@ -27,7 +27,7 @@ def write_page(
     about = about_of(config, origin.model_copy(update={"attempt": run.attempt}), attempt.costs.price)
     result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
     with trouble_told(f"the HTML report, which {command(Program.REPORT)} makes again,"):
-        page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd())
+        page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd(), is_written=True)
         tell_report(page)
         return page
     return None
