@@ -47,7 +47,7 @@ def with_environment(config: RunConfig) -> RunConfig:
 
 def run_name(parameters: Mapping[str, Any]) -> str:
     """What a run is called, wherever it was started: data set, split, model."""
-    dataset = "demo" if parameters.get("demo") and parameters.get("dataset") in (None, demo_data()) else ""
+    dataset = "demo" if parameters.get("demo") and parameters.get("dataset") in (None, "", demo_data()) else ""
     with suppress(InputError):  # which ends the run with a line of its own
         load_environment()
     name = Path(str(dataset or parameters.get("dataset") or os.environ.get("INFER_DATASET") or "no data set")).name

@@ -141,7 +141,7 @@ def test_a_run_without_a_single_answer_is_no_success(run: RunFlow, emulator: Emu
     emulator.set_rules([Rule(Blocked("SAFETY"))])
     state = run(dataset=write_jsonl(tmp_path / "d.jsonl", numbered(3)))
     assert (state.name, state.is_failed()) == ("Unanswered", True)
-    assert "not one of 3 rows was answered: 3 blocked" in (state.message or "")
+    assert "Not one of 3 rows was answered: 3 blocked" in (state.message or "")
 
 
 def test_a_sample_with_nothing_to_send_makes_no_request(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:

@@ -22,18 +22,17 @@ def title_of(name: str) -> str:
     return name if name in FIRST or name not in _GROUP_OF else f"{_GROUP_OF[name]}: {name}"
 
 
-class PlainField:
-    """An annotation: a value that may be left out is a field of its own kind, and not a choice between two kinds.
+def extra_of(name: str) -> dict[str, Any]:
+    """What the schema of the field says beside. The data set is a plain text, whose empty default counts as none."""
+    return {"title": title_of(name)} | ({"default": ""} if name == "dataset" else {})
 
-    Prefect's UI asks for the kind of a value before the value where there are several, none among them.
+
+class PlainText:
+    """An annotation: an optional text is a text field, and not a choice between a text and nothing.
+
+    Prefect's server refuses null in such a field, so its default must not be null.
     """
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
-        kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
-        if len(kinds) != 1:
-            return schema
-        plain = handler.resolve_ref_schema(kinds[0]) | {name: schema[name] for name in schema if name != "anyOf"}
-        if "enum" in plain:  # the UI sends what is left out as null
-            plain["enum"] = [*plain["enum"], None]
-        return plain
+        return {"type": "string"} | {name: schema[name] for name in schema if name != "anyOf"}
