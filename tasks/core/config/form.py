@@ -3,7 +3,6 @@
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler
-from pydantic_core import CoreSchema
 
 from tasks.core.config.parameters import GROUPS
 
@@ -33,6 +32,6 @@ class PlainText:
     Prefect's server refuses null in such a field, so its default must not be null.
     """
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
         return {"type": "string"} | {name: schema[name] for name in schema if name != "anyOf"}
