@@ -18,6 +18,7 @@ class DataParameters(Parameters):
     """data"""
 
     dataset: str | None = Field(None, description="Hub id, or a local file or folder. Default: INFER_DATASET in .env.")
+    demo: bool = Field(False, description="Run on bundled samples against a local emulator: no key, no network.")
     dataset_config: str | None = Field(None, description="Configuration name of a Hub data set.")
     revision: str | None = Field(None, description="Commit, tag or branch of a Hub data set.")
     encoding: Text = Field(None, description="Encoding of CSV, JSON and text files, where it is not recognised.")

@@ -24,4 +24,3 @@ class RunParameters(Parameters):
     task_runner_address: str | None = Field(
         None, description="Address of a running dask or ray cluster; without one, a local one is started."
     )
-    demo: bool = Field(False, description="Run on bundled samples against a local emulator: no key, no network.")
