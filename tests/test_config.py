@@ -122,6 +122,7 @@ def test_the_command_that_resumes_says_what_was_said() -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda inner: st.lists(inner, max_size=3))
+NAMES = st.sampled_from(["topK", "labels", "a b", "이름", "'\"\n"])  # any text would now and then be what a flag says
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
@@ -132,7 +133,7 @@ CONFIGS = st.fixed_dictionaries(
         "image_column": st.none() | TEXTS,
         "id_column": st.none() | TEXTS,
         "system_instruction": TEXTS,
-        "generation_config": st.dictionaries(TEXTS, JSON, max_size=3),
+        "generation_config": st.dictionaries(NAMES, JSON, max_size=3),
         "max_concurrent": st.integers(1, 10_000),
         "rpm": st.integers(1),
         "timeout_seconds": st.floats(0.001, 3600),
@@ -144,7 +145,7 @@ CONFIGS = st.fixed_dictionaries(
         "temperature": st.floats(0, 2),
         "thinking": st.sampled_from(["-1", "0", "high"]),
         "tools": st.lists(st.sampled_from(Tool), unique=True),
-        "request_body": st.dictionaries(TEXTS, JSON, max_size=3),
+        "request_body": st.dictionaries(NAMES, JSON, max_size=3),
         "service_tier": st.sampled_from(ServiceTier),
     },
 )
