@@ -54,17 +54,19 @@ def test_a_run_that_is_to_be_moved_knows_it(
     assert internals.is_to_be_moved() is moved, "control_listener.get_intent says something else than what was sent"
 
 
-async def test_a_client_that_is_open_becomes_that_of_a_context(internals: Any, prefect: None) -> None:
-    async with AsyncClientContext() as client:
+def test_a_client_that_is_open_becomes_that_of_a_context(internals: Any, prefect: None) -> None:
+    async def in_a_task(client: Any) -> bool:
+        internals.use_client(client)
+        async with AsyncClientContext.get_or_create() as found:
+            return found is client
 
-        async def in_a_task() -> bool:
-            internals.use_client(client)
-            async with AsyncClientContext.get_or_create() as found:
-                return found is client
+    async def shared() -> bool:
+        async with AsyncClientContext() as client:
+            task = in_a_task(client)
+            return await asyncio.get_running_loop().create_task(task, context=contextvars.Context())
 
-        context = contextvars.Context()
-        found = await asyncio.get_running_loop().create_task(in_a_task(), context=context)
-    assert found, "ContextModel.__var__ no longer holds the client; runners/submission.py shares one by it"
+    # Not an async test: those have the settings of before the server, and would start one more.
+    assert asyncio.run(shared()), "ContextModel.__var__ no longer holds the client; submission.py shares one by it"
 
 
 def test_what_a_flow_keeps_of_its_task_runs_can_be_forgotten(internals: Any, prefect: None) -> None:
