@@ -213,6 +213,16 @@ def two_runs(production: Production, tmp_path_factory: pytest.TempPathFactory) -
         return TwoRuns([production.end_of(run) for run in runs], folders, emulator.stats)
 
 
+def test_the_nightly_schedule_is_off_until_somebody_turns_it_on(production: Production) -> None:
+    """First of all, for the server takes a minute to see it: what comes of it is seen at the end."""
+    nightly = production.client.read_deployment_by_name("infer/nightly")
+    [schedule] = nightly.schedules
+    assert not schedule.active
+    path = {"id": nightly.id, "schedule_id": schedule.id}
+    switch = "/deployments/{id}/schedules/{schedule_id}"
+    production.client.request("PATCH", switch, path_params=path, json={"active": True})  # type: ignore[arg-type]
+
+
 def test_the_limit_on_the_tag_holds_over_two_runs(production: Production, two_runs: TwoRuns) -> None:
     """Two flow runs at once never have more chunks in flight than the server allows; both complete."""
     runs = two_runs.runs
@@ -249,6 +259,30 @@ def test_a_wrong_value_is_refused_in_the_form(production: Production, gemini: Em
     for wrong in ({"max_concurrent": 0}, {"save_every": "many"}, {"retry_errors": ["nonsense"]}):
         with pytest.raises(httpx.HTTPStatusError, match=r"409|422"):
             production.run(gemini, **wrong)
+
+
+@pytest.fixture(scope="module")
+def killed(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    """A run whose machine was lost. The state is set as the automation of bootstrap.py and then Retry would."""
+    folder, rows = tmp_path_factory.mktemp("killed"), 60
+    with Emulator(latency=LogNormal(0.2, 0.5)).in_thread() as emulator:
+        run = production.run(emulator, **data_of(folder, rows), max_concurrent=1)
+        wait_until(lambda: emulator.stats.answers >= 24, "answers")
+        production.kill_the_machine_at_work()
+        answered = emulator.stats.answers
+        taken = production.slots_taken()
+        production.press(run, "CRASHED", "Crashed")
+        production.press(run, "SCHEDULED", "AwaitingRetry")
+        yield Killed(run, folder, rows, emulator, answered, taken)
+
+
+def test_a_killed_machine_s_run_is_taken_up_by_another(production: Production, killed: Killed) -> None:
+    """kill -9 of worker and flow run: another worker finds the answers in the shared result storage."""
+    assert production.end_of(killed.run).state_name == "Completed"
+    assert_whole(killed.folder, killed.rows)
+    in_flight = SAVE_EVERY * KILLED_AT_ONCE
+    assert killed.answered > in_flight
+    assert paid_twice(killed.emulator) <= in_flight
 
 
 def test_a_retry_and_a_quota_that_returns_send_only_what_is_open(
@@ -296,6 +330,12 @@ def test_a_retry_and_a_quota_that_returns_send_only_what_is_open(
     assert gemini.stats.answers == rows
 
 
+def test_a_killed_machine_s_slots_come_free(production: Production, killed: Killed) -> None:
+    """Its leases run out: nobody has to reset the limit."""
+    assert killed.slots_taken > 0
+    wait_until(lambda: production.slots_taken() == 0, "free slots", 120)
+
+
 def test_a_second_run_of_a_job_is_put_off_and_goes_on_where_a_cancelled_one_ends(
     production: Production, gemini: Emulator, tmp_path: Path
 ) -> None:
@@ -328,44 +368,8 @@ def test_a_second_run_of_a_job_is_put_off_and_goes_on_where_a_cancelled_one_ends
     assert gemini.stats.answers == rows
 
 
-@pytest.fixture(scope="module")
-def killed(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
-    """A run whose machine was lost. The state is set as the automation of bootstrap.py and then Retry would."""
-    folder, rows = tmp_path_factory.mktemp("killed"), 60
-    with Emulator(latency=LogNormal(0.2, 0.5)).in_thread() as emulator:
-        run = production.run(emulator, **data_of(folder, rows), max_concurrent=1)
-        wait_until(lambda: emulator.stats.answers >= 24, "answers")
-        production.kill_the_machine_at_work()
-        answered = emulator.stats.answers
-        taken = production.slots_taken()
-        production.press(run, "CRASHED", "Crashed")
-        production.press(run, "SCHEDULED", "AwaitingRetry")
-        yield Killed(run, folder, rows, emulator, answered, taken)
-
-
-def test_a_killed_machine_s_run_is_taken_up_by_another(production: Production, killed: Killed) -> None:
-    """kill -9 of worker and flow run: another worker finds the answers in the shared result storage."""
-    assert production.end_of(killed.run).state_name == "Completed"
-    assert_whole(killed.folder, killed.rows)
-    in_flight = SAVE_EVERY * KILLED_AT_ONCE
-    assert killed.answered > in_flight
-    assert paid_twice(killed.emulator) <= in_flight
-
-
-def test_a_killed_machine_s_slots_come_free(production: Production, killed: Killed) -> None:
-    """Its leases run out: nobody has to reset the limit."""
-    assert killed.slots_taken > 0
-    wait_until(lambda: production.slots_taken() == 0, "free slots", 120)
-
-
-def test_every_night_is_scheduled_once_somebody_turns_it_on(production: Production) -> None:
+def test_every_night_is_scheduled(production: Production) -> None:
     """The server makes runs of its own, a quarter past midnight Pacific, and they resume."""
-    nightly = production.client.read_deployment_by_name("infer/nightly")
-    [schedule] = nightly.schedules
-    assert not schedule.active
-    path = {"id": nightly.id, "schedule_id": schedule.id}
-    switch = "/deployments/{id}/schedules/{schedule_id}"
-    production.client.request("PATCH", switch, path_params=path, json={"active": True})  # type: ignore[arg-type]
 
     def scheduled() -> Any:
         body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
