@@ -33,11 +33,11 @@ def quiet_console() -> None:
     logging.captureWarnings(True)  # they quote data as well, and would be printed as they are
     root = logging.getLogger()
     for handler in root.handlers.copy():
-        if isinstance(handler, PrefectConsoleHandler):  # others are the user's own
+        if isinstance(handler, PrefectConsoleHandler):  # others are the user's own, and hear all
             root.removeHandler(handler)
             root.addHandler(handler := _Console(handler.level))
-        handler.addFilter(_worth_a_terminal)
-        handler.addFilter(_legible)
+            handler.addFilter(_worth_a_terminal)
+            handler.addFilter(_legible)
 
 
 class _Console(logging.Handler):

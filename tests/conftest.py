@@ -12,6 +12,7 @@ import pytest
 from prefect import State
 from prefect.context import refresh_global_settings_context
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
     temporary_settings,
@@ -46,6 +47,13 @@ def _no_keys_of_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatc
 def _not_under_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that are told begin with `uv run` where the tests themselves were started so."""
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_the_environment_has_them() -> None:
+    """A test that changes the environment leaves its settings behind: the next would start a server of its own."""
+    if PREFECT_API_URL.value() != os.environ.get("PREFECT_API_URL"):
+        refresh_global_settings_context()
 
 
 @pytest.fixture(scope="session", autouse=True)

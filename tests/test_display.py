@@ -107,8 +107,8 @@ def test_one_is_singular_and_nothing_is_guessed_before_the_first_answer() -> Non
 
 def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time and message; the level where it is worth a word, the library that speaks; no address that dies."""
-    root, stderr = logging.getLogger(), io.StringIO()
-    monkeypatch.setattr(root, "handlers", [PrefectConsoleHandler()])
+    root, stderr, heard = logging.getLogger(), io.StringIO(), io.StringIO()
+    monkeypatch.setattr(root, "handlers", [PrefectConsoleHandler(), logging.StreamHandler(heard)])
     monkeypatch.setattr(sys, "stderr", stderr)
     quiet_console()
     for name, level, message in [
@@ -121,6 +121,7 @@ def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
         for handler in root.handlers:
             handler.handle(record)
     logging.captureWarnings(False)
+    assert len(heard.getvalue().splitlines()) == 4, "a handler of the user's own hears all"
     assert [line[9:] for line in stderr.getvalue().splitlines()] == [
         "21 rows to send",
         "warning: no price",
