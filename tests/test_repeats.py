@@ -124,7 +124,7 @@ def test_thirty_percent_of_duplicates_cost_thirty_percent_less(
     found = read_csv()
     assert [line["id"] for line in found] == [row["id"] for row in rows[35:] + rows[:35]]
     assert all(line["response"] == answer_to(line["input_query"]) for line in found)
-    assert "30 rows ask the same as another, and share its answer; saved tokens: " in caplog.text
+    assert "30 rows answered by the request of an equal one; saved tokens: " in caplog.text
     assert " for 70 rows" in caplog.text
 
     write_jsonl(

@@ -36,7 +36,7 @@ def summary_table(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
         share = usage.cached_tokens / max(usage.prompt_tokens, 1)
         lines.append(("cached", f"{usage.cached_tokens:,} of the prompt tokens ({share:.0%}), at a cache's price"))
     if tally.repeats:
-        shared = f"{counted(tally.repeats, 'row')} ask the same as another, and share its answer; saved tokens:"
+        shared = f"{counted(tally.repeats, 'row')} answered by the request of an equal one; saved tokens:"
         lines.append(("shared", f"{shared} {saved.prompt_tokens:,} prompt, {saved.answer_tokens:,} answer"))
     if tally.images or tally.image_notes:
         lost = f"; {tally.image_notes:,} could not be sent, error_message says why" if tally.image_notes else ""
