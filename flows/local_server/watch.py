@@ -58,7 +58,7 @@ class Watch:
                 asked = time.monotonic()
                 self._ask()
             self._tell_if_replaced()
-        self._tell_if_replaced()  # a run may have waited for nothing but that, and be at its end
+        self._tell_if_replaced(at_the_end=True)  # a run may have waited for nothing but that
 
     def _replace(self, lock: IO[str]) -> None:
         """Of the runs that see a server gone, only the one with its lock gets here."""
@@ -108,9 +108,12 @@ class Watch:
         with suppress(OSError), listen(self._boot) as listener:  # a later one has started elsewhere
             self._stand_in(listener)
 
-    def _tell_if_replaced(self) -> None:
+    def _tell_if_replaced(self, at_the_end: bool = False) -> None:
+        """A run that has ended was served by it, however slow it is just now."""
         boot = read_boot(self._home)
-        if boot and boot.port == self._boot.port and boot.pid != self._boot.pid and boot.answers(ASK_SECONDS):
+        if not boot or boot.port != self._boot.port or boot.pid in (0, self._boot.pid) or self.is_lost:
+            return
+        if at_the_end or boot.answers(ASK_SECONDS):
             self._boot = boot
             print(REPLACED, file=sys.stderr, flush=True)
 
