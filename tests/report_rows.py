@@ -30,7 +30,7 @@ def failed(row: int, kind: Kind, detail: str) -> ResultRow:
 
 def report_at(path: Path, rows: Iterable[ResultRow], thumbnails: Thumbnails | None = None) -> str:
     """Write the report; returns what is in it."""
-    subject = Subject("data · test · m", Path("m_test_result.csv"), CONFIG, folder=Path("/work/my place"))
+    subject = Subject("data · test · m", Path("m_test_result.csv"), CONFIG, folder=Path("/data/my place"))
     with path.open("w", encoding="utf-8") as file:
         write_report(file, subject, rows, thumbnails)
     return path.read_text("utf-8")

@@ -70,8 +70,8 @@ def test_errors_are_grouped_and_told_with_the_command_that_sends_them_again(tmp_
         ("image", "b.png does not exist", "1"),
     ]
     assert page.count('<a href="#row=') == 5 + 1 + 1 + 1
-    resume = "cd '/work/my place' && python flows/infer.py --dataset 'my data/q.jsonl' --resume"
-    assert again(Kind.RATE_LIMIT, CONFIG, Path("/work/my place")) == ("--resume", resume)
+    resume = "cd '/data/my place' && python flows/infer.py --dataset 'my data/q.jsonl' --resume"
+    assert again(Kind.RATE_LIMIT, CONFIG, Path("/data/my place")) == ("--resume", resume)
     assert again(Kind.BLOCKED, CONFIG, None).command.endswith("q.jsonl' --retry-errors blocked --resume")
 
 
