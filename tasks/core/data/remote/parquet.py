@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
@@ -127,8 +126,3 @@ class ParquetFiles:
                 yield opened
         except (EntryNotFoundError, FileNotFoundError):  # which the Hub had a moment ago
             raise DataUnavailable(f"the Hub has {file} no more", passes=False) from None
-
-
-def all_places(group: Group) -> Numbers:
-    """Those of all rows of a group."""
-    return np.arange(group.rows, dtype=np.int64)
