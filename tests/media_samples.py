@@ -2,9 +2,14 @@
 
 import io
 import wave
+from functools import partial
 from typing import Any
 
 from PIL import Image as Pillow
+
+from tasks.core.media.conversion import to_media
+
+to_image = partial(to_media, images_only=True)  # of an image column
 
 
 def picture(file_format: str, mode: str = "RGB", **options: Any) -> bytes:

@@ -13,10 +13,10 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.media.conversion import to_image
 from tasks.core.planning.attempt import prompting_of
 from tasks.core.prompts.prepare import Prepared, Preparer
 from tasks.core.records import Sample
+from tests.media_samples import to_image
 
 CASES = Path(__file__).parent / "cases"
 PICTURE = "image/png of 1820 bytes"

@@ -27,8 +27,8 @@ from deployments.emulator import (
 )
 from tasks.core.costs.prices import price_of
 from tasks.core.details import Usage
-from tasks.core.media.conversion import to_image
 from tasks.core.text import money
+from tests.media_samples import to_image
 from tests.support import CSV, MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 

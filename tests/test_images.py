@@ -19,9 +19,9 @@ from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from tasks.core.errors import MediaError
-from tasks.core.media.conversion import PIXELS_AT_ONCE, PixelBudget, to_image
+from tasks.core.media.conversion import PIXELS_AT_ONCE, PixelBudget
 from tasks.core.media.reading import PAUSES_SECONDS, SHOWN_CHARS, read_media
-from tests.media_samples import heic
+from tests.media_samples import heic, to_image
 
 ROOT = Path(__file__).parent.parent
 
@@ -263,10 +263,10 @@ def test_decoding_gives_its_memory_back_before_the_next_turn() -> None:
         Image.new("RGB", (3000, 3000)).save(buffer, "TIFF", compression="tiff_deflate")
         data = buffer.getvalue()
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        conversion.to_image(data)
+        conversion.to_media(data, True)
         before = peak()
         with ThreadPoolExecutor(6) as threads:
-            list(threads.map(conversion.to_image, [data] * 6))
+            list(threads.map(conversion.to_media, [data] * 6, [True] * 6))
         print(peak() - before)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)

@@ -98,15 +98,6 @@ def is_media(data: bytes) -> bool:
     return bool(kind_of(data)) or data[4:8] == b"ftyp" or any(_factories(data))
 
 
-def to_image(data: bytes) -> Media:
-    """`data` as Gemini takes it.
-
-    Raises:
-        MediaError: not an image, broken, or too large.
-    """
-    return _image(data, "not an image")
-
-
 def _image(data: bytes, otherwise: str) -> Media:
     return _within_a_file(_heic(data) or _readable(data, otherwise))
 
