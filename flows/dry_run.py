@@ -18,7 +18,9 @@ from tasks.core.data.sources import resolve
 from tasks.core.details import STANDARD
 from tasks.core.environment.credentials import has_credentials
 from tasks.core.gemini.client import GeminiClient
-from tasks.core.planning.attempt import Attempt, origin_of, plan_attempt
+from tasks.core.planning.attempt import Attempt
+from tasks.core.planning.job import origin_of
+from tasks.core.planning.next_attempt import plan_attempt
 from tasks.core.records import Request
 from tasks.core.reporting.estimate_words import cost_lines, duration_line, token_lines
 from tasks.core.text import counted, one_line

@@ -54,7 +54,9 @@ from tasks.core.errors import InputError
 from tasks.core.files.own_results import Origin
 from tasks.core.output.late import take_over
 from tasks.core.output.place import csv_path_of
-from tasks.core.planning.attempt import Attempt, job_of, origin_of, plan_attempt
+from tasks.core.planning.attempt import Attempt
+from tasks.core.planning.job import job_of, origin_of
+from tasks.core.planning.next_attempt import plan_attempt
 from tasks.core.reporting.tally import Tally
 from tasks.resolve import resolve_dataset
 from tasks.result_storage import storage_of_results

@@ -14,8 +14,9 @@ from tasks.core.output.job_result import JobResult
 from tasks.core.output.place import csv_path
 from tasks.core.output.report.of_job import report_of
 from tasks.core.output.result import write_result
-from tasks.core.planning.attempt import origin_of, prompting_of
+from tasks.core.planning.job import origin_of
 from tasks.core.planning.job_costs import price_for
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind

@@ -8,7 +8,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.gemini.body import BodyWriter
-from tasks.core.planning.attempt import prompting_of
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.prompts.prepare import Prepared, Preparer
 from tasks.core.records import Sample
 from tasks.core.text import counted, visible

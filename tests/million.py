@@ -12,7 +12,7 @@ from tasks.core.checkpoint.layout import answers_key, chunk_key
 from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.config.parameters import RunConfig
 from tasks.core.data.sources import resolve
-from tasks.core.planning.attempt import origin_of
+from tasks.core.planning.job import origin_of
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
 from tasks.core.records import Kind, RowAnswer

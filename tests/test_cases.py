@@ -13,7 +13,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.planning.attempt import prompting_of
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.prompts.prepare import Prepared, Preparer
 from tasks.core.records import Sample
 from tests.media_samples import to_image

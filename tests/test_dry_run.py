@@ -23,7 +23,7 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.details import Usage
 from tasks.core.gemini.client import GeminiClient
-from tasks.core.planning.attempt import prompting_of
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.prompts.prepare import Preparer
 from tests.support import write_jsonl
 from tests.test_prompts import picture

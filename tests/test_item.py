@@ -14,7 +14,7 @@ from tasks.core.answering.item import Item
 from tasks.core.config.command_line import checked
 from tasks.core.data.reader import Reader
 from tasks.core.data.sources import resolve
-from tasks.core.planning.attempt import prompting_of
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.prompts.draft import Draft, plain
 from tasks.core.prompts.prepare import MEDIUM_TOKENS, Preparer
 from tasks.core.records import Kind, Request, Sample

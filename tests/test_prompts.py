@@ -12,7 +12,7 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.data.reader import Reader, open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.errors import InputError
-from tasks.core.planning.attempt import prompting_of
+from tasks.core.planning.next_attempt import prompting_of
 from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.conversation import messages_in
 from tasks.core.prompts.prepare import Prepared, Preparer
