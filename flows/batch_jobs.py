@@ -16,7 +16,8 @@ from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.layout import Storage, StorageError, jobs
-from tasks.core.config.command_line import Program, add_version, command, resume_command
+from tasks.core.config.command_line import resume_command
+from tasks.core.config.program import Program, add_version, command
 from tasks.core.environment.credentials import check_credentials
 from tasks.core.environment.variables import load_environment
 from tasks.core.errors import InputError, RunStopped

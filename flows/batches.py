@@ -26,9 +26,9 @@ from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.layout import Storage, StorageError
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.config.batch import BatchRun, Mode
-from tasks.core.config.command_line import Program, command
 from tasks.core.config.groups.batch import seconds_of
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program, command
 from tasks.core.errors import Deferred, InputError, RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
 from tasks.core.text import counted

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from flows.endings.exit_codes import ExitCode, ending_of
-from tasks.core.config.command_line import Program, add_version, command
+from tasks.core.config.program import Program, add_version, command
 from tasks.core.environment.variables import load_environment
 from tasks.core.text import visible
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from flows.endings.exit_codes import ExitCode
 from flows.preflight import with_environment
-from tasks.core.config.command_line import Program, parse
+from tasks.core.config.command_line import parse
 from tasks.core.config.config_file import as_toml
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program
 from tasks.core.errors import InputError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from flows.endings.exit_codes import ExitCode
 from flows.local_server import LocalServer, LocalServerError
 from flows.runners.signals import clear_line, handled, raising
-from tasks.core.config.command_line import Program, add_version, command
+from tasks.core.config.program import Program, add_version, command
 from tasks.core.environment.variables import load_environment, without_telemetry
 
 

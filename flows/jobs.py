@@ -11,8 +11,8 @@ from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.holder import holder_of
 from tasks.core.checkpoint.layout import Storage, jobs, lock_key
 from tasks.core.checkpoint.pool import read_pool
-from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program, command
 from tasks.core.costs.spending import Spending, read_ledger, total
 from tasks.core.errors import InputError
 from tasks.core.planning.job_costs import JobCosts, price_for

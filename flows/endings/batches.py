@@ -6,8 +6,8 @@ from prefect import State, runtime
 from prefect.states import AwaitingRetry, Cancelled, Failed
 
 from flows.endings.way_on import way_on
-from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program, command
 from tasks.core.errors import REFUSALS, Deferred, RunStopped, StopReason
 
 

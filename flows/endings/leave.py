@@ -11,8 +11,8 @@ from flows.notices import trouble_told
 from flows.outcome import tell
 from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
-from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program, command
 from tasks.core.costs.spending import Spending
 from tasks.core.details import STANDARD
 from tasks.core.files.own_results import Origin

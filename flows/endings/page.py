@@ -5,8 +5,8 @@ from pathlib import Path
 from prefect import runtime
 
 from flows.notices import trouble_told
-from tasks.core.config.command_line import Program, command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.program import Program, command
 from tasks.core.files.own_results import Origin
 from tasks.core.output.columns import about_of
 from tasks.core.output.job_result import JobResult

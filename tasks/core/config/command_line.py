@@ -2,14 +2,10 @@
 
 import argparse
 import json
-import os
 import re
 import shlex
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, get_args, get_origin
 
 from pydantic import ValidationError
@@ -17,13 +13,12 @@ from pydantic.fields import FieldInfo
 
 from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
+from tasks.core.config.program import Program, add_version, command
 from tasks.core.errors import InputError
 from tasks.core.text import closest
 
-_UNDER_UV = "UV_RUN_RECURSION_DEPTH"  # which `uv run` sets for what it starts
 _METAVARS = {"int": "N", "float": "NUMBER", "dict": "JSON|FILE"}
 _UNITS = {"_seconds": "SECONDS", "max_cost": "DOLLARS", "max_cost_per_run": "DOLLARS"}  # by how a name ends
-CONSOLE = "gemini-infer"
 EPILOG = """\
 exit codes: 0 finished; 1 finished with rows worth trying again, or failed; 2 bad input; 130 interrupted
 
@@ -31,49 +26,6 @@ Keys come from the environment or from .env: GOOGLE_API_KEY or GEMINI_API_KEY; f
 A key of Gemini: https://aistudio.google.com/apikey
 GOOGLE_GEMINI_BASE_URL points the run at any Gemini-compatible endpoint.
 """
-
-
-class Program(StrEnum):
-    """What can be started, by its name behind `gemini-infer`."""
-
-    RUN = "run"
-    CHECKPOINTS = "checkpoints"
-    CONFIG = "config"
-    BATCHES = "batches"
-    REPORT = "report"
-    COMPARE = "compare"
-    UI = "ui"
-
-
-_FILES = {Program.RUN: "flows/infer.py", Program.CHECKPOINTS: "flows/checkpoints.py"}
-
-
-def command(program: Program) -> str:
-    """How the user calls `program`: the way this process was started, so that it can be pasted."""
-    under_uv, script = _UNDER_UV in os.environ, Path(sys.argv[0])
-    python = Path("python" if under_uv else sys.orig_argv[0] or "python")
-    beside = script if script.stem == CONSOLE else python.with_name(CONSOLE)
-    if script.stem == CONSOLE or program not in _FILES:
-        on_path = under_uv or not beside.is_file() or shutil.which(CONSOLE) == str(beside)
-        started = f"{CONSOLE if on_path else shlex.quote(str(beside))} {program}"
-    elif script.name in {Path(file).name for file in _FILES.values()}:
-        started = f"{shlex.quote(str(python))} {shlex.quote(str(script.with_name(Path(_FILES[program]).name)))}"
-    else:  # of a worker: what is in the clone
-        started = f"python {_FILES[program]}"
-    return f"uv run {started}" if under_uv else started
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Make `--version` show the version of the package that is installed."""
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, dest=argparse.SUPPRESS, help="Show the version.")
-
-
-class _ShowVersion(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # nobody else waits for it
-
-        print(f"{CONSOLE} {version(CONSOLE)}")
-        parser.exit()
 
 
 class CommandLine(NamedTuple):

@@ -26,7 +26,7 @@ def list_version() -> str:
 
 def list_rates(model: str, tier: str, day: date) -> Rates | None:
     """What `model` costs in `tier` on that day; None where the list does not say it."""
-    from genai_prices.data_snapshot import get_snapshot  # half a second, which a run without a price can do without
+    from genai_prices.data_snapshot import get_snapshot  # 70 ms, which `--help` can do without
 
     try:
         _, found = get_snapshot().find_provider_model(_name(model), None, "google", None)
