@@ -96,17 +96,20 @@ def _infer(run: Checked) -> State[Any]:
             if settled.early_end:
                 return before_planning(config, settled.early_end, under_way(storage, job))
             data = data or resolve_dataset(config, run.data)
-            attempt = _plan(config, data, storage, lock, settled.in_flight)
-            return _answer(config, attempt, lock, origin_of(config, data))
+            origin = origin_of(config, data)
+            attempt = _plan(config, data, origin, storage, lock, settled.in_flight)
+            return _answer(config, attempt, lock, origin.model_copy(update={"attempt": attempt.run.attempt}))
     except JobHeld as held:
         return states.held(held.holder)
     except StorageError as error:
         return states.storage_unusable(error)
 
 
-def _plan(config: RunConfig, data: DatasetRef, storage: Storage, lock: JobLock, in_flight: Counter[str]) -> Attempt:
+def _plan(
+    config: RunConfig, data: DatasetRef, origin: Origin, storage: Storage, lock: JobLock, in_flight: Counter[str]
+) -> Attempt:
     """What is to be sent, on record in the checkpoint."""
-    logger, origin = get_run_logger(), origin_of(config, data)
+    logger = get_run_logger()
     if late := take_over(csv_path_of(config), origin.job, storage):
         logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
     attempt = plan_attempt(config, data, origin.job, storage, str(runtime.flow_run.id), logger, in_flight)

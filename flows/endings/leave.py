@@ -44,8 +44,7 @@ NO_CSV = Csv(None, "")  # not tried
 
 def write_csv(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin) -> Csv:
     path = csv_path_of(config).absolute()
-    named = origin.model_copy(update={"attempt": attempt.run.attempt})
-    about = about_of(config, named, attempt.costs.price)
+    about = about_of(config, origin, attempt.costs.price)
     state: State[Any] = assemble_csv(
         attempt.run, attempt.answers, tally, path, about, forms_of(config), return_state=True
     )

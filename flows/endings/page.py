@@ -24,7 +24,7 @@ def write_page(
     if written is None:
         return None
     run = attempt.run
-    about = about_of(config, origin.model_copy(update={"attempt": run.attempt}), attempt.costs.price)
+    about = about_of(config, origin, attempt.costs.price)
     result = JobResult(config, run.data, run.prompting, attempt.answers, about, tally)
     with trouble_told(f"the HTML report, which {command(Program.REPORT)} makes again,"):
         page = report_of(result, written.path, None if runtime.deployment.id else Path.cwd(), is_written=True)
