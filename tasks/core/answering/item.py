@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from tasks.core.answering.deadline import Deadline
-from tasks.core.details import Spent, packed
+from tasks.core.answering.row_answer import row_answer
+from tasks.core.details import Spent
 from tasks.core.prompts.draft import Draft
 from tasks.core.prompts.placing import MediaReader
 from tasks.core.prompts.prepare import MEDIUM_TOKENS, NOTHING_TO_SEND, Prepared, Preparer
@@ -73,25 +74,15 @@ class Item:
 
     def answer_of(self, prepared: Prepared, outcome: Outcome, spent: Spent | None = None) -> RowAnswer:
         """What is kept of it. `spent`: what its requests have taken, if there were any."""
-        spent = spent or Spent()
-        return RowAnswer(
-            row=self.sample.row,
-            id=self.sample.id,
-            key=prepared.key,
-            kind=outcome.kind,
-            has_image=bool(prepared.request.media),
-            response=outcome.text,
-            detail=outcome.detail,
+        sample, has_image = self.sample, bool(prepared.request.media)
+        return row_answer(
+            sample.row,
+            sample.id,
+            prepared.key,
+            outcome,
+            spent or Spent(),
+            has_image=has_image,
             image_note=prepared.media_note,
-            prompt_tokens=spent.usage.prompt_tokens,
-            answer_tokens=spent.usage.answer_tokens,
-            timeouts=spent.timeouts,
-            answered_by=outcome.answered_by,
-            cached_tokens=spent.usage.cached_tokens,
-            thought_tokens=spent.usage.thought_tokens,
-            lost=spent.lost,
-            service_tier=outcome.service_tier,
-            details=packed(outcome.details, spent),
         )
 
     def _ready(self, media: MediaReader | None, without_media: str = "") -> Prepared:

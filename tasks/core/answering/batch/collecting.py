@@ -14,13 +14,14 @@ from tasks.core.answering.batch.building import line_key
 from tasks.core.answering.misfits import Fitting, held_to
 from tasks.core.answering.outcomes import outcome_of, outcome_of_error
 from tasks.core.answering.refusals import is_gone
+from tasks.core.answering.row_answer import row_answer
 from tasks.core.batches import BatchJob, ResultLine
 from tasks.core.checkpoint.groups import PlannedRow
-from tasks.core.details import Spent, packed
+from tasks.core.costs.prices import BATCH
+from tasks.core.details import Spent
 from tasks.core.errors import ApiError
 from tasks.core.records import Kind, Outcome, RowAnswer
 
-BATCH = "batch"  # the service tier of its answers
 DOWNLOADS = 3  # where lines are missing
 logger = logging.getLogger(__name__)
 
@@ -37,23 +38,9 @@ class Result:
         planned, outcome, spent = self.planned, self.outcome, spent or Spent()
         spent.failed, spent.usage = spent.usage, spent.usage + outcome.usage
         spent.lost += outcome.maybe_billed
-        return RowAnswer(
-            row=planned.row,
-            id=planned.id,
-            key=planned.key,
-            kind=outcome.kind,
-            has_image=planned.has_image,
-            response=outcome.text,
-            detail=outcome.detail,
-            image_note=planned.note,
-            prompt_tokens=spent.usage.prompt_tokens,
-            answer_tokens=spent.usage.answer_tokens,
-            answered_by=outcome.answered_by,
-            cached_tokens=spent.usage.cached_tokens,
-            thought_tokens=spent.usage.thought_tokens,
-            lost=spent.lost,
-            service_tier=BATCH,
-            details=packed(outcome.details, spent),
+        billed = replace(outcome, service_tier=BATCH)
+        return row_answer(
+            planned.row, planned.id, planned.key, billed, spent, has_image=planned.has_image, image_note=planned.note
         )
 
 
