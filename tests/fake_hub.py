@@ -6,17 +6,17 @@ It fails when it is told to.
 import hashlib
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+from tests.loopback import Handler, Loopback
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/set"
@@ -44,30 +44,19 @@ class Fault:
         return self.skip < 0
 
 
-class FakeHub(ThreadingHTTPServer):
+class FakeHub(Loopback):
     """Serves the files of a folder as the data set `some/set`."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         self.fetched: list[str] = []
         self.given = Counter[str]()  # bytes of each file, ranges included
         self.asked = 0  # requests of any kind
         self.faults: list[Fault] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-    @contextmanager
-    def running(self) -> Iterator["FakeHub"]:
-        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
-        yield self
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: FakeHub
 
     def do_GET(self) -> None:
@@ -155,9 +144,6 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         with suppress(ConnectionError):
             super().handle()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 import base64
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+from tests.loopback import Handler, Loopback
 
 TOKEN = "hf_may_write"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -25,28 +23,17 @@ class Pushed:
     commits: int = 0
 
 
-class PushHub(ThreadingHTTPServer):
+class PushHub(Loopback):
     """`refuse`: the part of a path that is answered by 403 as long as it is set."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.sets: dict[str, Pushed] = {}
         self.stored: dict[str, bytes] = {}  # by sha256
         self.refuse = ""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-    @contextmanager
-    def running(self) -> Iterator["PushHub"]:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        yield self
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: PushHub
 
     def do_GET(self) -> None:
@@ -117,8 +104,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 def _mode(path: str) -> dict[str, Any]:

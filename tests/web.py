@@ -1,14 +1,13 @@
 """A small web on this machine: pages by path, and what was asked."""
 
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import trustme
+
+from tests.loopback import Handler, Loopback
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,11 @@ class Page:
     length: bool = True  # whether it says how long it is
 
 
-class Web(ThreadingHTTPServer):
+class Web(Loopback):
     """Serves `pages`; `asked`: host and path of each request."""
 
     def __init__(self, pages: Mapping[str, Page], certificate: trustme.LeafCert | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.pages, self.asked = dict(pages), list[str]()
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -33,19 +32,8 @@ class Web(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who does not trust the certificate hangs up."""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-    @contextmanager
-    def running(self) -> Iterator["Web"]:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        yield self
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Web
 
     def do_GET(self) -> None:
@@ -58,6 +46,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(page.body)))
         self.end_headers()
         self.wfile.write(page.body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
