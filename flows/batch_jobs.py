@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _show(storage: Storage) -> None:
-    found = [(job, group) for job in jobs(storage) for group in _in_flight(storage, job)]
+    found = [(job, group) for job in jobs(storage) for group in GroupRecords(storage, job).in_flight()]
     if not found:
         print("No batch jobs.")
         return
@@ -62,7 +62,7 @@ async def _cancel(storage: Storage, text: str) -> int:
     """Ask for the end of a job's batch jobs until they have ended, ten minutes at most."""
     job, _, config = the_job(storage, text, "--cancel")
     async with groups_of(config.generation, storage, job) as groups:
-        left = _in_flight(storage, job)
+        left = GroupRecords(storage, job).in_flight()
         for look in range(LOOKS):
             left = await _cancelled(groups, left, ask=look % 6 == 0)
             if not left:
@@ -85,10 +85,6 @@ async def _cancelled(groups: Groups, in_flight: list[Group], ask: bool) -> list[
                 await groups.api.cancel(group.batch)
             left.append(group)
     return left
-
-
-def _in_flight(storage: Storage, job: str) -> list[Group]:
-    return [group for group in GroupRecords(storage, job).under_way() if group.phase.in_flight]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -192,7 +192,7 @@ def _tell_of_others(groups: list[Group]) -> None:
 
 def _in_flight(storage: Storage, job: str) -> list[Group]:
     try:
-        return [group for group in GroupRecords(storage, job).under_way() if group.phase.in_flight]
+        return GroupRecords(storage, job).in_flight()
     except StorageError:  # whoever resumes is told
         return []
 

@@ -99,7 +99,7 @@ def prune(storage: Storage, found: list[Job], least: timedelta, named: bool) -> 
             print(f"kept {name}: its age cannot be read; --prune 0m --job {name} removes it all the same")
         elif (holder := holder_of(storage, lock_key(job.key))) and not holder.gone:
             print(f"kept {job.name}: {holder} is at work on it")
-        elif any(group.phase.in_flight for group in GroupRecords(storage, job.key).under_way()):
+        elif GroupRecords(storage, job.key).in_flight():
             print(
                 f"kept {job.name}: batch jobs of it have not ended; {command(Program.BATCHES)} lists and cancels them"
             )

@@ -127,6 +127,10 @@ class GroupRecords:
         last = sorted(self._last().items())
         return [self._read(name, number, phase) for name, (number, phase) in last if not phase.is_over]
 
+    def in_flight(self) -> list[Group]:
+        """Those whose rows may be paid for, and are not collected."""
+        return [group for group in self.under_way() if group.phase.in_flight]
+
     def rows(self, group: Group) -> list[PlannedRow]:
         """Which rows it is about.
 
