@@ -16,16 +16,13 @@ if __name__ == "__main__":
     raise SystemExit(checkpoints.main(sys.argv[1:]))
 
 import argparse
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 
 from flows.endings.exit_codes import ExitCode, ending_of
 from tasks.core.config.program import Program, add_version, command
 from tasks.core.environment.variables import load_environment
-from tasks.core.text import visible
-
-_AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+from tasks.core.text import seconds_in, visible
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,10 +51,10 @@ def _run(options: argparse.Namespace) -> ExitCode:
 
 
 def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d+)([dhm])", text)
-    if not match:
+    seconds = seconds_in(text)
+    if seconds is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 0m")
-    return int(match[1]) * _AGES[match[2]]
+    return timedelta(seconds=seconds)
 
 
 def _parser() -> argparse.ArgumentParser:

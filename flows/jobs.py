@@ -17,9 +17,7 @@ from tasks.core.costs.spending import Spending, read_ledger, total
 from tasks.core.errors import InputError
 from tasks.core.planning.job_costs import JobCosts, price_for
 from tasks.core.reporting.cost_words import cost_range
-from tasks.core.text import counted, visible
-
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+from tasks.core.text import UNIT_SECONDS, counted, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +152,6 @@ def _size(count: int) -> str:
 
 
 def _age(age: timedelta) -> str:
-    letter = next((name for name, unit in _UNITS.items() if age >= unit), "m")
-    return f"{age // _UNITS[letter]}{letter}"
+    seconds = age.total_seconds()
+    letter = next((name for name, unit in UNIT_SECONDS.items() if seconds >= unit), "m")
+    return f"{int(seconds // UNIT_SECONDS[letter])}{letter}"

@@ -12,6 +12,7 @@ from collections.abc import Collection
 # Control characters, which move the cursor or colour the screen, but no newline and no tab; the marks that turn
 # the direction of writing, which make one text look like another; lone surrogates, which cannot be printed.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNIT_SECONDS = {"d": 86_400, "h": 3600, "m": 60}  # as a length of time is typed and shown
 _PUNCTUATION = str.maketrans({character: f"\\{character}" for character in string.punctuation})
 
 
@@ -43,6 +44,12 @@ def lasting(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def seconds_in(text: str) -> int | None:
+    """Of `2d`, `6h` or `90m`; None of any other text."""
+    match = re.fullmatch(r"(\d+)([dhm])", text)
+    return int(match[1]) * UNIT_SECONDS[match[2]] if match else None
 
 
 def closest(name: str, names: Collection[str]) -> str:

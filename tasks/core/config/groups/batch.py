@@ -1,22 +1,20 @@
 """Whether rows go out as batch jobs, and what then."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from tasks.core.config.batch import Leftovers, Mode
 from tasks.core.config.groups.base import Parameters, Text
-
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+from tasks.core.text import seconds_in
 
 
 def seconds_of(text: str) -> float:
     """Of `6h`, `90m` or `2d`. Raises ValueError."""
-    match = re.fullmatch(r"(\d+)([mhd])", text)
-    if not match or not int(match[1]):
+    seconds = seconds_in(text)
+    if not seconds:
         raise ValueError(f"{text!r} is not a length of time such as 6h, 90m or 2d")
-    return float(int(match[1]) * _SECONDS[match[2]])
+    return float(seconds)
 
 
 def _length_of_time(text: str | None) -> str | None:
