@@ -3,7 +3,7 @@
     uv run --group dev python tests/benchmark.py                      all of it: some 25 minutes on 2 cores
     uv run --group dev python tests/benchmark.py --only efficiency    one figure
     uv run --group dev python tests/benchmark.py --short              small sizes, for a first look
-    uv run --group dev python tests/benchmark.py --markdown           the table as the README has it
+    uv run --group dev python tests/benchmark.py --markdown           the table as docs/benchmark.md has it
 
 Other load on the machine spoils absolute figures; of repeated measurements the best one counts. The emulator and
 the Prefect server run in processes of their own: CPU and memory are those of the command's process alone.
