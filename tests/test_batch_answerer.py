@@ -1,12 +1,15 @@
 """What becomes of rows whose batch jobs do not simply succeed."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
+from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.checkpoint.groups import Phase
 from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
@@ -25,6 +28,26 @@ def test_where_jobs_of_ours_fill_the_api_the_next_one_waits_for_their_end(tmp_pa
     _, ended = run(world, 9, group_rows=3)
     assert (ended.error, len(world.jobs), len(world.answered())) == (None, 3, 9)
     assert sorted(len(job.lines) for job in world.jobs.values()) == [3, 3, 3]
+
+
+def test_whoever_watches_hears_of_each_step_of_a_job(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Hears(Watcher):
+        def making(self, what: Making | None) -> None:
+            heard.append(f"{what.step.name} {what.rows}" if what else "made")
+
+        def job(self, job: BatchJob) -> None:
+            heard.append(f"{job.state} {job.requests}")
+
+        def at_work(self, now: AtWork) -> None:
+            heard.append(f"{now.states} {now.rows}, in {now.next_look - asyncio.get_running_loop().time():.0f} s")
+
+    run(World(tmp_path, run_seconds=16), 2, watcher=Hears())
+    assert heard == [
+        *("PACKING 1", "PACKING 2", "UPLOADING 2", "CREATING 2", "made"),
+        *("PENDING 2", "(('PENDING', 1),) 2, in 15 s", "(('RUNNING', 1),) 2, in 22 s", "SUCCEEDED 2", "() 0, in 15 s"),
+    ]
 
 
 def test_a_group_that_is_too_large_is_halved_until_it_fits(tmp_path: Path) -> None:

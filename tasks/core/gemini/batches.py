@@ -7,6 +7,7 @@ downloads go from and to files, a piece at a time.
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,11 +57,14 @@ class GeminiBatches:
             return replace(found, result=with_flags(found.result, self._generation))
         return found
 
-    async def upload(self, path: Path, name: str) -> str:
-        """The content of `path` as a file of the API's, `name` for people; returns the name that the API gives it."""
+    async def upload(self, path: Path, name: str, sent: Callable[[int], object] = lambda size: None) -> str:
+        """The content of `path` as a file of the API's, `name` for people; returns the name that the API gives it.
+
+        `sent` hears how many bytes have arrived, after each part.
+        """
         size = (await asyncio.to_thread(path.stat)).st_size
         url = await start_upload(self._files, size, _MIME_TYPE, name)
-        return await send_parts(self._session, url, path, size, self._sleep)
+        return await send_parts(self._session, url, path, size, self._sleep, sent)
 
     async def create(self, display_name: str, file: str) -> BatchJob:
         """One job over the lines of `file`. Not to be tried again after any error that leaves open what came of it."""

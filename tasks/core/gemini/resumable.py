@@ -6,6 +6,7 @@ once its upload has broken off (googleapis/python-genai#913).
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,8 +41,15 @@ async def start_upload(calls: Calls, size: int, mime_type: str, name: str) -> st
     return url
 
 
-async def send_parts(session: aiohttp.ClientSession, url: str, path: Path, size: int, sleep: Sleep) -> str:
-    """All of the file at `path`; returns the name that the API gives it."""
+async def send_parts(
+    session: aiohttp.ClientSession,
+    url: str,
+    path: Path,
+    size: int,
+    sleep: Sleep,
+    sent: Callable[[int], object],
+) -> str:
+    """All of the file at `path`; returns the name that the API gives it. `sent`: hears how much of it has arrived."""
     offset = failures = 0
     while True:
         part = await asyncio.to_thread(_read, path, offset)
@@ -49,6 +57,7 @@ async def send_parts(session: aiohttp.ClientSession, url: str, path: Path, size:
         try:
             body = await _send(session, url, part, offset, last)
             offset, failures = offset + len(part), 0
+            sent(offset)
             if last:
                 return _name_of(body)
         except (ApiError, ConnectionError) as error:

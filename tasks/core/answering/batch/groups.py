@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -67,14 +68,15 @@ class Groups:
         name = f"{datetime.fromtimestamp(self.clock(), UTC):%Y%m%d%H%M%S}-{uuid4().hex[:8]}"
         return await asyncio.to_thread(self._records.plan, name, attempt, rows, self.clock())
 
-    async def upload(self, group: Group, path: Path) -> Group | Refused:
-        """Its input at the API. Nothing is billed: it is tried again, each time from the start.
+    async def upload(self, group: Group, path: Path, sent: Callable[[int], object]) -> Group | Refused:
+        """Its input at the API. Nothing is billed: it is tried again, each time from the start. `sent`: how far it is.
 
         Raises:
             ConnectionError, MalformedAnswer: it cannot be done now; the group is given up.
         """
         try:
-            file = await until_answered(lambda: self.api.upload(path, group.display_name), self.sleep, tries=4)
+            upload = partial(self.api.upload, path, group.display_name, sent)
+            file = await until_answered(upload, self.sleep, tries=4)
         except FAILURES as error:
             after = await self.give_up(group, f"not uploaded: {error}")
             if isinstance(error, ApiError):
