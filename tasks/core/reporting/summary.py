@@ -26,13 +26,10 @@ def summary_table(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
     """
     sent = tally.rows - reused - repeats
     usage, saved = tally.usage, tally.saved
-    time = f"{lasting(seconds)} for {counted(sent, 'row')}" + (f"; {reused:,} reused" if reused else "")
-    if not tally.rows:
-        return [("rows", "none yet"), ("time", time)]
     lines = [
         ("rows", f"{tally.rows:,}: {tally.successes:,} success, {counted(tally.errors, 'error')}"),
         ("kinds", str(tally)),
-        ("time", time),
+        ("time", f"{lasting(seconds)} for {counted(sent, 'row')}" + (f"; {reused:,} reused" if reused else "")),
         ("tokens", f"{usage.prompt_tokens:,} prompt, {usage.answer_tokens:,} answer"),
     ]
     if usage.cached_tokens:
