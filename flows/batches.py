@@ -7,14 +7,15 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger, runtime
 
-from flows.endings.batches import goes_on
+from flows.display import displayed
 from flows.runners.interrupt import interruptible
 from flows.sent import Sent
+from flows.watcher import BatchWatcher
 from tasks.answer_chunk import fitting_of, process
 from tasks.batches import groups_of
 from tasks.core.answering.batch.api import FAILURES
@@ -31,6 +32,8 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.config.program import Program, command
 from tasks.core.errors import Deferred, InputError, RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
+from tasks.core.planning.job_costs import price_for
+from tasks.core.reporting.progress import Progress
 from tasks.core.text import counted
 
 STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
@@ -61,7 +64,7 @@ def has_batches(storage: Storage, job: str) -> bool:
 def under_way(storage: Storage, job: str) -> str:
     """What is said of batch jobs that go on without the run; empty where there are none."""
     in_flight = _in_flight(storage, job)
-    return goes_on(_counted(in_flight)) if in_flight else ""
+    return f"{_counted(in_flight)} {'goes' if len(in_flight) == 1 else 'go'} on at Google" if in_flight else ""
 
 
 def note_batches(sent: Sent, attempt: Attempt) -> None:
@@ -86,15 +89,26 @@ def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock)
     if not mine:
         return Settled()
     process.requests.loop()
-    settling = _Settling(config, storage, job, lock, _deadline(config, records))
-    with interruptible(settling.stop):
+    rows, logger = sum(group.rows for group in mine), get_run_logger()
+    watcher = BatchWatcher(Progress(rows, 0, config.model, logger, price_for(config)))
+    settling = _Settling(config, storage, job, lock, _deadline(config, records), watcher)
+    waits = config.mode is Mode.BATCH and not runtime.deployment.id
+    with interruptible(settling.stop, batches=True), displayed(watcher.progress, logger) if waits else nullcontext():
         return process.requests.run_from_thread(settling.settle())
 
 
 class _Settling:
-    def __init__(self, config: RunConfig, storage: Storage, job: str, lock: JobLock, deadline: float | None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        storage: Storage,
+        job: str,
+        lock: JobLock,
+        deadline: float | None,
+        watcher: BatchWatcher,
+    ) -> None:
         self._config, self._storage, self._job, self._lock, self._deadline = config, storage, job, lock, deadline
-        self._stopped = asyncio.Event()
+        self._stopped, self._watcher = asyncio.Event(), watcher
         self._logger = get_run_logger()
 
     def stop(self) -> None:
@@ -117,12 +131,7 @@ class _Settling:
         ) as groups:
             records = GroupRecords(self._storage, self._job)
             earlier_groups = EarlierGroups(
-                groups,
-                records,
-                self._storage,
-                self._job,
-                lambda group: _is_mine(self._config, group),
-                sends=self._config.mode is not Mode.ONLINE,
+                groups, records, self._storage, self._job, lambda group: _is_mine(self._config, group), self._watcher
             )
             seconds, told = FIRST_LOOK_SECONDS, -1
             while True:
@@ -147,6 +156,7 @@ class _Settling:
                 if told != len(earlier.in_flight):
                     self._logger.info("Waiting for %s", due_later(earlier.in_flight, time.time()).message)
                     seconds, told = FIRST_LOOK_SECONDS, len(earlier.in_flight)
+                self._watcher.at_work(earlier.at_work(time.time() + seconds, self._deadline))
                 await asyncio.sleep(seconds)
                 seconds = min(1.5 * seconds, MOST_LOOK_SECONDS)
 
@@ -203,9 +213,10 @@ def _in_flight(storage: Storage, job: str) -> list[Group]:
 
 
 def _refusal(groups: list[Group]) -> str:
+    not_ended = "has not ended, and its" if len(groups) == 1 else "have not ended, and their"
     return (
-        f"{_counted(groups)} have not ended, and their rows may be paid for; --mode batch --resume waits for them, "
-        f"{command(Program.BATCHES)} --cancel ends them"
+        f"{_counted(groups)} {not_ended} rows may be paid for; "
+        f"--mode batch --resume waits for them; what else can be done says: {command(Program.BATCHES)}"
     )
 
 

@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> ExitCode:
     storage = storage_of(default_storage())
     if options.write_csv is not None:
         load_environment()
-        print(visible(write_csv(storage, options.write_csv, options.output_dir)))
+        print(visible(write_csv(storage, options.write_csv, "--write-csv", options.output_dir).words))
         return ExitCode.FINISHED
     found = [look(storage, key) for key in jobs(storage)]
     if options.prune is None:

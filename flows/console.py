@@ -9,7 +9,7 @@ from flows import cli
 HELP = """\
 usage: gemini-infer [run] [flags]        send every row of a data set through Gemini; see gemini-infer run --help
        gemini-infer checkpoints [flags]  list, prune, write as CSV; see gemini-infer checkpoints --help
-       gemini-infer batches [flags]      list and cancel batch jobs; see gemini-infer batches --help
+       gemini-infer batches [flags]      list, collect, cancel batch jobs; see gemini-infer batches --help
        gemini-infer report [NAME]        write the HTML report of a checkpoint again
        gemini-infer compare A B          put two results side by side on one page
        gemini-infer config [flags]       print the parameters of such a run as a file for --config

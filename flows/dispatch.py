@@ -45,7 +45,7 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     progress = Progress(plan.rows, plan.reused, config.model, logger, attempt.costs.price)
     with (
         task_runner_of(config, chunks_at_once(config)) as runner,
-        progress_artifact(lambda: Shown(progress.percent, progress.cost)),
+        progress_artifact(lambda: Shown(progress.percent, "; ".join(filter(None, (progress.cost, progress.jobs))))),
         displayed(progress, logger),
     ):
         if isinstance(runner, EventLoopTaskRunner):
@@ -87,7 +87,7 @@ def _send_from_here(
     here = requests.run_from_thread(process.open(attempt.run, attempt.storage, watcher))
     lock.lost = lambda holder: process.stop(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
-        with interruptible(lambda: process.stop(attempt.run)):
+        with interruptible(lambda: process.stop(attempt.run), batches=attempt.run.batch is not None):
             answerer, ahead = here.answerer, 2 * chunks_at_once(config)
             for future in Window(attempt.plan.chunks, attempt.run, ahead).futures(lambda: answerer.stopped):
                 sent.note_end(future)

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from tasks.core.reporting.progress import Progress
 
-LINE_SECONDS = 30.0
+LINE_SECONDS, SILENT_SECONDS = 30.0, 3600.0
 TIMES_A_SECOND = 4
 MOST_BAR = 40
 
@@ -31,19 +31,25 @@ class Display:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         progress = self._progress
-        rows = Text(f"{progress.done:,} of {progress.total:,} rows, {progress.percent:.0f} %")
+        rows = Text(f"{progress.rows}, {progress.percent:.0f} %")
         bar = Table.grid(padding=(0, 2))
         width = max(8, min(MOST_BAR, options.max_width - len(rows) - 2))
         bar.add_row(ProgressBar(max(progress.total, 1), progress.done, width), rows)
         sending = Text("; ").join([Text(progress.in_flight), Text(progress.hold, "yellow")])
         if not (progress.in_flight and progress.hold):
             sending = Text(progress.in_flight)
-        lines = [Text(progress.pace), _outcomes(progress), Text(progress.cost), sending]
+        came = [_outcomes(progress), Text(progress.cost)] if progress.tally.rows or not progress.is_by_batches else []
+        lines = [Text(progress.pace), *came, *map(Text, progress.batches), sending, _hint(progress)]
         yield Group(bar, *filter(None, lines))
 
 
 def _outcomes(progress: Progress) -> Text:
     return Text(progress.outcomes, "red" if progress.tally.errors else "")
+
+
+def _hint(progress: Progress) -> Text:
+    """Most jobs end in minutes, but who looks does not know."""
+    return Text("Ctrl+C leaves batch jobs at work" if progress.jobs else "", "dim")
 
 
 @contextmanager
@@ -73,5 +79,11 @@ def displayed(progress: Progress, logger: logging.Logger | logging.LoggerAdapter
 def _say_lines(
     progress: Progress, logger: logging.Logger | logging.LoggerAdapter[logging.Logger], over: threading.Event
 ) -> None:
+    """Of batch jobs, which may take a day, only what is new, and once an hour that nothing is."""
+    said, silent_seconds = None, 0.0
     while not over.wait(LINE_SECONDS):
+        silent_seconds += LINE_SECONDS
+        if progress.is_by_batches and progress.standing == said and silent_seconds < SILENT_SECONDS:
+            continue
+        said, silent_seconds = progress.standing, 0.0
         logger.info(progress.line)

@@ -94,7 +94,7 @@ def _infer(run: Checked) -> State[Any]:
         with JobLock(storage, job, str(runtime.flow_run.id), tell_who_is_waited_for, shared=shared) as lock:
             settled = settle_batches(config, storage, job, lock)
             if settled.early_end:
-                return before_planning(config, settled.early_end, under_way(storage, job))
+                return before_planning(config, settled.early_end, job, under_way(storage, job))
             data = data or resolve_dataset(config, run.data)
             origin = origin_of(config, data)
             attempt = _plan(config, data, origin, storage, lock, settled.in_flight)
@@ -136,7 +136,7 @@ def _answer(config: RunConfig, attempt: Attempt, lock: JobLock, origin: Origin) 
         waiting.ended = Ended(tally, rows, csv.written.path if csv.written else None, cost.spent)
     seconds = time.monotonic() - started
     page = write_page(config, attempt, tally, origin, csv.written)
-    tell_outcome(attempt, tally, seconds, sent.repeats, csv.written, page, cost)
+    tell_outcome(attempt, tally, seconds, sent, csv.written, page, cost)
     if tally.rows < rows:
         return states.unfinished(config, sent, tally, rows, csv.written)
     if csv.written is None:

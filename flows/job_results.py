@@ -56,13 +56,20 @@ def read_result(storage: Storage, text: str, flag: str, output_dir: str | None =
     return Found(JobResult(config, data, prompting, answers.rows, about, tally), path)
 
 
-def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
-    """Make the CSV of a job, and the report beside it; returns what is in it and where it is.
+class MadeCsv(NamedTuple):
+    """What is in it, and that in words with where it is."""
+
+    tally: Tally
+    words: str
+
+
+def write_csv(storage: Storage, text: str, flag: str, output_dir: str | None) -> MadeCsv:
+    """Make the CSV of the job that `flag` names by `text`, and the report beside it.
 
     Raises:
         InputError: see read_result; or it cannot be written.
     """
-    result, path = read_result(storage, text, "--write-csv", output_dir)
+    result, path = read_result(storage, text, flag, output_dir)
     tally = result.tally
     try:
         written = write_result(
@@ -79,7 +86,7 @@ def write_csv(storage: Storage, text: str, output_dir: str | None) -> str:
         report = str(report_of(result, written.path, Path.cwd(), is_written=True))
     except OSError as error:
         report = f"cannot be written: {error.strerror or error}"
-    return f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}. Report: {report}"
+    return MadeCsv(tally, f"{counted(tally.rows, 'row')}: {tally}. CSV: {written}. Report: {report}")
 
 
 def write_report(storage: Storage, text: str, output_dir: str | None) -> str:

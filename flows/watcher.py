@@ -7,33 +7,52 @@ from prefect import get_run_logger
 
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.traffic import Traffic
+from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import StopReason
 from tasks.core.records import Repeat, RowAnswer
+from tasks.core.reporting.batch_words import job_words, stopping_words
 from tasks.core.reporting.progress import Progress
 from tasks.core.reporting.summary import stopping_line
 from tasks.core.reporting.weather_log import LimitLog, OutageLog
-from tasks.core.text import counted
 
 
-class RunWatcher(Watcher):
-    """Made within the flow run that it logs for. `arrived`: answers that nobody has taken up yet."""
+class BatchWatcher(Watcher):
+    """Hears of batch jobs. Made within the flow run that it logs for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self._logger = progress, get_run_logger()
+
+    def answered(self, answer: RowAnswer) -> None:
+        self.progress.add(answer)
+
+    def at_work(self, now: AtWork) -> None:
+        self.progress.at_work = now
+
+    def making(self, what: Making | None) -> None:
+        self.progress.making = what
+
+    def job(self, job: BatchJob) -> None:
+        self._logger.info(job_words(job))
+
+
+class RunWatcher(BatchWatcher):
+    """`arrived`: answers that nobody has taken up yet."""
 
     def __init__(self, config: RunConfig, progress: Progress, stop_starting: Callable[[], object]) -> None:
+        super().__init__(progress)
         self.arrived: deque[RowAnswer | Repeat] = deque()  # filled on the loop of the requests
-        self._progress, self._stop_starting = progress, stop_starting
-        self._grace_seconds = config.grace_seconds
-        self._logger = get_run_logger()
+        self._stop_starting, self._grace_seconds = stop_starting, config.grace_seconds
         self._limits = LimitLog(config.max_concurrent, self._logger)
         self._outages = OutageLog(config.limits.give_up_seconds, self._logger)
         self._saving_fails = False
 
     def begun(self, traffic: Callable[[], Traffic]) -> None:
-        self._progress.traffic = traffic
+        self.progress.traffic = traffic
 
     def answered(self, answer: RowAnswer) -> None:
         self.arrived.append(answer)
-        self._progress.add(answer)
+        super().answered(answer)
 
     def repeated(self, repeat: Repeat) -> None:
         self.arrived.append(repeat)
@@ -41,20 +60,15 @@ class RunWatcher(Watcher):
     def stopping(self, reason: StopReason, on_their_way: int) -> None:
         self._stop_starting()
         if reason is StopReason.INTERRUPTED:
-            self._logger.warning(stopping_line(on_their_way, self._grace_seconds, self._saving_fails))
+            batches = stopping_words(self.progress.at_work, self.progress.making)
+            self._logger.warning(batches or stopping_line(on_their_way, self._grace_seconds, self._saving_fails))
 
     def limit_changed(self, limit: int) -> None:
         self._limits(limit)
 
     def outage(self, why: str, seconds: float) -> None:
-        self._progress.outage = why
+        self.progress.outage = why
         self._outages(why, seconds)
-
-    def at_work(self, jobs: int, rows: int, done: int) -> None:
-        said = f"{counted(jobs, 'batch job')} with {counted(rows, 'row')} at work, {done:,} of them done"
-        self._progress.jobs = said if jobs else ""
-        if jobs:
-            self._logger.info(said)
 
     def saving_failed(self, why: str) -> None:
         self._saving_fails = bool(why)

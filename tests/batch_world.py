@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.answerer import BatchAnswerer
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.earlier import EarlierGroups
@@ -126,9 +127,6 @@ class World:
     spoil: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda lines: lines
     now: float = 1_000_000.0
     records: dict[str, str] = field(default_factory=dict)
-    uploads: set[str] = field(default_factory=set)
-    uploads_begun: int = 0
-    most_files: int = 0
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     jobs: dict[str, _Job] = field(default_factory=dict)
     paid: Counter[str] = field(default_factory=Counter)
@@ -247,25 +245,10 @@ class Process:
         text = f"answer to {found['text']}"
         return ResultLine(found["key"], ModelOutput(text, "STOP", usage=Usage(3, 5)))
 
-    async def start_upload(self, size: int, name: str) -> str:
+    async def upload(self, path: Path, name: str, sent: Callable[[int], object] = lambda size: None) -> str:
         end = await self._call()
-        upload = f"{name}/{self.world.now}"
-        self.world.uploads.add(upload)
-        self.world.uploads_begun += 1
-        end()
-        return upload
-
-    async def received(self, upload: str) -> int | None:
-        end = await self._call()
-        end()
-        return 0 if upload in self.world.uploads else None
-
-    async def upload(self, upload: str, path: Path, offset: int = 0) -> str:
-        end = await self._call()
-        self.world.uploads.remove(upload)
         file = f"files/{hashlib.sha256(f'{len(self.world.files)} {self.world.now}'.encode()).hexdigest()[:12]}"
         self.world.files[file] = [json.loads(line) for line in _read(path).splitlines()]
-        self.world.most_files = max(self.world.most_files, len(self.world.files))
         end()
         return file
 
@@ -421,13 +404,14 @@ async def _run(
     stop_after: float | None = None,
     limits: BatchLimits | None = None,
     wait: bool = True,
+    watcher: Watcher | None = None,
 ) -> Ended:
     world = process.world
     storage: Storage = process
     clock = asyncio.get_running_loop().time
     records = GroupRecords(storage, JOB)
     groups = Groups(process, records, world.folder, key_mark, confirm=confirm, clock=clock)
-    earlier_groups = EarlierGroups(groups, records, storage, JOB, lambda group: True)
+    earlier_groups = EarlierGroups(groups, records, storage, JOB, lambda group: True, Watcher())
     try:
         while (earlier := await earlier_groups.settle()).in_flight and wait:
             await asyncio.sleep(300)
@@ -449,7 +433,7 @@ async def _run(
     async def as_it_is(request: Request) -> Request:
         return request
 
-    answerer = BatchAnswerer(groups, attempt, as_it_is, world.folder, lambda: online, limits, leftovers)  # type: ignore[arg-type,return-value]
+    answerer = BatchAnswerer(groups, attempt, as_it_is, world.folder, lambda: online, limits, leftovers, watcher)  # type: ignore[arg-type,return-value]
     unsaved: list[RowAnswer] = []
     number = 0
 

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +104,7 @@ def become(run: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def main(prepare: Callable[[dict[str, str]], object] = lambda environment: None) -> None:
-    """`prepare` is called in each child, with its environment, before the run begins."""
+if __name__ == "__main__":
     sys.path[0] = str(INFER.parent)
     for name in ("flows.infer", "flows.cli", *LATE):
         __import__(name)
@@ -114,9 +112,4 @@ def main(prepare: Callable[[dict[str, str]], object] = lambda environment: None)
     gc.freeze()  # children would copy the pages that a collection touches
     if run := serve():
         become(run)
-        prepare(run["environment"])
         runpy.run_path(str(INFER), run_name="__main__")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,15 @@
 """What becomes of rows whose batch jobs do not simply succeed."""
 
-from itertools import count
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.core.answering.batch import flight
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
+from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.checkpoint.groups import Phase
 from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
@@ -27,6 +28,26 @@ def test_where_jobs_of_ours_fill_the_api_the_next_one_waits_for_their_end(tmp_pa
     _, ended = run(world, 9, group_rows=3)
     assert (ended.error, len(world.jobs), len(world.answered())) == (None, 3, 9)
     assert sorted(len(job.lines) for job in world.jobs.values()) == [3, 3, 3]
+
+
+def test_whoever_watches_hears_of_each_step_of_a_job(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Hears(Watcher):
+        def making(self, what: Making | None) -> None:
+            heard.append(f"{what.step.name} {what.rows}" if what else "made")
+
+        def job(self, job: BatchJob) -> None:
+            heard.append(f"{job.state} {job.requests}")
+
+        def at_work(self, now: AtWork) -> None:
+            heard.append(f"{now.states} {now.rows}, in {now.next_look - asyncio.get_running_loop().time():.0f} s")
+
+    run(World(tmp_path, run_seconds=16), 2, watcher=Hears())
+    assert heard == [
+        *("PACKING 1", "PACKING 2", "UPLOADING 2", "CREATING 2", "made"),
+        *("PENDING 2", "(('PENDING', 1),) 2, in 15 s", "(('RUNNING', 1),) 2, in 22 s", "SUCCEEDED 2", "() 0, in 15 s"),
+    ]
 
 
 def test_a_group_that_is_too_large_is_halved_until_it_fits(tmp_path: Path) -> None:
@@ -49,12 +70,7 @@ def test_where_not_even_one_row_fits_the_run_stops_with_the_api_s_own_words(tmp_
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [
-        ("400", StopReason.REFUSED),
-        ("403", StopReason.REFUSED_KEY),
-        ("401", StopReason.REFUSED_KEY),
-        ("404", StopReason.REFUSED_ENDPOINT),
-    ],
+    [("400", StopReason.REFUSED), ("403", StopReason.REFUSED_KEY), ("401", StopReason.REFUSED_KEY)],
 )
 def test_what_every_create_would_meet_stops_the_run(tmp_path: Path, answer: str, reason: StopReason) -> None:
     world = World(tmp_path, Script(answer, made=False, times=9))
@@ -145,7 +161,7 @@ def test_a_stop_leaves_jobs_at_work_and_the_next_run_collects_them(tmp_path: Pat
 def test_a_stop_in_the_middle_of_a_create_waits_for_its_answer(tmp_path: Path) -> None:
     """It is on record then, and nobody has to look for it."""
     world = World(tmp_path)
-    run(world, 3, stop_after=0.25)  # the upload has taken 0.2 s
+    run(world, 3, stop_after=0.25)  # the upload has taken 0.1 s
     assert [key.rpartition("-")[2] for key in world.records if "/batch/" in key][-1] == Phase.SUBMITTED
 
 
@@ -212,41 +228,6 @@ def test_a_job_that_the_api_has_forgotten_is_sent_again_after_ten_minutes(tmp_pa
     _, ended = run(world, 3)
     assert (ended.error, len(world.answered())) == (None, 3)
     assert ended.seconds > 600
-
-
-def until_uploaded(folder: Path, rows: int) -> World:
-    """A process was killed once its input was uploaded, before it asked for a job."""
-    for step in count():
-        world = World(folder)
-        run(world, rows, dies_at=step)
-        if max((key for key in world.records if "/batch/" in key and "rows" not in key), default="").endswith(
-            "uploaded"
-        ):
-            return world
-    raise AssertionError
-
-
-def test_what_a_killed_process_has_uploaded_is_not_uploaded_again(tmp_path: Path) -> None:
-    world = until_uploaded(tmp_path, 3)
-    _, ended = run(world, 3)
-    assert (ended.error, world.uploads_begun, len(world.jobs), world.files) == (None, 1, 1, {})
-    assert len(world.answered()) == 3
-
-
-def test_what_a_killed_process_has_uploaded_and_nobody_wants_is_deleted(tmp_path: Path) -> None:
-    """The data are others by now, or the rows are grouped otherwise."""
-    world = until_uploaded(tmp_path, 3)
-    _, ended = run(world, 2)
-    assert (ended.error, world.uploads_begun, len(world.jobs), world.files) == (None, 2, 1, {})
-    assert [key for key in world.records if "/batch/" in key and not key.endswith(("collected", "gone"))] == []
-
-
-def test_inputs_that_are_stored_at_the_api_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one goes up when one is collected."""
-    monkeypatch.setattr(flight, "MOST_STORED_BYTES", 1)
-    world = World(tmp_path)
-    _, ended = run(world, 12)
-    assert (ended.error, len(world.answered()), len(world.jobs), world.most_files) == (None, 12, 4, 1)
 
 
 def test_a_record_that_cannot_be_read_does_not_make_a_second_job(tmp_path: Path) -> None:

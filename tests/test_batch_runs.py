@@ -10,7 +10,7 @@ from prefect import runtime
 from prefect.exceptions import Pause
 
 from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
-from flows import batch_jobs, batches, checkpoints
+from flows import batch_ends, batch_jobs, batches, checkpoints
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
@@ -33,7 +33,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (flight, batches):
         monkeypatch.setattr(module, "FIRST_LOOK_SECONDS", 0.05)
         monkeypatch.setattr(module, "MOST_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(batch_jobs, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(batch_ends, "ASK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -107,7 +107,6 @@ def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_read
         emulator.forward(7200)
         due = client.read_flow_run(flow_run.id)
         assert run_flow(infer, flow_run=due, return_type="state").is_completed()  # type: ignore[union-attr]
-        assert client.read_flow_run(flow_run.id).run_count == 1  # waking up is no retry
     assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
     assert emulator.batches.calls["create"] == 1
 
@@ -150,16 +149,35 @@ def test_what_other_runs_do_while_jobs_are_at_work(
         run(dataset=data, mode="batch")
     refused = run(dataset=data, resume=True)
     assert refused.name == "Refused"
-    assert "1 batch job with 7 rows have not ended, and their rows may be paid for" in (refused.message or "")
+    assert "1 batch job with 7 rows has not ended, and its rows may be paid for" in (refused.message or "")
     assert batch_jobs.main([]) == ExitCode.FINISHED
     [job] = emulator.batches.all()
-    assert job.name in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert f"  {job.name}  pending  0 of 7 rows" in listed
+    assert listed.index("d.jsonl test, ") < listed.index(job.name)
+    assert "--mode batch --resume" in listed
+    assert batch_jobs.main(["--collect", "d.jsonl"]) == ExitCode.FAILED
+    look_again = capsys.readouterr().out.strip()
+    assert look_again.startswith("Nothing has ended: 1 batch job with 7 rows at work; look again with: ")
     assert checkpoints.main(["--prune", "0m"]) == ExitCode.FINISHED
     assert "batch jobs of it have not ended" in capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GOOGLE_API_KEY")
+        assert batch_jobs.main(["--collect", "d.jsonl"]) == ExitCode.BAD_INPUT
+        assert capsys.readouterr().err.startswith("ValueError: GOOGLE_API_KEY is not set in .env file\n")
+        assert batch_jobs.main([]) == ExitCode.FINISHED
+        assert "states are as last on record" in capsys.readouterr().out
     emulator.batches.faults.set([BatchFault(FaultKind.CANCEL_HALFWAY)])
     assert batch_jobs.main(["--cancel", "d.jsonl"]) == ExitCode.FINISHED
-    assert "--mode batch --resume" in capsys.readouterr().out
+    collect = capsys.readouterr().out.split("collected with: ")[1].split()
+    assert look_again.endswith(" ".join(collect))
     assert emulator.batches.all()[0].state is JobState.CANCELLED
+    assert batch_jobs.main(collect[2:]) == ExitCode.FAILED, "rows are left to be sent"
+    told = capsys.readouterr().out
+    assert f"{job.name} cancelled: 3 of 7 rows" in told
+    assert "4 rows can be sent again: " in told
+    assert sorted(line["status"] for line in read_csv()) == ["error"] * 4 + ["success"] * 3
+    assert emulator.stats.answers == 3, "nothing was sent"
     emulator.batches.pending_seconds = 0
     assert run(dataset=data, mode="batch", resume=True).is_completed()
     assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})

@@ -3,17 +3,20 @@
 import io
 import logging
 import sys
+from dataclasses import replace
 
 import pytest
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 
-from flows.display import Display
+from flows.display import Display, _say_lines
 from flows.logs import quiet_console
 from flows.outcome import hearing, tell
 from tasks.core.answering.traffic import Hold, Traffic
+from tasks.core.batches import AtWork, BatchJob, Making, Step
 from tasks.core.costs.prices import price_of
 from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.batch_words import stopping_words
 from tasks.core.reporting.progress import Progress
 
 MODEL = "gemini-2.5-flash"
@@ -103,6 +106,82 @@ def test_one_is_singular_and_nothing_is_guessed_before_the_first_answer() -> Non
     progress.add(answer(0, Kind.BLOCKED))
     assert progress.outcomes == "0 ok, 1 error (1 blocked)"
     assert "error" in "".join(drawn(progress, 80, no_color=True, force_terminal=True))
+
+
+@pytest.fixture
+def by_batches() -> Progress:
+    """Of 1,000 rows 600 are collected, 100 of them were there before; the others are in two jobs."""
+    clock = Clock()
+    progress = Progress(1000, 100, MODEL, logging.getLogger("p"), price_of(MODEL, None), clock, lambda: 5_000.0)
+    for row in range(500):
+        progress.add(replace(answer(row), service_tier="batch"))
+    clock.now = 725.0
+    jobs = [(250, BatchJob("b/1", state="RUNNING", succeeded=140, failed=10)), (150, BatchJob("b/2", state="PENDING"))]
+    progress.at_work = AtWork.of(jobs, next_look=5_250.0, deadline=5_000.0 + 5.2 * 3600)
+    return progress
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_who_waits_for_batch_jobs_sees_how_they_are_and_when_they_are_looked_at(
+    by_batches: Progress, width: int
+) -> None:
+    by_batches.making = Making(Step.UPLOADING, 5000, 200_000_000, 48_000_000)
+    lines = drawn(by_batches, width)
+    assert [line.rstrip() for line in lines[1:]] == [
+        "waiting for 12 min 5 s",
+        "500 ok, 0 errors",
+        "500,000 tokens, $0.13 so far, about $0.23 in the end, at half price",
+        "2 batch jobs: 1 running, 1 pending; 150 of 400 rows done at Google",
+        "next look in 4 min 10 s; deadline in 5 h 12 min",
+        "uploading a batch job: 48.0 of 200.0 MB, 5,000 rows",
+        "Ctrl+C leaves batch jobs at work",
+    ]
+    assert lines[0].rstrip().endswith("600 of 1,000 rows collected, 60 %")
+    assert max(map(len, lines)) <= width
+
+
+def test_a_log_hears_of_batch_jobs_what_is_new_and_once_an_hour_that_nothing_is(
+    by_batches: Progress, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run online says a line each half minute."""
+
+    class Waits:
+        """Of half a minute each; in the fifth a job begins to run."""
+
+        count = 0
+
+        def wait(self, seconds: float) -> bool:
+            self.count += 1
+            if self.count == 5 and by_batches.at_work:
+                by_batches.at_work = replace(by_batches.at_work, states=(("RUNNING", 2),))
+            return self.count > self.most
+
+        def __init__(self, most: int) -> None:
+            self.most = most
+
+    logger = logging.getLogger("heard")
+    with caplog.at_level(logging.INFO, "heard"):
+        _say_lines(by_batches, logger, Waits(2 + 3 * 120))  # type: ignore[arg-type]
+        assert [("2 running" in line, line.count("\n")) for line in caplog.messages] == [(False, 0), *[(True, 0)] * 3]
+        caplog.clear()
+        by_batches.at_work = None
+        _say_lines(by_batches, logger, Waits(4))  # type: ignore[arg-type]
+        assert len(caplog.messages) == 4
+
+
+@pytest.mark.parametrize(
+    ("step", "jobs", "said"),
+    [
+        (None, 2, "stopping: 2 batch jobs with 400 rows go on at Google"),
+        (Step.PACKING, 1, "stopping: 1 batch job with 250 rows goes on at Google"),
+        (Step.PACKING, 0, "stopping: no batch job is at work"),
+        (Step.CREATING, 1, "stopping: the API has been asked for a batch job, and its word is waited for"),
+        (None, 0, ""),
+    ],
+)
+def test_a_stop_says_what_goes_on_without_the_run(step: Step | None, jobs: int, said: str) -> None:
+    at_work = AtWork.of([(250, BatchJob("b/1")), (150, BatchJob("b/2"))][:jobs], 0.0, None)
+    assert stopping_words(at_work, Making(step, 1, 1) if step else None).partition("; Ctrl")[0] == said
 
 
 def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:

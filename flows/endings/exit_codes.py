@@ -1,11 +1,14 @@
 """What a shell is told of the end of a run. Imports nothing that takes long: bad input is told before."""
 
+import signal
 import sys
 from collections.abc import Callable
 from enum import IntEnum
 
+from flows.runners.signals import clear_line, handled, raising
 from tasks.core.environment.variables import without_telemetry
-from tasks.core.errors import InputError
+from tasks.core.errors import ApiError, InputError, MalformedAnswer, RunStopped
+from tasks.core.text import visible
 
 
 class ExitCode(IntEnum):
@@ -35,10 +38,21 @@ def ending_of(program: Callable[[], ExitCode]) -> ExitCode:
     from tasks.core.checkpoint.layout import StorageError  # takes long
 
     try:
-        return program()
+        with handled(raising(), signal.SIGINT, signal.SIGTERM):
+            return program()
     except InputError as error:
         print(error.lines, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except StorageError as error:
         print(f"the result storage cannot be used: {error}", file=sys.stderr)
-        return ExitCode.FAILED
+    except RunStopped as stopped:
+        print(visible(stopped.message), file=sys.stderr)
+    except ApiError as error:
+        print(visible(f"the API refused: {error.code} {error.status} {error.message}"), file=sys.stderr)
+    except (ConnectionError, MalformedAnswer) as error:
+        print(visible(f"the API cannot be asked now: {error}"), file=sys.stderr)
+    except KeyboardInterrupt:
+        clear_line()
+        print("Interrupted.", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from prefect import State, get_run_logger
 
+from flows.endings.batches import ways_on
 from flows.local_server import is_local
 from flows.notices import trouble_told
 from flows.outcome import tell
@@ -97,10 +98,10 @@ def push(config: RunConfig, attempt: Attempt, tally: Tally, origin: Origin, writ
 
 
 def tell_outcome(
-    attempt: Attempt, tally: Tally, seconds: float, repeats: int, csv: Written | None, page: Path | None, cost: Cost
+    attempt: Attempt, tally: Tally, seconds: float, sent: Sent, csv: Written | None, page: Path | None, cost: Cost
 ) -> None:
     """Once, whatever the run's end is."""
-    lines = summary_table(tally, seconds, attempt.plan.reused, repeats)
+    lines = summary_table(tally, seconds, attempt.plan.reused, sent.repeats)
     if cost.line and attempt.plan.to_send:
         lines.append(("cost", cost.line.removeprefix("cost: ")))
     if csv:
@@ -109,7 +110,7 @@ def tell_outcome(
         lines.append(("report", str(page)))
     if is_local():
         lines.append(("history", f"{command(Program.UI)} opens it in the Prefect UI"))
-    tell(lines)
+    tell(lines + (ways_on(attempt.run.job) if sent.batches else []))
 
 
 def close(attempt: Attempt, tally: Tally, lock: JobLock, cost: Cost) -> None:

@@ -16,8 +16,10 @@ from tasks.prefect_internals import is_to_be_moved
 
 
 @contextmanager
-def interruptible(stop: Callable[[], object]) -> Iterator[None]:
+def interruptible(stop: Callable[[], object], batches: bool = False) -> Iterator[None]:
     """Call `stop` at the first signal instead of raising; the block goes on and ends by itself.
+
+    `batches`: batch jobs may be at work, which go on without this process.
 
     Raises:
         TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
@@ -32,7 +34,8 @@ def interruptible(stop: Callable[[], object]) -> Iterator[None]:
             stop()
         elif time.monotonic() - heard > ONE_SECONDS:
             clear_line()
-            os.write(STDERR, b"Left at once; answers that are saved are kept, --resume continues.\n")
+            jobs = b", batch jobs go on at Google" if batches else b""
+            os.write(STDERR, b"Left at once; answers that are saved are kept%s; --resume continues.\n" % jobs)
             os._exit(ExitCode.INTERRUPTED)
 
     waiting = caller()

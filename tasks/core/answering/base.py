@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tasks.core.answering.item import Item
 from tasks.core.answering.traffic import Traffic
+from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import ModelOutput, Repeat, Request, RowAnswer
 
@@ -78,8 +79,14 @@ class Watcher:
     def outage(self, why: str, seconds: float) -> None:
         """Nobody is answered; with an empty `why` somebody is again, after `seconds`."""
 
-    def at_work(self, jobs: int, rows: int, done: int) -> None:
-        """So many batch jobs have not ended. `rows`: in them; `done`: of those, as far as the API says."""
+    def at_work(self, now: AtWork) -> None:
+        """What is known of batch jobs that have not ended, after each look at them."""
+
+    def making(self, what: Making | None) -> None:
+        """How far the next batch job is; None: no job is being made."""
+
+    def job(self, job: BatchJob) -> None:
+        """A batch job was made, or has ended."""
 
     def saving_failed(self, why: str) -> None:
         """Answers cannot be saved, so nothing is sent; with an empty `why` they can again."""

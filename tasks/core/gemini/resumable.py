@@ -6,6 +6,7 @@ once its upload has broken off (googleapis/python-genai#913).
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,28 +41,23 @@ async def start_upload(calls: Calls, size: int, mime_type: str, name: str) -> st
     return url
 
 
-async def received(session: aiohttp.ClientSession, url: str) -> int | None:
-    """How much of an upload there is; None where that cannot be said, or it is over: then it is to begin anew."""
-    with suppress(ApiError, ConnectionError), plain_errors():
-        headers = {"X-Goog-Upload-Command": "query"}
-        async with session.post(url, headers=headers, timeout=SHORT) as response:
-            size = response.headers.get(_RECEIVED, "")
-            if response.headers.get(_STATUS) == "active" and size.isdecimal():
-                return int(size)
-    return None
-
-
 async def send_parts(
-    session: aiohttp.ClientSession, url: str, path: Path, size: int, sleep: Sleep, offset: int = 0
+    session: aiohttp.ClientSession,
+    url: str,
+    path: Path,
+    size: int,
+    sleep: Sleep,
+    sent: Callable[[int], object],
 ) -> str:
-    """The file at `path` from `offset` on; returns the name that the API gives it."""
-    failures = 0
+    """All of the file at `path`; returns the name that the API gives it. `sent`: hears how much of it has arrived."""
+    offset = failures = 0
     while True:
         part = await asyncio.to_thread(_read, path, offset)
         last = offset + len(part) >= size
         try:
             body = await _send(session, url, part, offset, last)
             offset, failures = offset + len(part), 0
+            sent(offset)
             if last:
                 return _name_of(body)
         except (ApiError, ConnectionError) as error:
@@ -69,10 +65,7 @@ async def send_parts(
             if failures >= PART_TRIES or (isinstance(error, ApiError) and error.code < 500):
                 raise
             await sleep(2.0**failures)
-            there = await received(session, url)
-            if there is None:
-                raise
-            offset = there
+            offset = await _received(session, url, error)
 
 
 async def _send(session: aiohttp.ClientSession, url: str, part: bytes, offset: int, last: bool) -> str:
@@ -82,6 +75,17 @@ async def _send(session: aiohttp.ClientSession, url: str, part: bytes, offset: i
         # As a stream: aiohttp warns of bytes of this size.
         async with session.post(url, data=aiohttp.BytesPayload(part), headers=headers, timeout=TRANSFER) as response:
             return await response.text()
+
+
+async def _received(session: aiohttp.ClientSession, url: str, error: Exception) -> int:
+    """How much of an upload there is; `error` again where that cannot be said, for it is to begin anew."""
+    with suppress(ApiError, ConnectionError), plain_errors():
+        headers = {"X-Goog-Upload-Command": "query"}
+        async with session.post(url, headers=headers, timeout=SHORT) as response:
+            received = response.headers.get(_RECEIVED, "")
+            if response.headers.get(_STATUS) == "active" and received.isdecimal():
+                return int(received)
+    raise error
 
 
 def _read(path: Path, offset: int) -> bytes:

@@ -26,10 +26,13 @@ def summary_table(tally: Tally, seconds: float, reused: int, repeats: int = 0) -
     """
     sent = tally.rows - reused - repeats
     usage, saved = tally.usage, tally.saved
+    time = f"{lasting(seconds)} for {counted(sent, 'row')}" + (f"; {reused:,} reused" if reused else "")
+    if not tally.rows:
+        return [("rows", "none yet"), ("time", time)]
     lines = [
         ("rows", f"{tally.rows:,}: {tally.successes:,} success, {counted(tally.errors, 'error')}"),
         ("kinds", str(tally)),
-        ("time", f"{lasting(seconds)} for {counted(sent, 'row')}" + (f"; {reused:,} reused" if reused else "")),
+        ("time", time),
         ("tokens", f"{usage.prompt_tokens:,} prompt, {usage.answer_tokens:,} answer"),
     ]
     if usage.cached_tokens:

@@ -44,10 +44,10 @@ class BatchAnswerer:
         self.stopped: RunStopped | None = None
         self._deferred: Deferred | None = None
         self._groups, self._leftovers, self._watcher = groups, leftovers, watcher or Watcher()
-        self._flight = Flight(groups, limits, self._obey, self._defer, self._watcher.at_work)
-        self._submitter = Submitter(groups, attempt, self._flight, limits.bounds, self._obey)
+        self._flight = Flight(groups, limits, self._obey, self._defer, self._watcher)
+        self._submitter = Submitter(groups, attempt, self._flight, limits.bounds, self._obey, self._watcher)
         self._guard = ImageGuard(allow_missing_images)
-        self._builder = Builder(groups.api, sendable, folder, self._media_told)
+        self._builder = Builder(groups.api, sendable, folder, self._media_told, self._watcher)
         self._make_online, self._close = online, close
         self._online: Answerer | None = None
         self._gate = Gate()
@@ -92,8 +92,6 @@ class BatchAnswerer:
 
     async def close(self) -> None:
         await self._flight.close()
-        if not (self.stopped or self._deferred):
-            await self._groups.inputs.give_up_left()
         if self._online:
             await self._online.close()
         if self._close:

@@ -1,5 +1,6 @@
 """What is asked of the Batch API: GeminiBatches, or a fake in tests. Each call may raise what GeminiBatches says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +16,7 @@ class BatchApi(Protocol):
 
     def read_line(self, line: bytes) -> ResultLine | None: ...
 
-    async def start_upload(self, size: int, name: str) -> str: ...
-
-    async def received(self, upload: str) -> int | None: ...
-
-    async def upload(self, upload: str, path: Path, offset: int = 0) -> str: ...
+    async def upload(self, path: Path, name: str, sent: Callable[[int], object] = ...) -> str: ...
 
     async def create(self, display_name: str, file: str) -> BatchJob: ...
 

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import BatchApi
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.deadline import Deadline
 from tasks.core.answering.item import Item
+from tasks.core.batches import Making, Step
 from tasks.core.checkpoint.groups import PlannedRow
 from tasks.core.errors import ApiError, MediaError
 from tasks.core.prompts.prepare import NOTHING_TO_SEND, Prepared
@@ -26,16 +27,10 @@ class Built:
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, list[PlannedRow]()
         self.size = self.tokens = 0
-        self._out, self._content = path.open("wb"), sha256()
-
-    @property
-    def digest(self) -> str:
-        """Of its content."""
-        return self._content.hexdigest()
+        self._out = path.open("wb")
 
     def add(self, line: bytes, row: PlannedRow, tokens: int) -> None:
         self._out.write(line)
-        self._content.update(line)
         self.rows.append(row)
         self.size, self.tokens = self.size + len(line), self.tokens + tokens
 
@@ -62,9 +57,11 @@ class Builder:
         api: BatchApi,
         sendable: Sendable,
         folder: Path,
-        left_out: Callable[[int, str], object] = lambda row, why: None,
+        left_out: Callable[[int, str], object],
+        watcher: Watcher,
     ) -> None:
         self._api, self._sendable, self._folder, self._left_out = api, sendable, folder, left_out
+        self._watcher = watcher
 
     async def build(
         self, items: Iterable[Item], bounds: Callable[[], Bounds], without_media: Mapping[int, str]
@@ -90,6 +87,7 @@ class Builder:
                 if built is None:
                     built = Built(self._folder / f"{uuid4().hex}.jsonl")
                 built.add(line, _planned(item, prepared), item.tokens)
+                self._watcher.making(Making(Step.PACKING, len(built.rows), built.size))
             if built:
                 built.close()
                 yield built

@@ -11,33 +11,39 @@ from dataclasses import dataclass, field
 from itertools import batched
 from uuid import uuid4
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.collecting import Result
 from tasks.core.answering.batch.finding import tells_nothing_there
+from tasks.core.answering.batch.flight import told_of
 from tasks.core.answering.batch.groups import Groups
-from tasks.core.answering.batch.inputs import may_go_on
-from tasks.core.batches import BatchJob
+from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
 from tasks.core.checkpoint.layout import Damaged, Storage, answers_key
-from tasks.core.records import Kind
+from tasks.core.records import Kind, RowAnswer
 
 RECORD_ROWS = 2000
 
 
 @dataclass(slots=True)
 class Earlier:
-    """`in_flight`: groups whose rows may be paid for, and are not to be sent. `collected`: rows of ended ones."""
+    """`in_flight`: groups whose rows may be paid for, and are not to be sent. `collected`: rows of ended ones.
+
+    `jobs`: of those in flight that the API tells of, by the names of their groups.
+    """
 
     in_flight: list[Group] = field(default_factory=list)
     collected: int = 0
+    jobs: dict[str, BatchJob] = field(default_factory=dict)
+
+    def at_work(self, next_look: float, deadline: float | None) -> AtWork:
+        jobs = [(group.rows, self.jobs.get(group.name, BatchJob(group.batch))) for group in self.in_flight]
+        return AtWork.of(jobs, next_look, deadline)
 
 
 class EarlierGroups:
-    """Those of a job, as far as `wanted` says so. Call it under the job's lock.
-
-    `sends`: whether groups are sent afterwards, which may have the same input as one that nothing was paid for.
-    """
+    """Those of a job, as far as `wanted` says so. Call it under the job's lock."""
 
     def __init__(
         self,
@@ -46,10 +52,10 @@ class EarlierGroups:
         storage: Storage,
         job: str,
         wanted: Callable[[Group], bool],
-        sends: bool = True,
+        watcher: Watcher,
     ) -> None:
         self._groups, self._records, self._storage, self._job = groups, records, storage, job
-        self._wanted, self._sends = wanted, sends
+        self._wanted, self._watcher = wanted, watcher
 
     async def settle(self) -> Earlier:
         """Bring them as far as they come without waiting for a job.
@@ -67,6 +73,9 @@ class EarlierGroups:
         for group, job in (await self._groups.look(earlier.in_flight)).values():
             if group.phase is Phase.GONE or (job.ended and await self._collect(group, job, earlier)):
                 earlier.in_flight = [other for other in earlier.in_flight if other.name != group.name]
+                self._watcher.job(told_of(group, job))
+            else:
+                earlier.jobs[group.name] = job
         return earlier
 
     def rows_in_flight(self, groups: Sequence[Group]) -> Counter[str]:
@@ -78,8 +87,6 @@ class EarlierGroups:
             case Phase.CREATING:
                 return await self._groups.settle(group)
             case Phase.SUBMITTED | Phase.MISSING:
-                return group
-            case _ if self._sends and may_go_on(group, self._groups.clock()):
                 return group
             case _:
                 return await self._groups.give_up(group, "the run ended before it was created")
@@ -95,15 +102,17 @@ class EarlierGroups:
         except Damaged as error:
             await self._groups.give_up(group, str(error))
             return True
-        await asyncio.to_thread(self._save, group, results)
+        for answer in await asyncio.to_thread(self._save, group, results):
+            self._watcher.answered(answer)
         await self._groups.collected(group, job)
         earlier.collected += len(results)
         return True
 
-    def _save(self, group: Group, results: Sequence[Result]) -> None:
-        """A row whose media were refused stays open: this knows no text that could go alone."""
+    def _save(self, group: Group, results: Sequence[Result]) -> list[RowAnswer]:
+        """Those that are kept. A row whose media were refused stays open: this knows no text that could go alone."""
         answers = [found.answer() for found in results]
         kept = [a for a in answers if not (a.has_image and a.kind is Kind.INVALID_REQUEST)]
         writer = uuid4().hex[:12]
         for number, some in enumerate(batched(kept, RECORD_ROWS)):
             self._storage.write(answers_key(self._job, group.attempt, writer, number), pack(some))
+        return kept

@@ -7,20 +7,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.patience import CANCEL_SECONDS, FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
-from tasks.core.batches import BatchJob
+from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.groups import Group, Phase, PlannedRow
-from tasks.core.errors import Deferred, RunStopped, StopReason
+from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
 from tasks.core.text import counted
 
 MOST_ACTIVE = 90  # of the 100 that a project may have; others may use it as well
-MOST_STORED_BYTES = 8_000_000_000  # of the 20 GB that a project may store; results and media count as well
 _HOUR = 3600.0
 logger = logging.getLogger(__name__)
 
@@ -39,19 +39,19 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class InFlight:
-    """A submitted group. `ended`: its job once that has ended; None where the API knows nothing of it any more."""
+    """A submitted group. `job`: as the last look has found it. `ended`: that once it has ended; None where the API
+    knows nothing of it any more.
+    """
 
     group: Group
     rows: list[PlannedRow]
+    job: BatchJob
     ended: "asyncio.Future[BatchJob | None]"
-    done: int = 0
     cancelled_at: float | None = None
 
 
 class Flight:
-    """`stop` and `defer` hear, once, why no answers will come, or come later; `told` what is at work, as it changes:
-    jobs, their rows, and how many of those are done.
-    """
+    """`stop` and `defer` hear, once, why no answers will come, or come later; `watcher` what is at work."""
 
     def __init__(
         self,
@@ -59,14 +59,13 @@ class Flight:
         limits: BatchLimits,
         stop: Callable[[RunStopped], object],
         defer: Callable[[Deferred], object],
-        told: Callable[[int, int, int], object] = lambda jobs, rows, done: None,
+        watcher: Watcher,
     ) -> None:
-        self._groups, self._limits, self._stop, self._defer, self._tell = groups, limits, stop, defer, told
-        self._told = (0, 0, 0)
+        self._groups, self._limits, self._stop, self._defer, self._watcher = groups, limits, stop, defer, watcher
         self._room = asyncio.Semaphore(limits.most_active)
         self._flying: dict[str, InFlight] = {}
         self._one_ended = asyncio.Event()
-        self._news_at = groups.clock()
+        self._news_at = self._next_look = groups.clock()
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -85,16 +84,13 @@ class Flight:
     def give_room(self) -> None:
         self._room.release()
 
-    async def space(self, size: int) -> None:
-        """Wait until an input of so many bytes may be stored beside those of groups on their way."""
-        while self._flying and await self._groups.inputs.stored() + size > MOST_STORED_BYTES:
-            await self._groups.sleep(FIRST_LOOK_SECONDS)
-
     def add(self, group: Group, rows: list[PlannedRow]) -> InFlight:
         """A group that was submitted, looked after from now on."""
-        flying = InFlight(group, rows, asyncio.get_running_loop().create_future())
+        job = BatchJob(group.batch, group.display_name, "PENDING", requests=group.rows)
+        flying = InFlight(group, rows, job, asyncio.get_running_loop().create_future())
         self._news_at = self._groups.clock()
         self._look_after(flying)
+        self._watcher.job(job)
         self._tell_what_is_at_work()
         return flying
 
@@ -122,6 +118,7 @@ class Flight:
     def _look_after(self, flying: InFlight) -> None:
         self._flying[flying.group.name] = flying
         if self._looking is None or self._looking.done():
+            self._next_look = self._groups.clock() + FIRST_LOOK_SECONDS
             self._looking = asyncio.create_task(self._look_as_long_as_any_flies())
 
     async def _look_as_long_as_any_flies(self) -> None:
@@ -144,6 +141,7 @@ class Flight:
                 logger.debug("could not look for batch jobs: %s", error)
                 new = False
             seconds = FIRST_LOOK_SECONDS if new else min(1.5 * seconds, MOST_LOOK_SECONDS)
+            self._next_look = self._groups.clock() + seconds
             self._tell_what_is_at_work()
             self._tell_of_no_news()
 
@@ -153,9 +151,10 @@ class Flight:
         new = False
         for name, (group, job) in found.items():
             flying = self._flying[name]
-            flying.group, flying.done = group, job.succeeded + job.failed
+            flying.group, flying.job = group, job
             if group.phase is Phase.GONE or job.ended:
                 del self._flying[name]
+                self._watcher.job(told_of(group, job))
                 flying.ended.set_result(None if group.phase is Phase.GONE else job)
                 new = True
         if new:
@@ -173,16 +172,20 @@ class Flight:
                     await self._groups.api.cancel(flying.group.batch)
 
     def _tell_what_is_at_work(self) -> None:
-        flying = self._flying.values()
-        now = len(flying), sum(each.group.rows for each in flying), sum(each.done for each in flying)
-        if now != self._told:
-            self._told = now
-            self._tell(*now)
+        jobs = [(flying.group.rows, flying.job) for flying in self._flying.values()]
+        self._watcher.at_work(AtWork.of(jobs, self._next_look, self._limits.deadline))
 
     def _tell_of_no_news(self) -> None:
         wait, now = self._limits.wait_seconds, self._groups.clock()
         if wait is not None and self._flying and now - self._news_at >= wait:
             self._defer(due_later(self.groups, now))
+
+
+def told_of(group: Group, job: BatchJob) -> BatchJob:
+    """A group's job that has ended, for whoever watches: with all of its rows, and why it is gone, if it is."""
+    if group.phase is Phase.GONE:
+        job = replace(job, state="UNKNOWN", done=True, error=ApiError(404, "NOT_FOUND", group.why))
+    return replace(job, requests=group.rows)
 
 
 def due_later(groups: list[Group], now: float, seconds: float | None = None) -> Deferred:

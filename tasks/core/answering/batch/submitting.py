@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
+from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.building import Built
@@ -10,6 +12,7 @@ from tasks.core.answering.batch.flight import Flight
 from tasks.core.answering.batch.groups import Groups, Refused
 from tasks.core.answering.batch.patience import FULL_SECONDS, MOST_LOOK_SECONDS
 from tasks.core.answering.refusals import ACCOUNT, is_gone, refused_by
+from tasks.core.batches import Making, Step
 from tasks.core.checkpoint.groups import Group, Phase
 from tasks.core.errors import ApiError, RunStopped, StopReason
 from tasks.core.text import counted
@@ -26,9 +29,15 @@ class Submitter:
     """
 
     def __init__(
-        self, groups: Groups, attempt: str, flight: Flight, bounds: Bounds, stop: Callable[[RunStopped], object]
+        self,
+        groups: Groups,
+        attempt: str,
+        flight: Flight,
+        bounds: Bounds,
+        stop: Callable[[RunStopped], object],
+        watcher: Watcher,
     ) -> None:
-        self.bounds = bounds
+        self.bounds, self._watcher = bounds, watcher
         self._groups, self._attempt, self._flight, self._stop = groups, attempt, flight, stop
         self._full = self._lost = 0  # in a row
 
@@ -43,16 +52,21 @@ class Submitter:
         except RunStopped as stopped:
             self._stop(stopped)
             raise
+        finally:
+            self._watcher.making(None)
 
     async def _submit(self, built: Built) -> Group | None:
         group = await self._uploaded(built)
         unsent = 0
         while group:
+            self._tell(Step.CREATING, built)
             created = await self._groups.create(group)
             if isinstance(created, Refused):
+                self._tell(Step.WAITING, built)
                 group = await self._borne(created, built)
                 continue
             if created.phase is Phase.CREATING:
+                self._tell(Step.FINDING, built)
                 created = await self._settled(created)
             if created.phase is not Phase.REFUSED:
                 return self._made(created)
@@ -65,9 +79,10 @@ class Submitter:
         return None
 
     async def _uploaded(self, built: Built) -> Group | None:
-        group = await self._groups.plan(self._attempt, built)
+        self._tell(Step.UPLOADING, built)
+        group = await self._groups.plan(self._attempt, built.rows)
         try:
-            uploaded = await self._groups.upload(group, built)
+            uploaded = await self._groups.upload(group, built.path, partial(self._tell, Step.UPLOADING, built))
         except FAILURES as error:
             raise RunStopped(StopReason.API_DOWN, f"a batch file could not be uploaded: {error}") from None
         if isinstance(uploaded, Group):
@@ -75,6 +90,9 @@ class Submitter:
         self._check(uploaded.error)
         await self._wait_for_room(uploaded.error, hopeless=True)
         return None
+
+    def _tell(self, step: Step, built: Built, sent: int = 0) -> None:
+        self._watcher.making(Making(step, len(built.rows), built.size, sent))
 
     async def _settled(self, group: Group) -> Group:
         try:
