@@ -92,7 +92,7 @@ def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock)
     rows, logger = sum(group.rows for group in mine), get_run_logger()
     watcher = BatchWatcher(Progress(rows, 0, config.model, logger, price_for(config)))
     settling = _Settling(config, storage, job, lock, _deadline(config, records), watcher)
-    waits = config.mode is Mode.BATCH and not runtime.deployment.id
+    waits = config.mode is not Mode.ONLINE and not runtime.deployment.id
     with interruptible(settling.stop, batches=True), displayed(watcher.progress, logger) if waits else nullcontext():
         return process.requests.run_from_thread(settling.settle())
 

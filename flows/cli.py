@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flows.endings.exit_codes import ExitCode, exit_code
 from flows.local_server import LocalServer, LocalServerError
@@ -24,6 +24,9 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.variables import without_telemetry
 from tasks.core.errors import InputError
 from tasks.core.text import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 type LoadFlow = Callable[[], Any]
 
@@ -70,13 +73,18 @@ def _look(asked: CommandLine) -> int:
     if asked.dry_run:
         from flows.dry_run import estimated
 
-        lines = estimated(config)
+        lines: Iterator[str | Table] = estimated(config)
     else:
         from flows.show import shown
 
         lines = shown(config, asked.show)
     for line in lines:
-        print(visible(line), flush=True)
+        if isinstance(line, str):
+            print(visible(line), flush=True)
+        else:
+            from rich.console import Console  # for a terminal alone
+
+            Console().print(line)
     return ExitCode.FINISHED
 
 

@@ -22,10 +22,10 @@ from flows.watcher import RunWatcher
 from flows.window import Window
 from tasks.answer_chunk import process
 from tasks.core.answering.batch.flight import MOST_ACTIVE
+from tasks.core.answering.run import Run
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import StorageError
 from tasks.core.checkpoint.lock import JobLock
-from tasks.core.config.batch import Mode
 from tasks.core.config.groups.run import TaskRunnerKind
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
@@ -42,14 +42,15 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     if not attempt.plan.to_send:
         return sent
     plan, logger = attempt.plan, get_run_logger()
+    at_once = chunks_at_once(config, attempt.run)
     progress = Progress(plan.rows, plan.reused, config.model, logger, attempt.costs.price)
     with (
-        task_runner_of(config, chunks_at_once(config)) as runner,
+        task_runner_of(config, at_once) as runner,
         progress_artifact(lambda: Shown(progress.percent, "; ".join(filter(None, (progress.cost, progress.jobs))))),
         displayed(progress, logger),
     ):
         if isinstance(runner, EventLoopTaskRunner):
-            runner.max_workers = chunks_at_once(config)
+            runner.max_workers = at_once
             process.requests.adopt(runner.loop)
         with prefix_cached(attempt.run):
             if config.task_runner is TaskRunnerKind.LOCAL:
@@ -65,14 +66,14 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     return sent
 
 
-def chunks_at_once(config: RunConfig) -> int:
+def chunks_at_once(config: RunConfig, run: Run) -> int:
     """Enough that the rows of other chunks fill every slot while some wait for their slowest answers.
 
     Of 50 answers with lognormal latency (sigma 0.6) the slowest takes some 4 times the mean: as long, slots must be
     fed by the chunks behind. Twice that, for they begin one after the other, and the server may take its time.
     A chunk that waits for slots has sent nothing yet. Of batch jobs as many as may be under way.
     """
-    if config.mode is Mode.BATCH:
+    if run.batch:
         return MOST_ACTIVE
     return math.ceil(8 * config.max_concurrent / config.save_every) + 2
 
@@ -82,13 +83,13 @@ def _send_from_here(
 ) -> None:
     """This process sends, and hears of each row as it is answered: no result depends on what Prefect makes of it."""
     requests = process.requests
-    watcher = RunWatcher(config, progress, getattr(runner, "stop_starting", lambda: None))
+    watcher = RunWatcher(attempt.run.limits, progress, getattr(runner, "stop_starting", lambda: None))
     arrived = watcher.arrived
     here = requests.run_from_thread(process.open(attempt.run, attempt.storage, watcher))
     lock.lost = lambda holder: process.stop(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
         with interruptible(lambda: process.stop(attempt.run), batches=attempt.run.batch is not None):
-            answerer, ahead = here.answerer, 2 * chunks_at_once(config)
+            answerer, ahead = here.answerer, 2 * chunks_at_once(config, attempt.run)
             for future in Window(attempt.plan.chunks, attempt.run, ahead).futures(lambda: answerer.stopped):
                 sent.note_end(future)
                 _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)

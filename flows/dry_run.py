@@ -3,34 +3,42 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from flows.mode import choice_of
 from flows.preflight import api_of
+from flows.table import table
+from tasks.batches import lists_batches
 from tasks.core.answering.workers import as_they_come
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.overlay import Overlay
+from tasks.core.config.groups.batch import seconds_of
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.estimate import FEW_ANSWERS, Estimate, Size, answer_tokens, prompt_tokens
-from tasks.core.costs.prices import BATCH, FLEX, price_of
+from tasks.core.costs.prices import price_of
 from tasks.core.costs.sizes import size_of
+from tasks.core.costs.ways import UNASKED_SECONDS, durations
 from tasks.core.costs.worst import most_answer_tokens
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
-from tasks.core.details import STANDARD
 from tasks.core.environment.credentials import has_credentials
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.planning.attempt import Attempt
 from tasks.core.planning.job import origin_of
 from tasks.core.planning.next_attempt import plan_attempt
 from tasks.core.records import Request
-from tasks.core.reporting.estimate_words import cost_lines, duration_line, token_lines
+from tasks.core.reporting.estimate_words import WAYS, duration_line, price_line, token_lines, way_cells
 from tasks.core.text import counted, one_line
 from tasks.result_storage import default_storage, storage_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LOOKED_AT, WITH_MEDIA, COUNTED = 5000, 50, 50  # rows, evenly spread
 AT_ONCE = 10
 
 
-def estimated(config: RunConfig) -> Iterator[str]:
+def estimated(config: RunConfig) -> "Iterator[str | Table]":
     """Lines about all of it.
 
     Raises:
@@ -52,9 +60,24 @@ def estimated(config: RunConfig) -> Iterator[str]:
     so_far, most = attempt.pool.table.answer_sizes(), most_answer_tokens(config.generation)
     estimate = Estimate(len(rows), prompt_tokens(len(rows), sizes), answer_tokens(len(rows), so_far, most))
     yield from token_lines(estimate, look.rests_on, so_far if so_far.answers >= FEW_ANSWERS else None, most)
-    yield from cost_lines(estimate, price_of(config.model, config.given_price), config.model, (STANDARD, FLEX, BATCH))
-    yield duration_line(estimate.seconds(config.limits, so_far), config.limits, so_far.seconds)
+    yield from _ways(config, estimate, so_far.seconds)
     yield "Nothing was sent that costs anything."
+
+
+def _ways(config: RunConfig, estimate: Estimate, latency_seconds: float | None) -> "Iterator[str | Table]":
+    """The ways to send that many rows, and which of them `auto` takes."""
+    price = price_of(config.model, config.given_price)
+    left = seconds_of(config.deadline) if config.deadline else UNASKED_SECONDS
+
+    def lists() -> bool:
+        return not has_credentials() or asyncio.run(lists_batches(config.generation))
+
+    choice = choice_of(config, estimate, latency_seconds, price, left, lists)
+    seconds = durations(estimate, config.limits, latency_seconds, config.service_tier)
+    yield from table(WAYS, way_cells(estimate, price, seconds, config.service_tier or "", choice.way), "<>><")
+    yield price_line(price, config.model)
+    yield duration_line(config.limits, latency_seconds)
+    yield choice.line
 
 
 class _Said:

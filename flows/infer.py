@@ -28,7 +28,7 @@ from typing import Any
 
 from prefect import State, get_run_logger, runtime
 
-from flows.batches import batch_run, has_batches, note_batches, settle_batches, under_way
+from flows.batches import has_batches, note_batches, settle_batches, under_way
 from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
@@ -39,6 +39,7 @@ from flows.endings.page import write_page
 from flows.in_python.called import CalledFlow
 from flows.in_python.caller import Ended, caller
 from flows.logs import without_expected_tracebacks
+from flows.mode import by_mode
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
 from flows.preflight import api_of, run_name
 from flows.runners.event_loop import EventLoopTaskRunner
@@ -113,7 +114,7 @@ def _plan(
     if late := take_over(csv_path_of(config), origin.job, storage):
         logger.info("%d answers that an earlier run could not save are in the checkpoint now", late)
     attempt = plan_attempt(config, data, origin.job, storage, str(runtime.flow_run.id), logger, in_flight)
-    attempt = attempt.by_batches(batch_run(config, storage, origin.job, lock))
+    attempt = by_mode(config, attempt, lock)
     lock.confirm()
     attempt.open(origin.name, config)
     return attempt

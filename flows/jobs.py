@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from flows.table import plain_lines
 from tasks.core.checkpoint.attempts import latest_manifest, summary_of
 from tasks.core.checkpoint.contents import Manifest
 from tasks.core.checkpoint.groups import GroupRecords
@@ -115,9 +116,8 @@ def show(found: list[Job]) -> None:
     if sys.stdout.isatty():
         _show_table(rows)
         return
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    for row in (COLUMNS, *rows):
-        print("  ".join(f"{cell:{_SIDES[n]}{widths[n]}}" for n, cell in enumerate(row)).rstrip())
+    for line in plain_lines(COLUMNS, rows, _SIDES):
+        print(line)
 
 
 COLUMNS = ("data set, split and model", "rows", "of", "open", "cost", "age", "size", "tokens", "job")

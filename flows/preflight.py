@@ -142,7 +142,7 @@ def _check_cost(config: RunConfig) -> None:
 def _why_no_budget(config: RunConfig) -> str:
     if config.demo:
         return "a demo costs nothing"
-    if config.mode is Mode.BATCH:
+    if config.mode is not Mode.ONLINE:
         return "a batch job is not held to it; --mode online is"
     if config.cache_prefix:
         return "what --cache-prefix costs by the hour no price list says"
@@ -154,16 +154,19 @@ def _why_no_budget(config: RunConfig) -> str:
     return ""
 
 
+def why_no_batches(config: RunConfig) -> str:
+    """Why a run has no batch jobs, as far as it can be known without asking; empty where it may have some."""
+    if uses_vertex() and not config.demo:
+        return "batch jobs are for the Gemini Developer API; Vertex AI reads batches from a bucket"
+    if config.task_runner is not TaskRunnerKind.LOCAL:
+        return f"batch jobs are sent by this process alone, without --task-runner {config.task_runner}"
+    return "--cache-prefix is for requests that are sent one by one" if config.cache_prefix else ""
+
+
 def _check_mode(config: RunConfig) -> None:
     """Raises InputError where there are no batch jobs."""
-    if config.mode is Mode.ONLINE:
-        return
-    if uses_vertex() and not config.demo:
-        raise InputError("--mode batch is for the Gemini Developer API; Vertex AI reads batches from a bucket")
-    if config.task_runner is not TaskRunnerKind.LOCAL:
-        raise InputError(f"--mode batch sends from this process alone: leave out --task-runner {config.task_runner}")
-    if config.cache_prefix:
-        raise InputError("--cache-prefix is for requests that are sent one by one: leave it out with --mode batch")
+    if config.mode is Mode.BATCH and (why := why_no_batches(config)):
+        raise InputError(f"--mode batch: {why}")
 
 
 def _check_listens(address: str) -> None:

@@ -8,7 +8,7 @@ from prefect import get_run_logger
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.traffic import Traffic
 from tasks.core.batches import AtWork, BatchJob, Making
-from tasks.core.config.parameters import RunConfig
+from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import StopReason
 from tasks.core.records import Repeat, RowAnswer
 from tasks.core.reporting.batch_words import job_words, stopping_words
@@ -39,12 +39,12 @@ class BatchWatcher(Watcher):
 class RunWatcher(BatchWatcher):
     """`arrived`: answers that nobody has taken up yet."""
 
-    def __init__(self, config: RunConfig, progress: Progress, stop_starting: Callable[[], object]) -> None:
+    def __init__(self, limits: LimitsConfig, progress: Progress, stop_starting: Callable[[], object]) -> None:
         super().__init__(progress)
         self.arrived: deque[RowAnswer | Repeat] = deque()  # filled on the loop of the requests
-        self._stop_starting, self._grace_seconds = stop_starting, config.grace_seconds
-        self._limits = LimitLog(config.max_concurrent, self._logger)
-        self._outages = OutageLog(config.limits.give_up_seconds, self._logger)
+        self._stop_starting, self._grace_seconds = stop_starting, limits.grace_seconds
+        self._limits = LimitLog(limits.max_concurrent, self._logger)
+        self._outages = OutageLog(limits.give_up_seconds, self._logger)
         self._saving_fails = False
 
     def begun(self, traffic: Callable[[], Traffic]) -> None:

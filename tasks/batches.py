@@ -26,7 +26,7 @@ from tasks.core.config.batch import BatchRun
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.parameters import BATCH_ROWS
 from tasks.core.environment.credentials import key_mark
-from tasks.core.errors import RunStopped, StopReason
+from tasks.core.errors import ApiError, MalformedAnswer, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
 
@@ -70,6 +70,20 @@ async def groups_of(
             yield _groups(client, storage, job, folder, owner, fitting)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def lists_batches(generation: GenerateConfig) -> bool:
+    """Whether the API that requests go to knows of batch jobs; one that cannot say so now may."""
+    async with GeminiClient(generation) as client:
+        try:
+            await client.batches.jobs(size=1)
+        except ApiError as error:
+            return error.code not in (404, 405, 501)
+        except MalformedAnswer:
+            return False
+        except ConnectionError:
+            return True
+    return True
 
 
 def _groups(

@@ -10,15 +10,18 @@ from prefect import runtime
 from prefect.exceptions import Pause
 
 from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
-from flows import batch_ends, batch_jobs, batches, checkpoints
+from flows import batch_ends, batch_jobs, batches, checkpoints, mode
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
+from flows.mode import choice_of
 from flows.preflight import check
 from tasks import resolve
 from tasks.core.answering.batch import flight
 from tasks.core.config import parameters
 from tasks.core.config.command_line import checked
+from tasks.core.costs.estimate import Estimate, Range
+from tasks.core.costs.prices import price_of
 from tasks.core.errors import InputError
 from tests.support import RESULT, RunFlow, numbered, read_csv, write_jsonl
 
@@ -209,8 +212,8 @@ def test_rows_keep_the_price_that_they_were_had_at(run: RunFlow, emulator: Emula
 @pytest.mark.parametrize(
     ("asked", "variables", "message"),
     [
-        ({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"}, "--mode batch is for the Gemini Developer API"),
-        ({"task_runner": "dask"}, {}, "leave out --task-runner dask"),
+        ({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"}, "--mode batch: batch jobs are for the Gemini Developer API"),
+        ({"task_runner": "dask"}, {}, "this process alone, without --task-runner dask"),
     ],
 )
 def test_where_there_are_no_batch_jobs_nothing_starts(
@@ -231,3 +234,44 @@ def test_where_there_are_no_batch_jobs_nothing_starts(
 def test_a_deadline_is_a_length_of_time(deadline: str) -> None:
     with pytest.raises(InputError, match="--deadline"):
         checked({"dataset": "d", "mode": "batch", "deadline": deadline})
+
+
+def test_auto_takes_the_cheapest_way_and_its_answers_serve_every_mode(
+    run: RunFlow, emulator: Emulator, data: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch jobs, or flex where the deadline is too short for them; rows that are answered are asked no more."""
+    import pyarrow.parquet as pq
+
+    assert run(dataset=data, mode="auto", limit=2).is_completed()
+    assert "--mode auto takes batch: 50% cheaper" in caplog.text
+    assert run(dataset=data, mode="auto", deadline="30m", resume=True, limit=4).is_completed()
+    assert "--mode auto takes online: no batch: --deadline 30m" in caplog.text
+    monkeypatch.setattr(mode, "is_googles", lambda url: True)
+    assert run(dataset=data, mode="auto", deadline="30m", resume=True).is_completed()
+    assert "--mode auto takes flex: 50% cheaper; no batch: --deadline 30m" in caplog.text
+    tiers = pq.read_table(f"result/{RESULT}.parquet").column("service_tier").to_pylist()
+    assert tiers == ["batch", "batch", "standard", "standard", "flex", "flex", "flex"]
+    assert (answered(), emulator.stats.answers, emulator.batches.calls["create"]) == (ALL, ROWS, 1)
+
+
+def test_auto_waits_for_jobs_at_work_whatever_it_takes_itself(run: RunFlow, emulator: Emulator, data: str) -> None:
+    """None of their rows is sent by another way."""
+    emulator.batches.pending_seconds = 7200
+    with deployed(), pytest.raises(Pause):
+        run(dataset=data, mode="batch", limit=4)
+    emulator.forward(7200)
+    assert run(dataset=data, mode="auto", deadline="10m", resume=True).is_completed()
+    assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
+    assert (emulator.stats.batch_answers, emulator.batches.calls["create"]) == (4, 1)
+
+
+def test_on_vertex_auto_goes_online_and_says_why(
+    emulator: Emulator, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    config = checked({"dataset": data, "mode": "auto"})
+    check(config)
+    choice = choice_of(
+        config, Estimate(5, *(Range(0.0, 0.0),) * 2), None, price_of(config.model), 86_400.0, pytest.fail
+    )
+    assert choice.line.startswith("--mode auto takes online: no batch: batch jobs are for the Gemini Developer API;")

@@ -14,10 +14,9 @@ from flows.cli import main
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
 from tasks.core.checkpoint.storage import LocalStorage
-from tasks.core.checkpoint.table.taken import AnswerSizes
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.config.parameters import RunConfig
-from tasks.core.costs.estimate import Estimate, Range
+from tasks.core.costs.estimate import UNKNOWN_LATENCY, Estimate, Range
 from tasks.core.costs.prices import price_of
 from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
@@ -40,7 +39,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalSt
 
 
 class Told(NamedTuple):
-    """Of a dry run: tokens of prompts and of answers, and dollars by tier."""
+    """Of a dry run: tokens of prompts and of answers, and dollars by the way that rows are sent."""
 
     prompts: tuple[float, float]
     answers: tuple[float, float]
@@ -57,10 +56,9 @@ def dry_run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
         low_high = {
             name: tuple(float(n.replace(",", "")) for n in words.split(" to ")) for name, words in found.items()
         }
-        [cost] = re.findall(r"^cost: (.*) \(prices", text, re.MULTILINE)
         dollars = {
-            tier: (float(low), float(high or low))
-            for tier, low, high in re.findall(r"(\w+) \$([\d.]+)(?: to \$([\d.]+))?", cost)
+            way: (float(low), float(high or low))
+            for way, low, high in re.findall(r"^(\w+) .*? \$([\d.]+)(?: to \$([\d.]+))?", text, re.MULTILINE)
         }
         return Told(low_high["prompts"], low_high["answers"], dollars, text)  # type: ignore[arg-type]
 
@@ -135,11 +133,10 @@ def test_what_the_run_then_takes_lies_in_the_range(
     true = price.dollars(Usage(stats.prompt_tokens, stats.output_tokens))
     assert told.prompts[0] <= stats.prompt_tokens <= told.prompts[1]
     assert told.answers[0] <= stats.output_tokens <= told.answers[1]
-    assert told.dollars["standard"][0] <= true <= told.dollars["standard"][1]
-    assert told.dollars["flex"][1] == pytest.approx(told.dollars["standard"][1] / 2, rel=0.1)
-    print(
-        kind, key, told.prompts, stats.prompt_tokens, told.answers, stats.output_tokens, told.dollars["standard"], true
-    )
+    assert told.dollars["online"][0] <= true <= told.dollars["online"][1]
+    assert told.dollars["flex"][1] == pytest.approx(told.dollars["online"][1] / 2, rel=0.1)
+    print(kind, key, told.prompts, stats.prompt_tokens, told.answers, stats.output_tokens, told.dollars["online"], true)
+    assert told.dollars["batch"][1] == pytest.approx(told.dollars["online"][1] / 2, rel=0.1)
     if key:
         assert told.prompts[1] <= 1.35 * told.prompts[0]
         assert "by countTokens of 50 rows" in told.text
@@ -160,8 +157,22 @@ def test_a_run_lasts_as_long_as_its_tightest_limit() -> None:
     """Requests in flight and their latency, requests or tokens a minute; what is not known is a range."""
     estimate = Estimate(600, Range(60_000.0, 90_000.0), Range(600.0, 600.0))
     limits = LimitsConfig(max_concurrent=10, timeout_seconds=60)
-    known = AnswerSizes(100, 10.0, 1.0, 2.0)
+    known = Range(2.0, 2.0)
     assert estimate.seconds(limits, known) == (120.0, 120.0)
-    assert estimate.seconds(limits, AnswerSizes()) == (60.0, 1200.0)
+    assert estimate.seconds(limits, UNKNOWN_LATENCY) == (60.0, 1200.0)
     assert estimate.seconds(limits.model_copy(update={"rpm": 60}), known) == (600.0, 600.0)
     assert estimate.seconds(limits.model_copy(update={"tpm": 10_000}), known) == (360.0, 540.0)
+
+
+def test_the_ways_stand_side_by_side_with_what_auto_takes(
+    emulator: Emulator, dry_run: Callable[..., Told], tmp_path: Path
+) -> None:
+    """And why: here an hour is not left, and who knows whether this endpoint has flex."""
+    lines = dry_run(*data_of("short", tmp_path), "--max-concurrent", "60").text.splitlines()
+    [online, flex, batch] = [line for line in lines if re.match("online|flex|batch", line)]
+    assert ("2 s to 40 s" in online, "2.0 min to 30.0 min" in flex, "5.0 min to 24.0 h" in batch) == (True,) * 3
+    assert [line.endswith("--mode auto") for line in (online, flex, batch)] == [False, False, True]
+    assert "--mode auto takes batch: 50% cheaper, and without --deadline it may take a day" in lines
+    text = dry_run(*data_of("short", tmp_path), "--deadline", "30m").text
+    assert "--mode auto takes online: no batch: --deadline 30m leaves less than an hour; no flex: http://" in text
+    assert emulator.stats.requests == 0

@@ -5,10 +5,14 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """How rows are sent: one request each, or many as one batch job, at half the price and later."""
+    """How rows are sent: one request each, or many as one batch job, at half the price and later.
+
+    AUTO: the cheapest way that the time allows, chosen once it is known what there is to send (see costs/ways.py).
+    """
 
     ONLINE = "online"
     BATCH = "batch"
+    AUTO = "auto"
 
 
 class Leftovers(StrEnum):

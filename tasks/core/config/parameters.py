@@ -56,8 +56,8 @@ class RunConfig(
 
     @property
     def rows_per_chunk(self) -> int:
-        """Samples of a chunk: of a batch job there are as many, unless they are large."""
-        return BATCH_ROWS if self.mode is Mode.BATCH else self.save_every
+        """Samples of a chunk: where they may go out as batch jobs as many as one has, unless they are large."""
+        return self.save_every if self.mode is Mode.ONLINE else BATCH_ROWS
 
     @property
     def generation(self) -> GenerateConfig:

@@ -13,7 +13,6 @@ from tasks.core.details import Usage
 SURELY = 3.0  # standard errors
 LEAST_MARGIN, ANSWERS_MARGIN = 0.02, 0.1  # of what was counted; of answers, which no count foretells
 FEW_ANSWERS = 20  # tell nothing of the others
-UNKNOWN_LATENCY = (1.0, 20.0)  # seconds
 
 
 class Range(NamedTuple):
@@ -31,6 +30,9 @@ class Range(NamedTuple):
     @classmethod
     def around(cls, value: float, margin: float) -> Self:
         return cls(value * max(1 - margin, 0.0), value * (1 + margin))
+
+
+UNKNOWN_LATENCY = Range(1.0, 20.0)  # seconds
 
 
 class Size(NamedTuple):
@@ -57,9 +59,8 @@ class Estimate:
             *(rates.dollars(Usage(round(p), round(a)), longest=math.ceil(longest)) for p, a, longest in bounds)
         )
 
-    def seconds(self, limits: LimitsConfig, so_far: AnswerSizes) -> Range:
-        """At the limits that were given, if the API keeps up."""
-        latency = Range(so_far.seconds, so_far.seconds) if so_far.seconds else Range(*UNKNOWN_LATENCY)
+    def seconds(self, limits: LimitsConfig, latency: Range) -> Range:
+        """At the limits that were given, if the API keeps up. `latency`: of an answer, in seconds."""
         by_latency = latency.times(max(self.rows / limits.max_concurrent, 1.0 if self.rows else 0.0))
         by_minute = 60 * self.rows / limits.rpm if limits.rpm else 0.0
         by_tokens = self.prompt.times(60 / limits.tpm) if limits.tpm else Range(0.0, 0.0)

@@ -26,6 +26,12 @@ def base_url() -> str:
     return os.environ.get(BASE_URL) or GOOGLES
 
 
+def is_googles(url: str) -> bool:
+    """Whether it is an endpoint of Google's own."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(".googleapis.com")
+
+
 def mend_base_url() -> str:
     """Take off an API version at the end of the base URL, for the SDK adds one. Returns a line about it, or nothing.
 

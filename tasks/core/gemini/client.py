@@ -18,6 +18,7 @@ from google.genai import types
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.setting_names import with_flags
 from tasks.core.details import STANDARD
+from tasks.core.environment.endpoint import is_googles
 from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
 from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.body import BodyWriter
@@ -55,7 +56,7 @@ def other_endpoint() -> Endpoint | None:
     except Exception as error:  # the SDK's own, and those of Google's sign-in
         raise InputError(f"the environment does not say how to reach the API: {error}", type(error).__name__) from None
     url = urlsplit(base_url)
-    if url.scheme == "https" and f".{url.hostname}".endswith(".googleapis.com"):
+    if is_googles(base_url):
         return None
     variable = next((name for name in _PLACES if (os.environ.get(name) or "\0") in base_url), "it")
     return Endpoint(f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}", variable)

@@ -39,6 +39,12 @@ class Attempt:
         """The same, sent as batch jobs where there is a word on them."""
         return replace(self, run=replace(self.run, batch=batch))
 
+    def online(self, config: RunConfig) -> "Attempt":
+        """The same, sent one by one although it was planned for batch jobs, as `config` has it."""
+        limits = config.limits.model_copy(update={"allow_missing_images": self.run.limits.allow_missing_images})
+        run = replace(self.run, generation=config.generation, limits=limits)
+        return replace(self, run=run, plan=self.plan.cut_anew(config.save_every))
+
     @property
     def repeats(self) -> Repeats:
         """Those of the run's rows that wait for another's answer."""
@@ -57,7 +63,7 @@ class Attempt:
                 created=datetime.now(UTC),
                 settings=self.run.generation.fingerprint,
                 rows=data.rows,
-                chunks=-(-self.plan.to_send // config.rows_per_chunk),
+                chunks=-(-self.plan.to_send // (config.rows_per_chunk if self.run.batch else config.save_every)),
                 config=found.model_dump(mode="json", exclude_defaults=True),
             ),
         )

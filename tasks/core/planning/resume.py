@@ -6,7 +6,7 @@ Knows keys and rows, no storage and no data set.
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import batched, pairwise
 
@@ -46,6 +46,11 @@ class Plan:
     @property
     def to_send(self) -> int:
         return self.rows - self.reused - self.repeats - self.in_flight
+
+    def cut_anew(self, save_every: int) -> "Plan":
+        """The same rows in other chunks, which are cut as they are asked for."""
+        rows = (row for chunk in self.chunks for span in chunk.spans for row in span)
+        return replace(self, chunks=_cut(rows, save_every))
 
 
 def plan_fresh(rows: int, save_every: int) -> Plan:

@@ -1,11 +1,13 @@
 """What a run is likely to take, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from tasks.core.checkpoint.table.taken import AnswerSizes
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.costs.estimate import Estimate, Range
-from tasks.core.costs.prices import Price
+from tasks.core.costs.prices import BATCH, FLEX, Price
+from tasks.core.costs.ways import Way
+from tasks.core.details import STANDARD
 from tasks.core.text import counted, money
 
 
@@ -19,21 +21,39 @@ def token_lines(estimate: Estimate, rests_on: str, so_far: AnswerSizes | None, m
     yield f"answers: {_tokens(estimate.answers)}, {by}"
 
 
-def cost_lines(estimate: Estimate, price: Price | None, model: str, tiers: Sequence[str]) -> Iterator[str]:
-    """One line, with the tiers side by side."""
+WAYS = ("", "cost", "time", "")
+
+
+def way_cells(
+    estimate: Estimate, price: Price | None, seconds: Mapping[Way, Range], tier: str, chosen: Way
+) -> list[tuple[str, ...]]:
+    """The ways side by side, under WAYS. `tier`: of what is sent online. `chosen`: by `auto`."""
+    tiers = {Way.ONLINE: tier or STANDARD, Way.FLEX: FLEX, Way.BATCH: BATCH}
+    return [
+        (
+            f"{way} ({tier})" if way is Way.ONLINE and tier else way,
+            _dollars(estimate.dollars(price, tiers[way])) if price else "?",
+            _time(seconds[way]),
+            "--mode auto" if way is chosen else "",
+        )
+        for way in Way
+    ]
+
+
+def price_line(price: Price | None, model: str) -> str:
+    """By what the costs are."""
     if price is None:
-        yield f"cost: no price of {model} is known; --price input=0.30,output=2.50 says it"
-        return
-    costs = ", ".join(f"{tier} {_dollars(estimate.dollars(price, tier))}" for tier in tiers)
-    yield f"cost: {costs} (prices: {price.source})"
+        return f"cost: no price of {model} is known; --price input=0.30,output=2.50 says it"
+    return f"prices: {price.source}"
 
 
-def duration_line(seconds: Range, limits: LimitsConfig, latency_seconds: float | None) -> str:
+def duration_line(limits: LimitsConfig, latency_seconds: float | None) -> str:
+    """By what the times are."""
     by = f"{limits.max_concurrent:,} in flight"
     by += f", {limits.rpm:,} requests a minute" if limits.rpm else ""
     by += f", {limits.tpm:,} tokens a minute" if limits.tpm else ""
     takes = f"{latency_seconds:.1f} s an answer so far" if latency_seconds else "an answer in 1 to 20 s"
-    return f"time: {_time(seconds)}, at {by}, {takes}"
+    return f"times: at {by}, {takes}; flex in 1 to 15 min; most batch jobs end in minutes, some in a day"
 
 
 def _tokens(tokens: Range) -> str:

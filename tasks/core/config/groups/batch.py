@@ -26,9 +26,13 @@ def _length_of_time(text: str | None) -> str | None:
 class BatchParameters(Parameters):
     """batch"""
 
-    mode: Mode = Field(Mode.ONLINE, description="batch: half price by Gemini's Batch API, in minutes to a day.")
+    mode: Mode = Field(
+        Mode.ONLINE,
+        description="batch: half price by Gemini's Batch API, in minutes to a day; auto: the cheapest that is in time.",
+    )
     deadline: Annotated[Text, AfterValidator(_length_of_time)] = Field(
-        None, description="With mode batch: cancel what is not done after this long, and send it online: 6h, 90m, 2d."
+        None,
+        description="With mode batch or auto: cancel jobs that are not done after this long, and go on online: 6h, 2d.",
     )
     leftovers: Leftovers = Field(
         Leftovers.ONLINE,
