@@ -204,7 +204,11 @@ async def test_what_is_more_than_the_project_may_have_under_way_is_refused_witho
 
 async def test_a_full_storage_names_a_delay_beyond_all_sense() -> None:
     async with api() as a:
-        a.emulator.files.storage_bytes = 10
+        _, job = await a.create(["p"])
+        results = len(json.dumps((await a.results(job["name"]))[0]))  # they count as well
+        [file] = a.emulator.files.all()
+        a.emulator.files.storage_bytes = len(file.data) + results + 20
+        assert "name" in await a.upload(b"x" * 10)
         refused = await a.upload(b"x" * 11)
         assert float(refused["error"]["details"][-1]["retryDelay"][:-1]) > 9e18
 

@@ -130,6 +130,10 @@ class Jobs:
         job = self.find(file.replace("files/batch-", "batches/"), project)
         return job if job and job.state.ended and job.results else None
 
+    def stored(self) -> int:
+        """Bytes of all results, which nobody can delete."""
+        return sum(len(line) + 1 for job in self._jobs.values() if not job.inline for line in job.results)
+
     def cancel(self, job: Job) -> None:
         """Ask for its end."""
         now = self._clock()

@@ -43,7 +43,7 @@ class _Upload:
 class Files:
     """`processing_seconds`: from the upload until a file may be used. `refusals`: what the next uploads meet.
 
-    `storage_bytes`: room for all of them together.
+    `storage_bytes`: room for all of them together, and for what is stored `beside` them.
     """
 
     clock: Callable[[], float]
@@ -53,6 +53,7 @@ class Files:
     fails: bool = False  # whether processing does
     uploads: int = 0
     storage_bytes: int | None = None
+    beside: Callable[[], int] = lambda: 0
     _files: dict[str, StoredFile] = field(default_factory=dict)
     _under_way: dict[str, _Upload] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -61,7 +62,8 @@ class Files:
         """Begin an upload of `size` bytes; returns its id."""
         if self.refusals:
             return self.refusals.pop(0)
-        if self.storage_bytes is not None and size + sum(len(one.data) for one in self.all()) > self.storage_bytes:
+        stored = sum(len(one.data) for one in self.all()) + self.beside()
+        if self.storage_bytes is not None and size + stored > self.storage_bytes:
             return _STORAGE_FULL
         number = f"{next(self._ids):06d}"
         name = str(file.get("name") or f"files/emulated-{number}")

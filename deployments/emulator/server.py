@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Self
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from deployments.emulator.admin import add_admin_routes
 from deployments.emulator.answers import AnswerStyle, digest_of
@@ -43,7 +44,7 @@ class Emulator:
         key, of the model and during an outage come at once.
     valid_keys: keys that are let in; None lets in every key. A request without any key is never let in.
     seed: makes latencies and probabilities repeatable, as far as requests come in the same order.
-    port: 0 takes a free one. clock: seconds, for the limits and the log.
+    port: 0 takes a free one. clock: seconds, for the limits and the log. middlewares: of aiohttp, around every route.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        middlewares: Sequence[Middleware] = (),
     ) -> None:
         self._clock, self._ahead_seconds = clock, 0.0
         self._state = EmulatorState(
@@ -72,8 +74,10 @@ class Emulator:
             clock=self.now,
         )
         self._jobs = Jobs(self.now, Rows(self._state, lambda: self._jobs.faults).answer)
+        self._state.files.beside = self._jobs.stored
         self._host = host
         self._port = port
+        self._middlewares = middlewares
         self._runner: web.AppRunner | None = None
 
     @property
@@ -151,7 +155,7 @@ class Emulator:
     async def __aenter__(self) -> Self:
         listener = socket.create_server((self._host, self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
-        app = web.Application(client_max_size=_MAX_BODY_BYTES)
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=self._middlewares)
         add_api_routes(app, self._state)
         add_file_routes(app, self._state, self._jobs)
         add_cache_routes(app, self._state)
