@@ -1,6 +1,8 @@
 """Batch runs that are killed at random steps, one process after the other, by an API that does what it likes.
 
     uv run --group dev python -m tests.batch_chaos --seeds 2000
+    uv run --group dev python -m tests.batch_chaos --processes --seeds 200
+    uv run --group dev python -m tests.batch_chaos --every-step
 
 Each seed is a world (see tests/batch_world.py): what becomes of creates, how jobs end, what results files look like,
 how much fits, and when each process dies. It prints what went wrong, and how much there was of everything.
@@ -26,7 +28,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--processes", action="store_true", help="Real runs, as processes, against the emulator.")
+    parser.add_argument("--every-step", action="store_true", help="A real run, killed at each of its steps in turn.")
+    parser.add_argument("--at-once", type=int, default=4, help="Plays of real processes at the same time.")
     options = parser.parse_args()
+    if options.processes or options.every_step:
+        return _processes(options)
     counts, wrong = Counter[str](), 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.first, options.first + options.seeds):
@@ -35,6 +42,15 @@ def main() -> int:
                 print(f"seed {seed}: {problem}")
     print(f"{options.seeds} seeds, {wrong} with a problem; {', '.join(f'{n:,} {what}' for what, n in counts.items())}")
     return 1 if wrong else 0
+
+
+def _processes(options: argparse.Namespace) -> int:
+    from tests.batch_stage import play_all, plays_of_every_step, plays_of_seeds, stage
+
+    with stage() as on:
+        seeds = range(options.first, options.first + options.seeds)
+        plays = plays_of_every_step(on) if options.every_step else plays_of_seeds(seeds)
+        return 0 if play_all(on, plays, options.at_once) else 1
 
 
 def play(seed: int, folder: Path, counts: Counter[str]) -> str:

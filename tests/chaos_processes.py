@@ -81,12 +81,12 @@ class Cold:
 class Warm:
     """The same from an interpreter that has imported it all (chaos_warm.py)."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], program: str = "chaos_warm.py") -> None:
         self._numbers = count()
         self._runs: dict[int, Process] = {}
         self._asking = threading.Lock()
         self._server = subprocess.Popen(
-            [sys.executable, str(PROJECT / "tests" / "chaos_warm.py")],
+            [sys.executable, str(PROJECT / "tests" / program)],
             env=dict(environment),
             cwd=PROJECT,
             stdin=subprocess.PIPE,

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def become(run: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if __name__ == "__main__":
+def main(prepare: Callable[[dict[str, str]], object] = lambda environment: None) -> None:
+    """`prepare` is called in each child, with its environment, before the run begins."""
     sys.path[0] = str(INFER.parent)
     for name in ("flows.infer", "flows.cli", *LATE):
         __import__(name)
@@ -112,4 +114,9 @@ if __name__ == "__main__":
     gc.freeze()  # children would copy the pages that a collection touches
     if run := serve():
         become(run)
+        prepare(run["environment"])
         runpy.run_path(str(INFER), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
