@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect._internal.concurrency import logger as services_logger
 from prefect._internal.control_listener import get_intent
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, FlowRunPolicy
 from prefect.context import AsyncClientContext, FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.filesystems import RemoteFileSystem
@@ -54,6 +54,15 @@ def forget_task_run_states() -> None:
 def has_retries_left(run: FlowRun) -> bool:
     """Whether Prefect would run the flow of `run` again after an exception; nothing public says it."""
     return run.run_count <= (run.empirical_policy.retries or 0)
+
+
+def goes_on_uncounted(policy: FlowRunPolicy) -> FlowRunPolicy:
+    """The policy of a run that is put off, whose next start is then no retry of it.
+
+    The server counts each start of a run, retries among them, but for that of a run which was paused, and knows such a
+    run by this mark alone; it takes it off once the run has started.
+    """
+    return policy.model_copy(update={"resuming": True})
 
 
 def send_what_waits(timeout_seconds: float) -> bool:

@@ -110,6 +110,7 @@ def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_read
         emulator.forward(7200)
         due = client.read_flow_run(flow_run.id)
         assert run_flow(infer, flow_run=due, return_type="state").is_completed()  # type: ignore[union-attr]
+        assert client.read_flow_run(flow_run.id).run_count == 1  # waking up is no retry
     assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
     assert emulator.batches.calls["create"] == 1
 
