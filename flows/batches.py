@@ -131,7 +131,13 @@ class _Settling:
         ) as groups:
             records = GroupRecords(self._storage, self._job)
             earlier_groups = EarlierGroups(
-                groups, records, self._storage, self._job, lambda group: _is_mine(self._config, group), self._watcher
+                groups,
+                records,
+                self._storage,
+                self._job,
+                lambda group: _is_mine(self._config, group),
+                self._watcher,
+                sends=self._config.mode is not Mode.ONLINE,
             )
             seconds, told = FIRST_LOOK_SECONDS, -1
             while True:

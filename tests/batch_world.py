@@ -127,6 +127,9 @@ class World:
     spoil: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda lines: lines
     now: float = 1_000_000.0
     records: dict[str, str] = field(default_factory=dict)
+    uploads: set[str] = field(default_factory=set)
+    uploads_begun: int = 0
+    most_files: int = 0
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     jobs: dict[str, _Job] = field(default_factory=dict)
     paid: Counter[str] = field(default_factory=Counter)
@@ -245,10 +248,27 @@ class Process:
         text = f"answer to {found['text']}"
         return ResultLine(found["key"], ModelOutput(text, "STOP", usage=Usage(3, 5)))
 
-    async def upload(self, path: Path, name: str, sent: Callable[[int], object] = lambda size: None) -> str:
+    async def start_upload(self, size: int, name: str) -> str:
         end = await self._call()
+        upload = f"{name}/{self.world.now}"
+        self.world.uploads.add(upload)
+        self.world.uploads_begun += 1
+        end()
+        return upload
+
+    async def received(self, upload: str) -> int | None:
+        end = await self._call()
+        end()
+        return 0 if upload in self.world.uploads else None
+
+    async def upload(
+        self, upload: str, path: Path, offset: int = 0, sent: Callable[[int], object] = lambda size: None
+    ) -> str:
+        end = await self._call()
+        self.world.uploads.remove(upload)
         file = f"files/{hashlib.sha256(f'{len(self.world.files)} {self.world.now}'.encode()).hexdigest()[:12]}"
         self.world.files[file] = [json.loads(line) for line in _read(path).splitlines()]
+        self.world.most_files = max(self.world.most_files, len(self.world.files))
         end()
         return file
 

@@ -1,12 +1,14 @@
 """What becomes of rows whose batch jobs do not simply succeed."""
 
 import asyncio
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.core.answering.base import Watcher
+from tasks.core.answering.batch import flight
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.batches import AtWork, BatchJob, Making
@@ -70,7 +72,12 @@ def test_where_not_even_one_row_fits_the_run_stops_with_the_api_s_own_words(tmp_
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [("400", StopReason.REFUSED), ("403", StopReason.REFUSED_KEY), ("401", StopReason.REFUSED_KEY)],
+    [
+        ("400", StopReason.REFUSED),
+        ("403", StopReason.REFUSED_KEY),
+        ("401", StopReason.REFUSED_KEY),
+        ("404", StopReason.REFUSED_ENDPOINT),
+    ],
 )
 def test_what_every_create_would_meet_stops_the_run(tmp_path: Path, answer: str, reason: StopReason) -> None:
     world = World(tmp_path, Script(answer, made=False, times=9))
@@ -161,7 +168,7 @@ def test_a_stop_leaves_jobs_at_work_and_the_next_run_collects_them(tmp_path: Pat
 def test_a_stop_in_the_middle_of_a_create_waits_for_its_answer(tmp_path: Path) -> None:
     """It is on record then, and nobody has to look for it."""
     world = World(tmp_path)
-    run(world, 3, stop_after=0.25)  # the upload has taken 0.1 s
+    run(world, 3, stop_after=0.25)  # the upload has taken 0.2 s
     assert [key.rpartition("-")[2] for key in world.records if "/batch/" in key][-1] == Phase.SUBMITTED
 
 
@@ -228,6 +235,41 @@ def test_a_job_that_the_api_has_forgotten_is_sent_again_after_ten_minutes(tmp_pa
     _, ended = run(world, 3)
     assert (ended.error, len(world.answered())) == (None, 3)
     assert ended.seconds > 600
+
+
+def until_uploaded(folder: Path, rows: int) -> World:
+    """A process was killed once its input was uploaded, before it asked for a job."""
+    for step in count():
+        world = World(folder)
+        run(world, rows, dies_at=step)
+        if max((key for key in world.records if "/batch/" in key and "rows" not in key), default="").endswith(
+            "uploaded"
+        ):
+            return world
+    raise AssertionError
+
+
+def test_what_a_killed_process_has_uploaded_is_not_uploaded_again(tmp_path: Path) -> None:
+    world = until_uploaded(tmp_path, 3)
+    _, ended = run(world, 3)
+    assert (ended.error, world.uploads_begun, len(world.jobs), world.files) == (None, 1, 1, {})
+    assert len(world.answered()) == 3
+
+
+def test_what_a_killed_process_has_uploaded_and_nobody_wants_is_deleted(tmp_path: Path) -> None:
+    """The data are others by now, or the rows are grouped otherwise."""
+    world = until_uploaded(tmp_path, 3)
+    _, ended = run(world, 2)
+    assert (ended.error, world.uploads_begun, len(world.jobs), world.files) == (None, 2, 1, {})
+    assert [key for key in world.records if "/batch/" in key and not key.endswith(("collected", "gone"))] == []
+
+
+def test_inputs_that_are_stored_at_the_api_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one goes up when one is collected."""
+    monkeypatch.setattr(flight, "MOST_STORED_BYTES", 1)
+    world = World(tmp_path)
+    _, ended = run(world, 12)
+    assert (ended.error, len(world.answered()), len(world.jobs), world.most_files) == (None, 12, 4, 1)
 
 
 def test_a_record_that_cannot_be_read_does_not_make_a_second_job(tmp_path: Path) -> None:

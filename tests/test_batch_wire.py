@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientTimeout
 
 from deployments.emulator import BAD_IMAGE, BatchFault, BatchLimits, Emulator, FaultKind, JobState, Rule, answer_to
+from deployments.emulator.batch_jobs import Job
 from tasks.core.answering.batch import flight
 from tasks.core.answering.batch.answerer import BatchAnswerer
 from tasks.core.answering.batch.bounds import Bounds
@@ -21,6 +23,7 @@ from tasks.core.config.batch import Leftovers
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.errors import RunStopped, StopReason
+from tasks.core.gemini import batches
 from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
@@ -94,6 +97,7 @@ FAULTS = {
         ("start of an upload 503", FaultKind.UPLOAD_REFUSED, {"code": 503}),
         ("download 503", FaultKind.DOWNLOAD_FAILS, {"code": 503, "times": 2}),
         ("download 404", FaultKind.DOWNLOAD_FAILS, {"code": 404}),
+        ("download 403", FaultKind.DOWNLOAD_FAILS, {"code": 403}),
         ("download cut", FaultKind.DOWNLOAD_CUT, {}),
         ("shuffled", FaultKind.SHUFFLED, {}),
         ("doubled", FaultKind.LINE_DOUBLED, {}),
@@ -135,6 +139,37 @@ async def test_a_line_that_is_lost_for_good_is_paid_for_again_and_said_to_be(
         found = await answers(answerer, items())
     assert [answer.response for answer in found] == [answer_to(f"p{n}") for n in range(ROWS)]
     assert (sum(answer.lost for answer in found), len(emulator.stats.answered_more_than_once)) == (1, 1)
+
+
+async def test_a_create_that_is_answered_later_than_anybody_waits_is_found(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_CREATE", ClientTimeout(total=0.1))
+    emulator.batches.faults.set([BatchFault(FaultKind.CREATE_SLOW, seconds=130)])
+    async with answering(emulator, tmp_path) as answerer:
+        found = await answers(answerer, items())
+    assert [answer.kind for answer in found] == [Kind.ANSWERED] * ROWS
+    assert (emulator.batches.calls["create"], len(emulator.batches.all())) == (1, 1)
+
+
+async def test_results_of_which_nothing_can_be_read_are_no_job_that_runs_for_ever(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows go into another one."""
+    emulator.batches.running_seconds = 100
+    make = emulator.batches.create
+
+    def spoilt(*arguments: Any) -> Job:
+        job = make(*arguments)
+        if emulator.batches.calls["create"] == 1:
+            job.lines = [b"<html>"] * len(job.lines)
+        return job
+
+    monkeypatch.setattr(emulator.batches, "create", spoilt)
+    async with answering(emulator, tmp_path) as answerer:
+        found = await answers(answerer, items())
+    assert [answer.kind for answer in found] == [Kind.ANSWERED] * ROWS
+    assert (emulator.batches.calls["create"], {answer.lost for answer in found}) == (2, {1})
 
 
 async def test_a_job_whose_every_row_fails_is_no_answer(emulator: Emulator, tmp_path: Path) -> None:
@@ -184,6 +219,7 @@ async def test_a_full_storage_waits_for_our_own_and_never_for_the_delay_that_is_
     emulator: Emulator, tmp_path: Path
 ) -> None:
     """Of 292 years."""
+    emulator.files.beside = lambda: 0  # results, which nobody can delete, would fill it for good
     emulator.batches.running_seconds, emulator.files.storage_bytes = 100, 350
     async with answering(emulator, tmp_path, group_rows=2) as answerer:
         found = await answers(answerer, items())

@@ -44,7 +44,11 @@ async def input_file(api: GeminiBatches, folder: Path, prompts: int = 2) -> Path
 
 
 async def made(api: GeminiBatches, folder: Path, name: str = "mine") -> BatchJob:
-    return await api.create(name, await api.upload(await input_file(api, folder), name))
+    return await api.create(name, await uploaded(api, await input_file(api, folder)))
+
+
+async def uploaded(api: GeminiBatches, path: Path) -> str:
+    return await api.upload(await api.start_upload(1, "n"), path)
 
 
 async def test_a_job_goes_up_ends_and_comes_down(emulator: Emulator, tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ async def test_an_upload_goes_on_where_it_was_lost(
     async with batches() as api:
         emulator.batches.faults.set([BatchFault(fault, times=2)])
         path = await input_file(api, tmp_path, prompts=5)
-        await api.upload(path, "n")
+        await uploaded(api, path)
         [file] = emulator.files.all()
         assert file.data == path.read_bytes()
         assert (file.mime_type, emulator.files.uploads) == ("application/jsonl", 1)
@@ -118,8 +122,29 @@ async def test_an_upload_that_keeps_failing_is_given_up(emulator: Emulator, tmp_
     async with batches() as api:
         emulator.batches.faults.set([BatchFault(FaultKind.CHUNK_FAILS, times=None)])
         with pytest.raises(ApiError):
-            await api.upload(await input_file(api, tmp_path), "n")
+            await uploaded(api, await input_file(api, tmp_path))
         assert emulator.batches.faults.struck[FaultKind.CHUNK_FAILS] == resumable.PART_TRIES
+
+
+async def test_an_upload_that_was_given_up_goes_on_in_another_process(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has come is not sent again; nothing is known of an upload that is over, or of none."""
+    monkeypatch.setattr(resumable, "PART_BYTES", 64)
+    async with batches() as one:
+        path = await input_file(one, tmp_path, prompts=5)
+        upload = await one.start_upload(1, "n")
+        emulator.batches.faults.set([BatchFault(FaultKind.CHUNK_CUT, times=resumable.PART_TRIES)])
+        with pytest.raises(ConnectionError):
+            await one.upload(upload, path)
+    async with batches() as other:
+        there = await other.received(upload)
+        assert there
+        assert len(path.read_bytes()) > there
+        await other.upload(upload, path, there)
+        [file] = emulator.files.all()
+        assert (file.data, emulator.batches.calls["upload"]) == (path.read_bytes(), 1)
+        assert await other.received(upload) is None
 
 
 async def test_all_pages_are_there_to_be_read(emulator: Emulator, tmp_path: Path) -> None:
@@ -209,7 +234,7 @@ async def test_a_version_that_the_environment_names_is_the_only_one(
 
 async def test_a_model_that_is_not_there_is_said_by_the_create(emulator: Emulator, tmp_path: Path) -> None:
     async with batches() as api:
-        file = await api.upload(await input_file(api, tmp_path), "n")
+        file = await uploaded(api, await input_file(api, tmp_path))
         emulator.set_outage(UNKNOWN_MODEL)
         with pytest.raises(ApiError) as caught:
             await api.create("n", file)

@@ -27,6 +27,7 @@ class Phase(StrEnum):
     """What is known of a group. From CREATING on a batch job may exist; from SUBMITTED on one does."""
 
     BUILT = "built"
+    UPLOADING = "uploading"
     UPLOADED = "uploaded"
     CREATING = "creating"
     REFUSED = "refused"
@@ -64,7 +65,8 @@ class Group:
     """A group as its last record has it; times in seconds since 1970.
 
     `attempt`: that its answers belong to. `display_name`: by which its job is found. `key_mark`: of the API key.
-    `file`: its input. `batch`: its job. `created`, `since`: when it was to be created, and when it came to its phase.
+    `size`, `digest`: of its input, in bytes; `upload`: the address that it goes to; `file`: what it is there.
+    `batch`: its job. `created`, `since`: when it was to be created, and when it came to its phase.
     """
 
     name: str
@@ -73,6 +75,9 @@ class Group:
     display_name: str
     phase: Phase = Phase.BUILT
     key_mark: str = ""
+    size: Count = 0
+    digest: str = ""
+    upload: str = ""
     file: str = ""
     batch: str = ""
     created: float = 0.0
@@ -99,11 +104,11 @@ class GroupRecords:
     def __init__(self, storage: Storage, job: str) -> None:
         self._storage, self._job = storage, job
 
-    def plan(self, name: str, attempt: str, rows: Sequence[PlannedRow], now: float) -> Group:
+    def plan(self, name: str, attempt: str, rows: Sequence[PlannedRow], now: float, **known: Any) -> Group:
         """A new group, its rows on record."""
         group = Group(name, attempt, len(rows), display_name_of(self._job, name), Phase.BUILT, since=now)
         self._storage.write(self._rows_key(name), _PLANNED.dump_python(_Planned(attempt, list(rows)), mode="json"))
-        return self.note(group, Phase.BUILT, now)
+        return self.note(group, Phase.BUILT, now, **known)
 
     def note(self, group: Group, phase: Phase, now: float, **known: Any) -> Group:
         """The group in its next phase, once that is on record; a group that is over keeps that one record."""

@@ -22,7 +22,7 @@ from tasks.core.errors import ApiError
 from tasks.core.gemini.batch_wire import read_job, read_line, read_page
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.calls import TRANSFER, Calls, Send
-from tasks.core.gemini.resumable import send_parts, start_upload
+from tasks.core.gemini.resumable import received, send_parts, start_upload
 from tasks.core.records import Request
 
 PIECE_BYTES = 1024 * 1024
@@ -57,14 +57,23 @@ class GeminiBatches:
             return replace(found, result=with_flags(found.result, self._generation))
         return found
 
-    async def upload(self, path: Path, name: str, sent: Callable[[int], object] = lambda size: None) -> str:
-        """The content of `path` as a file of the API's, `name` for people; returns the name that the API gives it.
+    async def start_upload(self, size: int, name: str) -> str:
+        """Announce a file of so many bytes, `name` for people; returns the address that `upload` sends it to."""
+        return await start_upload(self._files, size, _MIME_TYPE, name)
+
+    async def received(self, upload: str) -> int | None:
+        """How much has come of an upload that was begun; None where it is to begin anew."""
+        return await received(self._session, upload)
+
+    async def upload(
+        self, upload: str, path: Path, offset: int = 0, sent: Callable[[int], object] = lambda size: None
+    ) -> str:
+        """Send the content of `path` from `offset` on; returns the name that the API gives the file.
 
         `sent` hears how many bytes have arrived, after each part.
         """
         size = (await asyncio.to_thread(path.stat)).st_size
-        url = await start_upload(self._files, size, _MIME_TYPE, name)
-        return await send_parts(self._session, url, path, size, self._sleep, sent)
+        return await send_parts(self._session, upload, path, size, self._sleep, sent, offset)
 
     async def create(self, display_name: str, file: str) -> BatchJob:
         """One job over the lines of `file`. Not to be tried again after any error that leaves open what came of it."""

@@ -41,6 +41,17 @@ async def start_upload(calls: Calls, size: int, mime_type: str, name: str) -> st
     return url
 
 
+async def received(session: aiohttp.ClientSession, url: str) -> int | None:
+    """How much of an upload there is; None where that cannot be said, or it is over: then it is to begin anew."""
+    with suppress(ApiError, ConnectionError), plain_errors():
+        headers = {"X-Goog-Upload-Command": "query"}
+        async with session.post(url, headers=headers, timeout=SHORT) as response:
+            size = response.headers.get(_RECEIVED, "")
+            if response.headers.get(_STATUS) == "active" and size.isdecimal():
+                return int(size)
+    return None
+
+
 async def send_parts(
     session: aiohttp.ClientSession,
     url: str,
@@ -48,9 +59,13 @@ async def send_parts(
     size: int,
     sleep: Sleep,
     sent: Callable[[int], object],
+    offset: int = 0,
 ) -> str:
-    """All of the file at `path`; returns the name that the API gives it. `sent`: hears how much of it has arrived."""
-    offset = failures = 0
+    """The file at `path` from `offset` on; returns the name that the API gives it.
+
+    `sent`: hears how much of it has arrived.
+    """
+    failures = 0
     while True:
         part = await asyncio.to_thread(_read, path, offset)
         last = offset + len(part) >= size
@@ -65,7 +80,10 @@ async def send_parts(
             if failures >= PART_TRIES or (isinstance(error, ApiError) and error.code < 500):
                 raise
             await sleep(2.0**failures)
-            offset = await _received(session, url, error)
+            there = await received(session, url)
+            if there is None:
+                raise
+            offset = there
 
 
 async def _send(session: aiohttp.ClientSession, url: str, part: bytes, offset: int, last: bool) -> str:
@@ -75,17 +93,6 @@ async def _send(session: aiohttp.ClientSession, url: str, part: bytes, offset: i
         # As a stream: aiohttp warns of bytes of this size.
         async with session.post(url, data=aiohttp.BytesPayload(part), headers=headers, timeout=TRANSFER) as response:
             return await response.text()
-
-
-async def _received(session: aiohttp.ClientSession, url: str, error: Exception) -> int:
-    """How much of an upload there is; `error` again where that cannot be said, for it is to begin anew."""
-    with suppress(ApiError, ConnectionError), plain_errors():
-        headers = {"X-Goog-Upload-Command": "query"}
-        async with session.post(url, headers=headers, timeout=SHORT) as response:
-            received = response.headers.get(_RECEIVED, "")
-            if response.headers.get(_STATUS) == "active" and received.isdecimal():
-                return int(received)
-    raise error
 
 
 def _read(path: Path, offset: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,10 +28,16 @@ class Built:
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, list[PlannedRow]()
         self.size = self.tokens = 0
-        self._out = path.open("wb")
+        self._out, self._content = path.open("wb"), sha256()
+
+    @property
+    def digest(self) -> str:
+        """Of its content."""
+        return self._content.hexdigest()
 
     def add(self, line: bytes, row: PlannedRow, tokens: int) -> None:
         self._out.write(line)
+        self._content.update(line)
         self.rows.append(row)
         self.size, self.tokens = self.size + len(line), self.tokens + tokens
 

@@ -17,6 +17,7 @@ from tasks.core.answering.batch.collecting import Result
 from tasks.core.answering.batch.finding import tells_nothing_there
 from tasks.core.answering.batch.flight import told_of
 from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.inputs import may_go_on
 from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
@@ -43,7 +44,10 @@ class Earlier:
 
 
 class EarlierGroups:
-    """Those of a job, as far as `wanted` says so. Call it under the job's lock."""
+    """Those of a job, as far as `wanted` says so. Call it under the job's lock.
+
+    `sends`: whether groups are sent afterwards, which may have the same input as one that nothing was paid for.
+    """
 
     def __init__(
         self,
@@ -53,9 +57,10 @@ class EarlierGroups:
         job: str,
         wanted: Callable[[Group], bool],
         watcher: Watcher,
+        sends: bool = True,
     ) -> None:
         self._groups, self._records, self._storage, self._job = groups, records, storage, job
-        self._wanted, self._watcher = wanted, watcher
+        self._wanted, self._watcher, self._sends = wanted, watcher, sends
 
     async def settle(self) -> Earlier:
         """Bring them as far as they come without waiting for a job.
@@ -87,6 +92,8 @@ class EarlierGroups:
             case Phase.CREATING:
                 return await self._groups.settle(group)
             case Phase.SUBMITTED | Phase.MISSING:
+                return group
+            case _ if self._sends and may_go_on(group, self._groups.clock()):
                 return group
             case _:
                 return await self._groups.give_up(group, "the run ended before it was created")

@@ -21,6 +21,7 @@ from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
 from tasks.core.text import counted
 
 MOST_ACTIVE = 90  # of the 100 that a project may have; others may use it as well
+MOST_STORED_BYTES = 8_000_000_000  # of the 20 GB that a project may store; results and media count as well
 _HOUR = 3600.0
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,11 @@ class Flight:
 
     def give_room(self) -> None:
         self._room.release()
+
+    async def space(self, size: int) -> None:
+        """Wait until an input of so many bytes may be stored beside those of groups on their way."""
+        while self._flying and await self._groups.inputs.stored() + size > MOST_STORED_BYTES:
+            await self._groups.sleep(FIRST_LOOK_SECONDS)
 
     def add(self, group: Group, rows: list[PlannedRow]) -> InFlight:
         """A group that was submitted, looked after from now on."""

@@ -12,14 +12,15 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from tasks.core.answering.batch.api import FAILURES, BatchApi, is_unclear
+from tasks.core.answering.batch.building import Built
 from tasks.core.answering.batch.collecting import Result, collect
 from tasks.core.answering.batch.finding import find, tells_nothing_there
+from tasks.core.answering.batch.inputs import Inputs
 from tasks.core.answering.batch.patience import MISSING_SECONDS, until_answered
 from tasks.core.answering.misfits import Fitting
 from tasks.core.batches import BatchJob, NotSent
@@ -62,27 +63,27 @@ class Groups:
         self.api, self.clock, self.sleep = api, clock, sleep
         self._records, self._folder, self._key_mark, self._confirm = records, folder, key_mark, confirm
         self._fitting = fitting
+        self.inputs = Inputs(api, records, self._note, clock, sleep)
 
-    async def plan(self, attempt: str, rows: Sequence[PlannedRow]) -> Group:
+    async def plan(self, attempt: str, built: Built) -> Group:
         """A new group, on record."""
-        name = f"{datetime.fromtimestamp(self.clock(), UTC):%Y%m%d%H%M%S}-{uuid4().hex[:8]}"
-        return await asyncio.to_thread(self._records.plan, name, attempt, rows, self.clock())
+        now = self.clock()
+        name = f"{datetime.fromtimestamp(now, UTC):%Y%m%d%H%M%S}-{uuid4().hex[:8]}"
+        known = {"size": built.size, "digest": built.digest}
+        return await asyncio.to_thread(self._records.plan, name, attempt, built.rows, now, **known)
 
-    async def upload(self, group: Group, path: Path, sent: Callable[[int], object]) -> Group | Refused:
-        """Its input at the API. Nothing is billed: it is tried again, each time from the start. `sent`: how far it is.
+    async def upload(self, group: Group, built: Built, sent: Callable[[int], object]) -> Group | Refused:
+        """Its input at the API; the group is given up where that refuses it. `sent`: hears how far it is.
 
         Raises:
-            ConnectionError, MalformedAnswer: it cannot be done now; the group is given up.
+            ApiError, ConnectionError, MalformedAnswer: it cannot be done now; another process goes on with it.
         """
         try:
-            upload = partial(self.api.upload, path, group.display_name, sent)
-            file = await until_answered(upload, self.sleep, tries=4)
-        except FAILURES as error:
-            after = await self.give_up(group, f"not uploaded: {error}")
-            if isinstance(error, ApiError):
-                return Refused(after, error)
-            raise
-        return await self._note(group, Phase.UPLOADED, file=file)
+            return await self.inputs.upload(group, built, sent)
+        except ApiError as error:
+            if error.code >= 500:
+                raise
+            return Refused(await self.give_up(group, f"not uploaded: {error}"), error)
 
     async def create(self, group: Group) -> Group | Refused:
         """Ask for its job, once; CREATING: the answer is lost, and REFUSED: it was not sent at all.
@@ -165,20 +166,16 @@ class Groups:
         return await until_answered(lambda: collect(self.api, job, planned, self._folder, self._fitting), self.sleep)
 
     async def collected(self, group: Group, job: BatchJob) -> Group:
-        """Its answers are saved. The job stays: the list is the proof of it."""
-        group = await self._note(group, Phase.COLLECTED, state=job.state)
-        await self._delete_input(group)
-        return group
+        """Its answers are saved. The job stays: the list is the proof of it. Its input goes before that is on record,
+        for nobody looks after a group that is over.
+        """
+        await self.inputs.delete(group)
+        return await self._note(group, Phase.COLLECTED, state=job.state)
 
     async def give_up(self, group: Group, why: str) -> Group:
         """A group of which no job has come, and none is to come: a create that is late finds no input."""
-        await self._delete_input(group)
+        await self.inputs.delete(group)
         return await self._note(group, Phase.GONE, why=why)
-
-    async def _delete_input(self, group: Group) -> None:
-        if group.file:
-            with suppress(*FAILURES):  # it expires by itself
-                await self.api.delete_file(group.file)
 
     async def _check_key(self, group: Group) -> None:
         """Jobs of another project are in no list, which is not the same as none.

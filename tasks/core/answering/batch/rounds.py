@@ -95,6 +95,7 @@ class Round:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _submitted(self, built: Built) -> InFlight | None:
+        await self._flight.space(built.size)
         group = await self._submitter.submit(built)
         return self._flight.add(group, built.rows) if group else None
 

@@ -80,9 +80,9 @@ class Submitter:
 
     async def _uploaded(self, built: Built) -> Group | None:
         self._tell(Step.UPLOADING, built)
-        group = await self._groups.plan(self._attempt, built.rows)
+        group = await self._groups.plan(self._attempt, built)
         try:
-            uploaded = await self._groups.upload(group, built.path, partial(self._tell, Step.UPLOADING, built))
+            uploaded = await self._groups.upload(group, built, partial(self._tell, Step.UPLOADING, built))
         except FAILURES as error:
             raise RunStopped(StopReason.API_DOWN, f"a batch file could not be uploaded: {error}") from None
         if isinstance(uploaded, Group):
