@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,17 @@ def efficiency_of(timings: list[list[Any]], slots: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one process from its start to its end. `anonymous_mb`: memory of its own at most, mapped files apart."""
+    """Of one process from its start to its end. `anonymous_mb`: memory of its own at most, mapped files apart.
+
+    `csv_seconds`: until its CSV had its name; 0 where it wrote none.
+    """
 
     started_at: float
     seconds: float
     cpu_seconds: float
     peak_mb: float
     anonymous_mb: float
+    csv_seconds: float = 0.0
 
 
 def infer(folder: Path, url: str, data: str, **flags: Any) -> Cost:
@@ -94,7 +98,9 @@ def infer(folder: Path, url: str, data: str, **flags: Any) -> Cost:
     command = [sys.executable, str(ROOT / "flows" / "infer.py"), "--dataset", data]
     for name, value in flags.items():
         command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
-    return measured(command, folder, GOOGLE_API_KEY="k", GOOGLE_GEMINI_BASE_URL=url)
+    cost = measured(command, folder, GOOGLE_API_KEY="k", GOOGLE_GEMINI_BASE_URL=url)
+    named = [path.stat().st_ctime for path in folder.glob("result/*_result.csv")]
+    return replace(cost, csv_seconds=max(named) - (time.time() - time.monotonic()) - cost.started_at)
 
 
 def plain(url: str, rows: int, slots: int, batch: int = 0, attempts: int = 1, images: Path | None = None) -> Cost:

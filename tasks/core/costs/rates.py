@@ -18,6 +18,8 @@ class Rate:
 
     def of(self, prompt_tokens: int) -> float:
         """In a request with so many."""
+        if not self.above:
+            return self.dollars
         return next((price for bound, price in reversed(self.above) if prompt_tokens > bound), self.dollars)
 
     def times(self, factor: float) -> "Rate":
@@ -33,13 +35,9 @@ class Rates:
     def dollars(self, usage: Usage, searches: int = 0, longest: int | None = None) -> float:
         """Of one request, for a long prompt makes all of it dearer; of several, the `longest` of which is given."""
         size = usage.prompt_tokens if longest is None else longest
-        counts = {
-            "prompt": usage.prompt_tokens - usage.cached_tokens,
-            "cached": usage.cached_tokens,
-            "answer": usage.answer_tokens,
-        }
-        dollars = sum(count * self._rate(name, size) for name, count in counts.items())
-        for name in self.by_name.keys() & usage.by_modality.keys():
+        dollars = (usage.prompt_tokens - usage.cached_tokens) * self._rate("prompt", size)
+        dollars += usage.cached_tokens * self._rate("cached", size) + usage.answer_tokens * self._rate("answer", size)
+        for name in self.by_name.keys() & usage.by_modality.keys() if usage.by_modality else ():
             kind, modality = name.split("_", 1)
             count = usage.by_modality[name]
             if kind == "prompt":

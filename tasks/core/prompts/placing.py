@@ -61,6 +61,8 @@ type Placed = list[list[str | Found]]
 
 def placed(draft: Draft, cells: Sequence[Cell], media: MediaReader | None) -> Placed:
     """The parts of each turn, with what was read of the row's media, `cells`. Without `media`, the texts alone."""
+    if media is None:
+        return [[part for part in turn.parts if isinstance(part, str) and part] for turn in draft.turns]
     is_mixed = _is_mixed(cells)
     left = {place: iter([c for c in cells if _place_of(c, is_mixed) is place]) for place in Place}
     named = frozenset[str]().union(
@@ -106,9 +108,7 @@ def _place_of(cell: Cell, is_mixed: bool) -> Place:
     return Place.IMAGE if cell.images_only or not is_mixed else Place.OTHER
 
 
-def _read(cell: Cell, media: MediaReader | None) -> Iterator[Found]:
-    if media is None:  # the text stands for the sample
-        return
+def _read(cell: Cell, media: MediaReader) -> Iterator[Found]:
     try:
         content = media.read(cell)
     except MediaError as error:
