@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flows.endings.exit_codes import ExitCode, exit_code
+from flows.importing import kept_for_good
 from flows.local_server import LocalServer, LocalServerError
 from flows.preflight import check, with_environment
 from flows.runners.signals import ONE_SECONDS, clear_line, handled, raising
@@ -96,15 +97,16 @@ def _run(load_flow: LoadFlow, config: RunConfig) -> int:
         print(visible(line), file=sys.stderr, flush=True)
     server = LocalServer().start()
     try:
-        from prefect.exceptions import TerminationSignal
+        with kept_for_good():
+            from prefect.exceptions import TerminationSignal
 
-        from flows.checked import Checked, handing_on
-        from flows.logs import quiet_console
-        from flows.outcome import hearing
-        from tasks.core.data.sources import resolve
-        from tasks.result_storage import default_storage
+            from flows.checked import Checked, handing_on
+            from flows.logs import quiet_console
+            from flows.outcome import hearing
+            from tasks.core.data.sources import resolve
+            from tasks.result_storage import default_storage
 
-        flow = load_flow()
+            flow = load_flow()
         check_prefect_client()
         found = Checked(config, resolve(config))
     except BaseException:

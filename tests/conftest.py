@@ -1,5 +1,6 @@
 """What tests share: a Prefect that forgets, and a Gemini emulator."""
 
+import gc
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from deployments.emulator import Emulator
 from flows.local_server import LocalServer
 from tests.support import NO_BLOCKS, RunFlow
 
+gc.set_threshold(50_000, 20, 20)  # a sixth of what tests take goes to the collector otherwise
 # Half of what a run costs the server that tests share: logs and events that none of them reads, and services for
 # schedules. Servers with all of it: test_local_server.py, test_server.py.
 _SERVICES = ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP")

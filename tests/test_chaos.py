@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,8 @@ from tests.chaos_scenario import Row, What, draw
 from tests.services import clean_environment
 from tests.support import numbered, write_jsonl
 
-SEEDS = range(int(os.environ.get("CHAOS_SEEDS", "12")))
+# Few runs that do everything (a test below); `CHAOS_SEEDS` asks for the first so many.
+SEEDS: Iterable[int] = range(int(os.environ["CHAOS_SEEDS"])) if "CHAOS_SEEDS" in os.environ else (0, 2, 4, 5, 6, 9)
 ROWS = [Row(f"r{n}", f"question {n}") for n in range(4)]
 
 pytestmark = [

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from flows.importing import kept_for_good
 from flows.local_server.boot import USERS, Boot, forget, open_locked, read_boot
 
 HISTORY_SECONDS = 30.0
@@ -22,13 +23,14 @@ def serve(home: Path, lock: IO[str], listener: socket.socket) -> None:
     """`lock` and `listener` are this process's from its start: see `boot.launch`."""
     for handle in (lock.fileno(), listener.fileno()):
         os.set_inheritable(handle, False)
-    from prefect.settings import get_current_settings
+    with kept_for_good():
+        from prefect.settings import get_current_settings
 
-    if get_current_settings().api.url:  # the run that started this one finds it as well
-        return
-    boot = read_boot(home)
-    assert boot  # whoever started this process has written it
-    server = _server(boot)
+        if get_current_settings().api.url:  # the run that started this one finds it as well
+            return
+        boot = read_boot(home)
+        assert boot  # whoever started this process has written it
+        server = _server(boot)
 
     def supervise() -> None:
         while not server.started:
