@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, runtime
 
-from flows.display import displayed
+from flows.display import Display, displayed
 from flows.runners.interrupt import interruptible
 from flows.sent import Sent
 from flows.watcher import BatchWatcher
@@ -93,7 +93,8 @@ def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock)
     watcher = BatchWatcher(Progress(rows, 0, config.model, logger, price_for(config)))
     settling = _Settling(config, storage, job, lock, _deadline(config, records), watcher)
     waits = config.mode is not Mode.ONLINE and not runtime.deployment.id
-    with interruptible(settling.stop, batches=True), displayed(watcher.progress, logger) if waits else nullcontext():
+    waiting = displayed(watcher.progress, logger) if waits else nullcontext(Display(watcher.progress))
+    with waiting as display, interruptible(settling.stop, display.wipe, batches=True):
         return process.requests.run_from_thread(settling.settle())
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 
-from flows.display import displayed
+from flows.display import Display, displayed
 from flows.prefix import prefix_cached
 from flows.progress import Shown, progress_artifact
 from flows.runners.cluster import stop_chunks, task_runner_of
@@ -47,16 +47,16 @@ def send(attempt: Attempt, config: RunConfig, lock: JobLock) -> Sent:
     with (
         task_runner_of(config, at_once) as runner,
         progress_artifact(lambda: Shown(progress.percent, "; ".join(filter(None, (progress.cost, progress.jobs))))),
-        displayed(progress, logger),
+        displayed(progress, logger) as display,
     ):
         if isinstance(runner, EventLoopTaskRunner):
             runner.max_workers = at_once
             process.requests.adopt(runner.loop)
         with prefix_cached(attempt.run):
             if config.task_runner is TaskRunnerKind.LOCAL:
-                _send_from_here(attempt, config, runner, progress, sent, lock)
+                _send_from_here(attempt, config, runner, display, sent, lock)
             else:
-                _send_from_cluster(attempt, runner, progress, sent, lock)
+                _send_from_cluster(attempt, runner, display, sent, lock)
         with _room_for_answers(sent):
             sent.repeats = attempt.repeats.settle()
     if sent.not_persisted:
@@ -79,21 +79,21 @@ def chunks_at_once(config: RunConfig, run: Run) -> int:
 
 
 def _send_from_here(
-    attempt: Attempt, config: RunConfig, runner: Any, progress: Progress, sent: Sent, lock: JobLock
+    attempt: Attempt, config: RunConfig, runner: Any, display: Display, sent: Sent, lock: JobLock
 ) -> None:
     """This process sends, and hears of each row as it is answered: no result depends on what Prefect makes of it."""
     requests = process.requests
-    watcher = RunWatcher(attempt.run.limits, progress, getattr(runner, "stop_starting", lambda: None))
+    watcher = RunWatcher(attempt.run.limits, display.progress, getattr(runner, "stop_starting", lambda: None))
     arrived = watcher.arrived
     here = requests.run_from_thread(process.open(attempt.run, attempt.storage, watcher))
     lock.lost = lambda holder: process.stop(attempt.run, StopReason.TAKEN_OVER, _taken_over(holder))
     try:
-        with interruptible(lambda: process.stop(attempt.run), batches=attempt.run.batch is not None):
+        with interruptible(lambda: process.stop(attempt.run), display.wipe, batches=attempt.run.batch is not None):
             answerer, ahead = here.answerer, 2 * chunks_at_once(config, attempt.run)
             for future in Window(attempt.plan.chunks, attempt.run, ahead).futures(lambda: answerer.stopped):
                 sent.note_end(future)
                 _take(attempt, [arrived.popleft() for _ in range(len(arrived))], sent)
-                progress.repeats = len(attempt.repeats)
+                display.progress.repeats = len(attempt.repeats)
         sent.stopped, sent.deferred = answerer.stopped, here.deferred
         if sent.stopped and sent.stopped.reason is StopReason.REFUSED_MODEL:
             sent.models = requests.run_from_thread(answerer.models())
@@ -106,7 +106,7 @@ def _taken_over(holder: Holder) -> str:
     return f"this run stood still for too long, and {holder} has taken its job over"
 
 
-def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: Sent, lock: JobLock) -> None:
+def _send_from_cluster(attempt: Attempt, runner: Any, display: Display, sent: Sent, lock: JobLock) -> None:
     """Other processes send. They keep what arrives; here is known what whole chunks have brought."""
     run = replace(attempt.run, owner=lock.owner)
     window = Window(attempt.plan.chunks, run, CHUNKS_AHEAD)
@@ -124,15 +124,15 @@ def _send_from_cluster(attempt: Attempt, runner: Any, progress: Progress, sent: 
         stop()
 
     lock.lost = lost
-    with interruptible(interrupt), budget_shared_out(attempt):
+    with interruptible(interrupt, display.wipe), budget_shared_out(attempt):
         for future in window.futures(lambda: sent.stopped, stop):
             if future.task_run_id not in never_started:
                 answers = sent.collect(future)
                 _take(attempt, answers, sent)
-                progress.repeats = len(attempt.repeats)
+                display.progress.repeats = len(attempt.repeats)
                 for answer in answers:
                     if isinstance(answer, RowAnswer):
-                        progress.add(answer)
+                        display.progress.add(answer)
 
 
 def _take(attempt: Attempt, arrived: Collection[RowAnswer | Repeat], sent: Sent) -> None:

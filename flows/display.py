@@ -5,17 +5,19 @@ What is printed to stderr meanwhile, log lines above all, scrolls by above the d
 
 import contextvars
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.runners.signals import STDERR
 from tasks.core.reporting.progress import Progress
 
 LINE_SECONDS, SILENT_SECONDS = 30.0, 3600.0
@@ -24,23 +26,33 @@ MOST_BAR = 40
 
 
 class Display:
-    """What rich draws of a run, again and again."""
+    """What rich draws of a run, again and again, where there is a terminal."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress, self._height = progress, 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        progress = self._progress
+        progress = self.progress
         rows = Text(f"{progress.rows}, {progress.percent:.0f} %")
         bar = Table.grid(padding=(0, 2))
         width = max(8, min(MOST_BAR, options.max_width - len(rows) - 2))
         bar.add_row(ProgressBar(max(progress.total, 1), progress.done, width), rows)
-        sending = Text("; ").join([Text(progress.in_flight), Text(progress.hold, "yellow")])
-        if not (progress.in_flight and progress.hold):
-            sending = Text(progress.in_flight)
-        came = [_outcomes(progress), Text(progress.cost)] if progress.tally.rows or not progress.is_by_batches else []
+        sending = Text("; ").join(filter(None, [Text(progress.in_flight), Text(progress.hold, "yellow")]))
+        came: list[Text] = (
+            [_outcomes(progress), Text(progress.cost)] if progress.tally.rows or not progress.is_by_batches else []
+        )
         lines = [Text(progress.pace), *came, *map(Text, progress.batches), sending, _hint(progress)]
-        yield Group(bar, *filter(None, lines))
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"  # the rarest kinds of errors stand last
+        shown: list[RenderableType] = [bar, *filter(None, lines)]
+        self._height = len(shown)
+        yield Group(*shown)
+
+    def wipe(self) -> None:
+        """Off the screen, before a process that ends at once; from a handler of signals, where rich may hold a lock."""
+        if self._height:
+            with suppress(OSError):
+                os.write(STDERR, b"\r\x1b[2K" + b"\x1b[1A\x1b[2K" * (self._height - 1))
 
 
 def _outcomes(progress: Progress) -> Text:
@@ -53,25 +65,25 @@ def _hint(progress: Progress) -> Text:
 
 
 @contextmanager
-def displayed(progress: Progress, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[None]:
+def displayed(progress: Progress, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[Display]:
     """For the length of the block: a display where stderr is a terminal, a line of the log every 30 s elsewhere."""
-    console = Console(stderr=True)
+    console, display = Console(stderr=True), Display(progress)
     if sys.stderr.isatty() and not console.is_dumb_terminal:
         with Live(
-            Display(progress),
+            display,
             console=console,
             refresh_per_second=TIMES_A_SECOND,
             transient=True,
             redirect_stdout=False,
         ):
-            yield
+            yield display
         return
     over = threading.Event()
     in_context = contextvars.copy_context().run  # where Prefect keeps the run whose log it is
     thread = threading.Thread(target=in_context, args=(_say_lines, progress, logger, over), name="lines", daemon=True)
     thread.start()
     try:
-        yield
+        yield display
     finally:
         over.set()
 

@@ -13,9 +13,13 @@ from prefect import get_run_logger
 
 @dataclass(slots=True)
 class Heard:
-    """`lines`: a label and what is said under it; none of a run that ended before it had a plan."""
+    """`lines`: a label and what is said under it; none of a run that ended before it had a plan.
+
+    `said`: how a last message begins that says the same once more.
+    """
 
     lines: list[tuple[str, str]] = field(default_factory=list)
+    said: str = ""
 
     def table(self) -> Iterator[str]:
         """A line for each; long ones are left to the terminal, so that a path can be copied whole."""
@@ -27,7 +31,7 @@ class Heard:
         """What the run's last `message` adds to the table; nothing of one that is complete."""
         if completed and self.lines:
             return ""
-        return message.removeprefix(f"CSV: {dict(self.lines).get('CSV')}. ")
+        return message.removeprefix(self.said)
 
 
 _heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
@@ -43,10 +47,10 @@ def hearing() -> Iterator[Heard]:
         _heard.reset(token)
 
 
-def tell(lines: list[tuple[str, str]]) -> None:
-    """Of the flow run in whose context this is called."""
+def tell(lines: list[tuple[str, str]], said: str = "") -> None:
+    """Of the flow run in whose context this is called. `said`: see Heard."""
     if heard := _heard.get():
-        heard.lines = lines
+        heard.lines, heard.said = lines, said
         return
     for label, said in lines:
         get_run_logger().info("%s: %s", label, said)

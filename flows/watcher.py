@@ -59,6 +59,7 @@ class RunWatcher(BatchWatcher):
 
     def stopping(self, reason: StopReason, on_their_way: int) -> None:
         self._stop_starting()
+        self.progress.stopping = True
         if reason is StopReason.INTERRUPTED:
             batches = stopping_words(self.progress.at_work, self.progress.making)
             self._logger.warning(batches or stopping_line(on_their_way, self._grace_seconds, self._saving_fails))

@@ -33,5 +33,5 @@ def assemble_csv(
     except OSError as error:
         return Failed(message=f"{path} cannot be written: {error.strerror or error}")
     if written.note:
-        get_run_logger().warning("%s: %s", written.path, written.note)
+        get_run_logger().info("%s: %s", written.path, written.note)
     return written

@@ -93,7 +93,7 @@ def become(run: dict[str, Any]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(run["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    output = os.open(run["output"], os.O_RDWR | os.O_CREAT | os.O_APPEND)
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)

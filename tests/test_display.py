@@ -211,7 +211,7 @@ def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_outcome_is_a_table_for_who_listens() -> None:
     """Its labels in one column; what the last message repeats of it is left out."""
     with hearing() as heard:
-        tell([("rows", "2: 1 success, 1 error"), ("CSV", "/r/x.csv")])
+        tell([("rows", "2: 1 success, 1 error"), ("CSV", "/r/x.csv")], said="CSV: /r/x.csv. ")
     assert list(heard.table()) == ["rows  2: 1 success, 1 error", "CSV   /r/x.csv"]
     assert heard.ending("CSV: /r/x.csv. 2 rows: 2 answered", completed=True) == ""
     assert heard.ending("CSV: /r/x.csv. 1 row can be sent again: c", completed=False) == "1 row can be sent again: c"

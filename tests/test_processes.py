@@ -23,6 +23,7 @@ from tasks.core.environment.open_files import RESERVED
 from tests.chaos_processes import Launcher, Process, Warm
 from tests.middlemen import Middleman, http, place_of, serving
 from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
+from tests.terminal import CTRL_C, Terminal
 
 SEEDS = range(int(os.environ.get("KILL_SEEDS", "1")))
 INFER = Path(__file__).parent.parent / "flows" / "infer.py"
@@ -39,13 +40,13 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     started: int = 0
 
-    def start(self, *flags: str) -> Process:
+    def start(self, *flags: str, output: Path | None = None) -> Process:
         self.started += 1
         process = self.launcher.start(
             ["--max-concurrent", str(MAX_CONCURRENT), *flags],
             self.folder,
             os.environ | {"GOOGLE_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": self.emulator.url} | self.environment,
-            self.folder / f"output-{self.started}.txt",
+            output or self.folder / f"output-{self.started}.txt",
         )
         process.wait_until_started()
         return process
@@ -148,24 +149,32 @@ def test_sigterm_is_an_interruption_too(command: Command) -> None:
 
 
 def test_a_signal_that_comes_twice_within_a_second_is_one_and_a_later_one_leaves_at_once(command: Command) -> None:
-    """A supervisor signals the group and `uv run` passes it on; who presses again does not want to wait."""
+    """A supervisor signals the group and `uv run` passes it on; who presses again does not want to wait.
+
+    On a terminal, where nothing of the display and no `^C` stays.
+    """
     command.emulator.set_latency(LogNormal(1000, 0.1))
     data = write_jsonl(command.folder / "d.jsonl", numbered(ROWS))
-    process = command.start("--dataset", data, "--grace-seconds", "600")
-    deadline = time.monotonic() + 150
-    while command.emulator.stats.in_flight < MAX_CONCURRENT and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send(signal.SIGINT)
-    process.send(signal.SIGTERM)
-    time.sleep(0.3)
-    process.send(signal.SIGINT)
-    time.sleep(1.5)
-    assert process.alive
-    process.send(signal.SIGINT)
-    code, output = end_of(process)
-    assert code == 130, output
-    assert "stopping: 8 answers on their way, at most 600 s; Ctrl+C again leaves now" in output
-    assert "Traceback" not in output
+    command.environment |= {"TERM": "xterm", "COLUMNS": "80"}
+    with Terminal(80) as terminal:
+        process = command.start("--dataset", data, "--grace-seconds", "600", output=Path(terminal.path))
+        deadline = time.monotonic() + 150
+        while "8 of 8 requests in flight" not in terminal.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        terminal.type(CTRL_C)
+        process.send(signal.SIGTERM)
+        time.sleep(0.3)
+        process.send(signal.SIGINT)
+        time.sleep(1.5)
+        assert process.alive
+        terminal.type(CTRL_C)
+        assert process.ended.result(120) == 130, terminal.text
+        shown = terminal.screen().lines
+    assert "Traceback" not in terminal.text
+    [stopping] = [line[line.index("stopping") :] for line in shown if "warning: stopping" in line]
+    assert stopping.startswith("stopping: 8 answers on their way, at most 600 s; Ctrl+C")
+    assert shown[-1] == "Left at once; answers that are saved are kept; --resume continues."
+    assert not [line for line in shown if "^C" in line or "in flight" in line or "━" in line], shown
 
 
 def test_a_second_run_of_a_job_is_told_who_is_at_work_and_pays_for_nothing(command: Command) -> None:

@@ -105,12 +105,13 @@ def tell_outcome(
     if cost.line and attempt.plan.to_send:
         lines.append(("cost", cost.line.removeprefix("cost: ")))
     if csv:
-        lines += [("CSV", str(csv)), ("Parquet", str(beside(csv.path, PARQUET.suffix)))]
+        lines += [("CSV", str(csv.path)), *([("note", csv.note)] if csv.note else [])]
+        lines.append(("Parquet", str(beside(csv.path, PARQUET.suffix))))
     if page:
         lines.append(("report", str(page)))
     if is_local():
         lines.append(("history", f"{command(Program.UI)} opens it in the Prefect UI"))
-    tell(lines + (ways_on(attempt.run.job) if sent.batches else []))
+    tell(lines + (ways_on(attempt.run.job) if sent.batches else []), f"CSV: {csv}. ")
 
 
 def close(attempt: Attempt, tally: Tally, lock: JobLock, cost: Cost) -> None:

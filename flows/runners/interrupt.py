@@ -16,10 +16,12 @@ from tasks.prefect_internals import is_to_be_moved
 
 
 @contextmanager
-def interruptible(stop: Callable[[], object], batches: bool = False) -> Iterator[None]:
+def interruptible(
+    stop: Callable[[], object], wipe: Callable[[], object] = lambda: None, batches: bool = False
+) -> Iterator[None]:
     """Call `stop` at the first signal instead of raising; the block goes on and ends by itself.
 
-    `batches`: batch jobs may be at work, which go on without this process.
+    `wipe`: takes a display off the screen. `batches`: jobs may be at work, which go on without this process.
 
     Raises:
         TerminationSignal: after the block, where Prefect has said that somebody else decides the run's next
@@ -33,6 +35,7 @@ def interruptible(stop: Callable[[], object], batches: bool = False) -> Iterator
             heard = time.monotonic()
             stop()
         elif time.monotonic() - heard > ONE_SECONDS:
+            wipe()
             clear_line()
             jobs = b", batch jobs go on at Google" if batches else b""
             os.write(STDERR, b"Left at once; answers that are saved are kept%s; --resume continues.\n" % jobs)

@@ -21,7 +21,8 @@ class Progress:
 
     `repeats`: rows that get the answer of another one, as far as they are known.
     `traffic`: how requests go out, where this process sends them. `outage`: why nobody is answered, if so it is.
-    `at_work`: batch jobs that have not ended; `making`: the next one, if it is being made.
+    `at_work`: batch jobs that have not ended; `making`: the next one, if it is being made. `stopping`: nothing more
+    goes out.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Progress:
         self.tally = Tally()
         self.total, self.repeats, self.dollars = total, 0, 0.0
         self.traffic: Callable[[], Traffic] | None = None
-        self.outage = ""
+        self.outage, self.stopping = "", False
         self.at_work: AtWork | None = None
         self.making: Making | None = None
         self._price, self._clock, self._time_of_day, self._rate = price, clock, time_of_day, Rate(clock())
@@ -73,7 +74,8 @@ class Progress:
         if self.is_by_batches and not self.traffic:
             return f"waiting for {lasting(self._clock() - self._started)}"
         rate = self._rate.per_second(self._clock())
-        left = f", {lasting((self.total - self.done) / rate)} left" if rate else ""
+        goes_on = rate and not (self.outage or self.stopping)
+        left = f", {lasting((self.total - self.done) / rate)} left" if goes_on else ""
         return f"{rate:.1f} rows/s{left}"
 
     @property
@@ -127,6 +129,8 @@ class Progress:
     @property
     def hold(self) -> str:
         """Why it is slow: `waiting 26 s: rate limit`; empty where it is not."""
+        if self.stopping:
+            return "stopping"
         traffic = self.traffic() if self.traffic else None
         if traffic is None or traffic.hold is None:
             return ""
