@@ -4,6 +4,7 @@ A column that is added raises no version; one that changes its name, type or mea
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import pyarrow as pa
 from tasks.core.config.parameters import RunConfig
 from tasks.core.costs.prices import Price
 from tasks.core.costs.rows import row_dollars
-from tasks.core.details import unpacked
+from tasks.core.details import Details, unpacked
 from tasks.core.files.own_results import COLUMNS, TABLE_MARK, Origin
 from tasks.core.output.parsed import Parsed
 from tasks.core.output.rows import ResultRow
@@ -100,35 +101,46 @@ def about_of(config: RunConfig, origin: Origin, price: Price | None) -> About:
     return About(origin, price, Parsed(schema) if schema else None, config.columns)
 
 
-def cells_of(row: ResultRow, about: About) -> tuple[Any, ...]:
-    """The cells of a row; None: not known."""
-    answer, origin, price = row.answer, about.origin, about.price
-    details = unpacked(answer.details)
-    told = details.get
-    return (
-        *row.line,
-        str(answer.kind),
+def columns_of(rows: Sequence[ResultRow], about: About) -> list[Sequence[Any]]:
+    """The cells of `rows`, of which there is one at least, by column; None: not known."""
+    answers = [row.answer for row in rows]
+    details = [unpacked(answer.details) for answer in answers]
+    origin, price = about.origin, about.price
+
+    def told(name: str, otherwise: Any = None) -> list[Any]:
+        return [each.get(name, otherwise) for each in details]
+
+    def same(value: Any) -> list[Any]:
+        return [value] * len(rows)
+
+    return [
+        *zip(*(row.line for row in rows), strict=True),
+        [str(answer.kind) for answer in answers],
         told("finish_reason"),
-        answer.prompt_tokens,
-        answer.cached_tokens,
-        answer.answer_tokens,
-        answer.thought_tokens,
-        [{"modality": name, "tokens": count} for name, count in details.get("by_modality", {}).items()],
-        row_dollars(price, answer) if price else None,
+        [answer.prompt_tokens for answer in answers],
+        [answer.cached_tokens for answer in answers],
+        [answer.answer_tokens for answer in answers],
+        [answer.thought_tokens for answer in answers],
+        [_tokens_of(each) for each in details],
+        [row_dollars(price, answer) for answer in answers] if price else same(None),
         told("latency_seconds"),
         told("attempts"),
         told("failed_prompt_tokens", 0),
         told("failed_answer_tokens", 0),
-        answer.timeouts + answer.lost,
-        answer.service_tier,
-        told("model_version") or answer.answered_by or None,
+        [answer.timeouts + answer.lost for answer in answers],
+        [answer.service_tier for answer in answers],
+        [told or answer.answered_by or None for told, answer in zip(told("model_version"), answers, strict=True)],
         told("response_id"),
-        [{"kind": kind, "uri": uri, "title": title} for kind, uri, title in details.get("sources", [])],
+        [[dict(zip(_SOURCE.names, source, strict=True)) for source in sources] for sources in told("sources", ())],
         told("searches", 0),
         told("safety_ratings"),
-        answer.key or None,
-        origin.settings or None,
-        origin.template or None,
-        datetime.fromtimestamp(details["answered_at"], UTC) if "answered_at" in details else None,
-        *([about.parsed.value(answer)] if about.parsed else []),
-    )
+        [answer.key or None for answer in answers],
+        same(origin.settings or None),
+        same(origin.template or None),
+        [None if moment is None else datetime.fromtimestamp(moment, UTC) for moment in told("answered_at")],
+        *([[about.parsed.value(answer) for answer in answers]] if about.parsed else []),
+    ]
+
+
+def _tokens_of(details: Details) -> list[dict[str, Any]]:
+    return [{"modality": name, "tokens": count} for name, count in details.get("by_modality", {}).items()]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from tasks.core.files.atomic import Draft
-from tasks.core.output.columns import About, cells_of
+from tasks.core.output.columns import About, columns_of
 from tasks.core.output.rows import ResultRow
 
 
@@ -23,8 +23,8 @@ class JsonLinesFile:
         self._file, self._about, self._names = file, about, about.names
 
     def write(self, rows: Sequence[ResultRow]) -> None:
-        for row in rows:
-            cells = dict(zip(self._names, cells_of(row, self._about), strict=True))
+        for line in zip(*columns_of(rows, self._about), strict=True):
+            cells = dict(zip(self._names, line, strict=True))
             self._file.write(json.dumps(cells, ensure_ascii=False, default=_plain) + "\n")
 
     def close(self) -> str:

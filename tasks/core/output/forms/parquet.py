@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.core.files.atomic import Draft
-from tasks.core.output.columns import About, cells_of
+from tasks.core.output.columns import About, columns_of
 from tasks.core.output.rows import ResultRow
 
 GROUP_BYTES, GROUP_ROWS = 16_000_000, 50_000  # of a row group: what is in memory before it is written
@@ -36,8 +36,8 @@ class ParquetFile:
 
     def write(self, rows: Sequence[ResultRow]) -> None:
         for portion in _portions(rows):
-            columns = zip(*(cells_of(row, self._about) for row in portion), strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, self._schema.types, strict=True)]
+            columns = zip(columns_of(portion, self._about), self._schema.types, strict=True)
+            arrays = [pa.array(column, kind) for column, kind in columns]
             self._waiting.append(pa.Table.from_arrays(arrays, schema=self._schema))
             if sum(t.nbytes for t in self._waiting) >= GROUP_BYTES or sum(map(len, self._waiting)) >= GROUP_ROWS:
                 self._write_group()

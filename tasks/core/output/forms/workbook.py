@@ -13,7 +13,7 @@ from openpyxl.cell import WriteOnlyCell
 
 from tasks.core.files.atomic import Draft
 from tasks.core.files.own_results import WORKBOOK_CREATOR
-from tasks.core.output.columns import About, cells_of
+from tasks.core.output.columns import About, columns_of
 from tasks.core.output.forms.excel import MOST_CELL_CHARS, MOST_ROWS, length
 from tasks.core.output.rows import ResultRow
 from tasks.core.text import counted
@@ -39,10 +39,10 @@ class WorkbookFile:
         self._begin_sheet()
 
     def write(self, rows: Sequence[ResultRow]) -> None:
-        for row in rows:
+        for line in zip(*columns_of(rows, self._about), strict=True):
             if self._rows == MOST_ROWS:
                 self._begin_sheet()
-            self._sheet.append([self._cell(value) for value in cells_of(row, self._about)])
+            self._sheet.append([*map(self._cell, line)])
             self._rows += 1
 
     def close(self) -> str:
