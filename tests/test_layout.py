@@ -1,4 +1,4 @@
-"""The layout that CONTRIBUTING draws is the one in the tree."""
+"""The layout that CONTRIBUTING draws is the one in the tree; README draws its rooms."""
 
 import re
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ ROOT = Path(__file__).parent.parent
 TOP = ("flows", "tasks", "tasks/core", "deployments")
 
 
-def drawn() -> list[str]:
+def drawn(page: str) -> list[str]:
     """Paths of the code block that begins with `flows/`. A line is names, two spaces or more, and what they are for."""
-    [block] = re.findall(r"```\n(flows/ .*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+    [block] = re.findall(r"```\n(flows/ .*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     return list(_paths(block.splitlines()))
 
 
@@ -37,8 +37,8 @@ def rooms_and_modules() -> set[str]:
 
 def test_the_drawn_layout_is_the_one_in_the_tree() -> None:
     """Nothing is drawn that is not there, or twice; no room and no module beside the rooms is left out."""
-    paths = drawn()
-    assert sorted(paths) == sorted(rooms_and_modules())
+    assert sorted(drawn("CONTRIBUTING.md")) == sorted(rooms_and_modules())
+    assert sorted(drawn("README.md")) == sorted(path for path in rooms_and_modules() if path.endswith("/"))
 
 
 def test_the_walk_of_a_sample_names_each_room_once_and_rooms_that_exist() -> None:
