@@ -23,6 +23,7 @@ from tasks.core.checkpoint.lock import DEAD_SECONDS, JobHeld, JobLock
 from tasks.core.config.command_line import resume_command
 from tasks.core.environment.credentials import check_credentials
 from tasks.core.errors import InputError
+from tasks.core.planning.job_costs import price_for
 from tasks.core.records import Kind
 from tasks.core.reporting.batch_words import job_words
 from tasks.core.text import counted, visible
@@ -78,8 +79,8 @@ def _tell_who_is_waited_for(holder: Holder) -> None:
 
 
 async def _settled(storage: Storage, job: JobRun, owner: str) -> Earlier:
-    generation = job.config.generation
-    async with groups_of(generation, storage, job.key, owner, fitting_of(generation)) as groups:
+    generation, price = job.config.generation, price_for(job.config)
+    async with groups_of(generation, storage, job.key, owner, fitting_of(generation), price) as groups:
         records = GroupRecords(storage, job.key)
         if asked := [group for group in records.in_flight() if group.phase is Phase.CREATING]:
             print(f"{Step.FINDING}: {counted(len(asked), 'batch job')}", flush=True)

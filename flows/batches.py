@@ -127,8 +127,14 @@ class _Settling:
         return Settled(early_end=RunStopped(StopReason.INTERRUPTED, "interrupted"))
 
     async def _settle(self) -> Settled:
+        config = self._config
         async with groups_of(
-            self._config.generation, self._storage, self._job, self._lock.owner, fitting_of(self._config.generation)
+            config.generation,
+            self._storage,
+            self._job,
+            self._lock.owner,
+            fitting_of(config.generation),
+            price_for(config),
         ) as groups:
             records = GroupRecords(self._storage, self._job)
             earlier_groups = EarlierGroups(

@@ -142,8 +142,6 @@ def _check_cost(config: RunConfig) -> None:
 def _why_no_budget(config: RunConfig) -> str:
     if config.demo:
         return "a demo costs nothing"
-    if config.mode is not Mode.ONLINE:
-        return "a batch job is not held to it; --mode online is"
     if config.cache_prefix:
         return "what --cache-prefix costs by the hour no price list says"
     if apart := sorted({name for tool in config.whole_request_body.get("tools", []) for name in tool} - _NOT_BILLED):

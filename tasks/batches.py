@@ -15,8 +15,10 @@ from tasks.core.answering.batch.answerer import BatchAnswerer
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.paying import GroupPaying, GroupPayingWithin
 from tasks.core.answering.misfits import Fitting
 from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.answering.paying import Paying, PayingBeside, PayingWithin
 from tasks.core.answering.run import Run
 from tasks.core.answering.uploading import UploadingModel
 from tasks.core.checkpoint.groups import GroupRecords
@@ -25,6 +27,11 @@ from tasks.core.checkpoint.layout import Storage, lock_key
 from tasks.core.config.batch import BatchRun
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.parameters import BATCH_ROWS
+from tasks.core.costs.budget import Whole
+from tasks.core.costs.prices import BATCH, Price
+from tasks.core.costs.purse import OwnPurse
+from tasks.core.costs.purse_records import PurseRecords
+from tasks.core.costs.worst import Worst
 from tasks.core.environment.credentials import key_mark
 from tasks.core.errors import ApiError, MalformedAnswer, RunStopped, StopReason
 from tasks.core.gemini.client import GeminiClient
@@ -35,10 +42,11 @@ def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher,
     """What answers the chunks of a run by batch jobs. `fitting`: see OnlineAnswerer."""
     client, folder = GeminiClient(run.generation), _folder()
     uploads = Uploads(client.files)
+    of_groups, paying = _paying(run, storage)
 
     def online() -> Answerer:
         model = UploadingModel(client, uploads, run.limits.timeout_seconds)
-        return OnlineAnswerer(model, run.limits, watcher, fitting=fitting)
+        return OnlineAnswerer(model, run.limits, watcher, fitting=fitting, paying=paying)
 
     async def close() -> None:
         await uploads.close()
@@ -46,7 +54,7 @@ def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher,
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     return BatchAnswerer(
-        _groups(client, storage, run.job, folder, plan.owner, fitting),
+        _groups(client, storage, run.job, folder, plan.owner, fitting, of_groups),
         run.attempt,
         uploads.sendable,
         folder,
@@ -59,15 +67,32 @@ def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher,
     )
 
 
+def _paying(run: Run, storage: Storage) -> tuple[GroupPaying, Paying]:
+    """Of groups, and of requests beside them, which spend of one budget."""
+    if not run.terms:
+        return GroupPaying(), Paying()
+    whole, own = (
+        PayingWithin(run.terms, purse, run.generation, run.limits.max_concurrent)
+        for purse in (Whole(run.terms.left), OwnPurse(PurseRecords(storage, run.job, run.attempt), run.terms.left))
+    )
+    price = run.terms.price
+    return GroupPayingWithin(price, Worst(price, run.generation, BATCH), whole), PayingBeside(whole, own)
+
+
 @asynccontextmanager
 async def groups_of(
-    generation: GenerateConfig, storage: Storage, job: str, owner: str = "", fitting: Fitting | None = None
+    generation: GenerateConfig,
+    storage: Storage,
+    job: str,
+    owner: str = "",
+    fitting: Fitting | None = None,
+    price: Price | None = None,
 ) -> AsyncIterator[Groups]:
-    """The groups of a job, for whoever sends no chunk."""
+    """The groups of a job, for whoever sends no chunk. `price`: by which their answers are settled."""
     folder = await asyncio.to_thread(_folder)
     try:
         async with GeminiClient(generation) as client:
-            yield _groups(client, storage, job, folder, owner, fitting)
+            yield _groups(client, storage, job, folder, owner, fitting, GroupPaying(price))
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -87,7 +112,13 @@ async def lists_batches(generation: GenerateConfig) -> bool:
 
 
 def _groups(
-    client: GeminiClient, storage: Storage, job: str, folder: Path, owner: str, fitting: Fitting | None
+    client: GeminiClient,
+    storage: Storage,
+    job: str,
+    folder: Path,
+    owner: str,
+    fitting: Fitting | None,
+    paying: GroupPaying,
 ) -> Groups:
     def confirm() -> None:
         """A run that stood still may have lost the job: then it creates nothing."""
@@ -95,7 +126,7 @@ def _groups(
         if holder and holder.owner != owner:
             raise RunStopped(StopReason.TAKEN_OVER, f"this run stood still for too long, and {holder} has its job now")
 
-    return Groups(client.batches, GroupRecords(storage, job), folder, key_mark(), fitting, confirm=confirm)
+    return Groups(client.batches, GroupRecords(storage, job), folder, key_mark(), fitting, paying, confirm=confirm)
 
 
 def _folder() -> Path:

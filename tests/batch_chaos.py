@@ -17,7 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.batch_world import SCRIPTS, World, run
+from tasks.core.config.batch import Leftovers
+from tests.batch_world import SCRIPTS, Process, Script, World, run
 
 ROWS = 12
 type Lines = list[dict[str, Any]]
@@ -37,7 +38,7 @@ def main() -> int:
     counts, wrong = Counter[str](), 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.first, options.first + options.seeds):
-            if problem := play(seed, Path(folder), counts):
+            if problem := play(seed, Path(folder), counts) or within_budget(seed, Path(folder)):
                 wrong += 1
                 print(f"seed {seed}: {problem}")
     print(f"{options.seeds} seeds, {wrong} with a problem; {', '.join(f'{n:,} {what}' for what, n in counts.items())}")
@@ -78,6 +79,31 @@ def play(seed: int, folder: Path, counts: Counter[str]) -> str:
     counts["creates"] += world.creates
     counts["rows paid"] += world.paid.total()
     return _problem(world)
+
+
+def within_budget(seed: int, folder: Path) -> str:
+    """A world with a limit, which is raised from time to time; what is wrong in the end."""
+    random = Random(seed)
+    world = World(
+        folder,
+        random.choice([*SCRIPTS.values(), Script("drop", listed_seconds=1200)]),
+        {number: random.choice((*FATES, "CANCELLED")) for number in range(6)},
+        run_seconds=random.choice([0, 60, 1000]),
+        most_rows=random.choice([1000, 1000, 2]),
+        limit=0.0,
+    )
+    for number in range(12):
+        assert world.limit is not None
+        world.limit += random.choice([0.0, 0.0005, 0.002]) if number < 8 else 0.02
+        dies_at = random.randrange(200) / 2 if number < 8 and random.random() < 0.7 else None
+        run(world, ROWS, dies_at=dies_at, leftovers=random.choice([Leftovers.ONLINE, Leftovers.BATCH]))
+        spent = world.spent(Process(world))
+        if world.billed > world.limit + 1e-12:
+            return f"{world.billed} billed of {world.limit}"
+        if world.billed > spent + 1e-12:
+            return f"{world.billed} billed, {spent} on record"
+    open_rows = set(range(ROWS)) - {row for row, answer in world.answered().items() if not answer.retryable}
+    return f"rows without an answer: {sorted(open_rows)}" if open_rows else ""
 
 
 def _problem(world: World) -> str:

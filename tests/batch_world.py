@@ -8,11 +8,12 @@ import hashlib
 import json
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.answerer import BatchAnswerer
@@ -20,20 +21,34 @@ from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.earlier import EarlierGroups
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.paying import GroupPaying, GroupPayingWithin
 from tasks.core.answering.item import Item
+from tasks.core.answering.paying import Paying, PayingBeside, PayingWithin
 from tasks.core.batches import BatchJob, JobPage, NotSent, ResultLine
 from tasks.core.checkpoint.contents import pack, unpack
 from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.layout import RecordKind, Storage, answers_key, place_of
+from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.batch import Leftovers
 from tasks.core.config.generation import GenerateConfig
-from tasks.core.details import Usage
+from tasks.core.costs.budget import Whole
+from tasks.core.costs.prices import BATCH, price_of
+from tasks.core.costs.purse import OwnPurse
+from tasks.core.costs.purse_records import PurseRecords
+from tasks.core.costs.taken import dollars_of
+from tasks.core.costs.terms import MAX_COST, Terms
+from tasks.core.costs.worst import MOST_ANSWER_TOKENS, Worst
+from tasks.core.details import STANDARD, Spent, Usage
 from tasks.core.errors import ApiError, RunStopped, StopReason
-from tasks.core.prompts.prepare import Preparer
-from tasks.core.records import Kind, ModelOutput, Request, RowAnswer, Sample
+from tasks.core.planning.job_costs import JobCosts
+from tasks.core.prompts.prepare import NOTHING_TO_SEND, Preparer
+from tasks.core.records import Kind, ModelOutput, Outcome, Request, RowAnswer, Sample
 
 JOB = "gemini-infer/v1/data-test-model-abc"
-PREPARER = Preparer(GenerateConfig(model="m"))
+GENERATION = GenerateConfig(model="m", generation_config={"maxOutputTokens": 40})
+PREPARER = Preparer(GENERATION)
+PRICE = price_of("m", {"input": 1.0, "output": 10.0})
+assert PRICE
 DAY = 86_400.0
 
 
@@ -69,6 +84,16 @@ class _NoWaiting(selectors.SelectSelector):
         if timeout is None:
             raise AssertionError("everybody waits, and for nothing")
         return super().select(0)
+
+
+def usage_of(text: str) -> Usage:
+    """What an answer takes: of some rows all that it may."""
+    return Usage(len(text) // 3, 1 + crc32(text.encode()) % 40)
+
+
+def dollars_for(text: str, tier: str) -> float:
+    assert PRICE
+    return PRICE.dollars(usage_of(text), tier)
 
 
 class Killed(BaseException):
@@ -116,7 +141,10 @@ class _Job:
 
 @dataclass(slots=True)
 class World:
-    """All that outlives a process. `fate`: what a job ends as, by its number. `run_seconds`: how long it takes."""
+    """All that outlives a process. `fate`: what a job ends as, by its number. `run_seconds`: how long it takes.
+
+    `limit`: dollars that all runs may take. `billed`: by the API, for all that a job holds, whatever it ends as.
+    """
 
     folder: Path
     script: Script = field(default_factory=Script)
@@ -137,6 +165,8 @@ class World:
     cancels: Counter[str] = field(default_factory=Counter)
     cancels_ignored: bool = False
     late: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    limit: float | None = None
+    billed: float = 0.0
 
     def settle(self) -> None:
         due = [make for at, make in self.late if at <= self.now]
@@ -155,6 +185,7 @@ class World:
         state = self.fate.get(number, "SUCCEEDED")
         if state == "SUCCEEDED":
             self.paid.update(line["key"].partition(".")[2] for line in lines)
+        self.billed += sum(dollars_for(line["text"], BATCH) for line in lines)
         ends_at = self.now + (self.run_seconds if state != "STUCK" else 100 * DAY)
         job = _Job(BatchJob(f"batches/{number}", name), lines, self.now, self.now + listed_seconds, ends_at, state)
         self.jobs[job.job.name] = job
@@ -167,12 +198,29 @@ class World:
     def answered(self) -> dict[int, RowAnswer]:
         """What the checkpoint has of each row, a finished answer before others."""
         found: dict[int, RowAnswer] = {}
-        for key in sorted(self.records):
-            if place_of(JOB, key).kind is RecordKind.ANSWERS:
-                for answer in unpack(json.loads(self.records[key])):
-                    if answer.row not in found or found[answer.row].retryable:
-                        found[answer.row] = answer
+        for _, answer in self._kept():
+            if answer.row not in found or found[answer.row].retryable:
+                found[answer.row] = answer
         return found
+
+    def table(self) -> AnswerTable:
+        """All that the checkpoint has."""
+        table = AnswerTable()
+        for attempt, answer in self._kept():
+            table.kept.add(attempt, [answer])
+        return table
+
+    def spent(self, storage: Storage) -> float:
+        """What all attempts have taken at most, as the checkpoint has it."""
+        assert PRICE
+        costs = JobCosts.read(storage, JOB, self.table(), PRICE, MOST_ANSWER_TOKENS)
+        return sum(dollars_of(spending, PRICE) for spending in costs.before)
+
+    def _kept(self) -> Iterator[tuple[str, RowAnswer]]:
+        for key in sorted(self.records):
+            if (place := place_of(JOB, key)).kind is RecordKind.ANSWERS:
+                for answer in unpack(json.loads(self.records[key])):
+                    yield place.attempt, answer
 
 
 class Process:
@@ -246,7 +294,7 @@ class Process:
         if "error" in found:
             return ResultLine(found["key"], ApiError(found["error"], "STATUS", "of this row"))
         text = f"answer to {found['text']}"
-        return ResultLine(found["key"], ModelOutput(text, "STOP", usage=Usage(3, 5)))
+        return ResultLine(found["key"], ModelOutput(text, "STOP", usage=usage_of(found["text"])))
 
     async def start_upload(self, size: int, name: str) -> str:
         end = await self._call()
@@ -353,10 +401,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 class NoOnline:
-    """In the place of an online answerer: it says which rows came to it."""
+    """In the place of an online answerer: it says which rows came to it, and what they cost."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World, paying: Paying) -> None:
         self.rows: list[int] = []
+        self._world, self._paying = world, paying
 
     def saves_by(self, saved: object) -> None: ...
 
@@ -364,12 +413,20 @@ class NoOnline:
 
     def hold(self, back: bool) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        await self._paying.close()
 
     async def answer(self, chunk: str, items: Sequence[Item]) -> Any:
         for item in items:
+            prepared, text = item.failed(NOTHING_TO_SEND), item.sample.text
+            async with self._paying.reserved(prepared.request, lambda: None) as bill:
+                bill.goes_out()
+                self._world.billed += dollars_for(text, STANDARD)
+                await asyncio.sleep(1)
+                outcome = Outcome(Kind.ANSWERED, usage=usage_of(text))
+                bill.settle(outcome)
             self.rows.append(item.sample.row)
-            yield RowAnswer(item.sample.row, item.sample.id, PREPARER.key_of(item.sample, None), Kind.ANSWERED)
+            yield item.answer_of(prepared, outcome, Spent(outcome.usage))
 
 
 @dataclass(slots=True)
@@ -418,6 +475,7 @@ async def _run(
     rows: int,
     *,
     group_rows: int = 3,
+    blank: Collection[int] = (),
     leftovers: Leftovers = Leftovers.ONLINE,
     key_mark: str = "aaaaaaaa",
     confirm: Callable[[], object] = lambda: None,
@@ -430,7 +488,7 @@ async def _run(
     storage: Storage = process
     clock = asyncio.get_running_loop().time
     records = GroupRecords(storage, JOB)
-    groups = Groups(process, records, world.folder, key_mark, confirm=confirm, clock=clock)
+    groups = Groups(process, records, world.folder, key_mark, None, GroupPaying(PRICE), confirm=confirm, clock=clock)
     earlier_groups = EarlierGroups(groups, records, storage, JOB, lambda group: True, Watcher())
     try:
         while (earlier := await earlier_groups.settle()).in_flight and wait:
@@ -439,15 +497,17 @@ async def _run(
         return Ended(stopped, records.under_way(), [], 0)
     in_flight = earlier_groups.rows_in_flight(earlier.in_flight)
     done = world.answered()
-    samples = [Sample(row, f"r{row}", f"question {row}") for row in range(rows)]
+    samples = [Sample(row, f"r{row}", "" if row in blank else f"question {row}") for row in range(rows)]
     items = [
         Item(sample, PREPARER)
         for sample in samples
         if (sample.row not in done or done[sample.row].retryable) and not in_flight[PREPARER.key_of(sample, None)]
     ]
-    online = NoOnline()
     attempt = f"run-{len([key for key in world.records if key.endswith('/manifest')])}"
     storage.write(f"{JOB}/{attempt}/manifest", {})
+    of_groups, paying = _paying(world, storage, attempt)
+    groups = Groups(process, records, world.folder, key_mark, None, of_groups, confirm=confirm, clock=clock)
+    online = NoOnline(world, paying)
     limits = limits or BatchLimits(Bounds(rows=group_rows))
 
     async def as_it_is(request: Request) -> Request:
@@ -487,4 +547,20 @@ async def _run(
         with suppress(Killed):
             await answerer.close()
     await saved()
+    if world.limit is not None:
+        costs = JobCosts.read(storage, JOB, world.table(), PRICE, MOST_ANSWER_TOKENS)
+        costs.record(storage, costs.of_attempt(storage, attempt, world.table()), world.table())
     return Ended(error, [], online.rows, 0)
+
+
+def _paying(world: World, storage: Storage, attempt: str) -> tuple[GroupPaying, Paying]:
+    """As tasks/batches.py has it, within what is left of the world's limit."""
+    if world.limit is None:
+        return GroupPaying(PRICE), Paying()
+    assert PRICE
+    before, clock = world.spent(storage), asyncio.get_running_loop().time
+    terms = Terms(PRICE, max(world.limit - before, 0.0), MAX_COST, world.limit, before)
+    records = PurseRecords(storage, JOB, attempt)
+    own = PayingWithin(terms, OwnPurse(records, terms.left, clock, asyncio.sleep), GENERATION, 3)
+    whole = PayingWithin(terms, Whole(terms.left), GENERATION, 3)
+    return GroupPayingWithin(PRICE, Worst(PRICE, GENERATION, BATCH), whole), PayingBeside(whole, own)

@@ -1,6 +1,7 @@
 """What becomes of rows whose batch jobs do not simply succeed."""
 
 import asyncio
+import re
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from tasks.core.answering.batch import flight
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.batches import AtWork, BatchJob, Making
-from tasks.core.checkpoint.groups import Phase
+from tasks.core.checkpoint.groups import GroupRecords, Phase
 from tasks.core.config.batch import Leftovers
 from tasks.core.errors import Deferred, RunStopped, StopReason
 from tasks.core.records import Kind
-from tests.batch_world import JOB, Script, World, run
+from tests.batch_world import JOB, Process, Script, World, run
 
 type Lines = list[dict[str, Any]]
 
@@ -280,3 +281,51 @@ def test_a_record_that_cannot_be_read_does_not_make_a_second_job(tmp_path: Path)
     world.records[last] = "{}"
     run(world, 3)
     assert (len(world.jobs), len(world.answered()), world.paid_twice) == (1, 3, {})
+
+
+def test_what_a_budget_does_not_cover_waits_for_jobs_to_settle_and_then_the_run_stops(tmp_path: Path) -> None:
+    """Jobs are as large as is covered; each frees what it has not taken."""
+    world = World(tmp_path, limit=0.0012)  # for some five rows at their worst
+    _, ended = run(world, 30, group_rows=30)
+    assert isinstance(ended.error, RunStopped)
+    assert ended.error.reason is StopReason.BUDGET
+    assert re.fullmatch(r"\$0.0011 of --max-cost 0.0012 are spent; the next request .*", ended.error.message)
+    assert [len(job.lines) for job in world.jobs.values()] == [5, 3, 2, 1]
+    assert world.spent(Process(world)) == pytest.approx(world.billed)
+    assert world.billed < 0.0012
+    world.limit = 1.0
+    _, ended = run(world, 30, group_rows=30)
+    assert (ended.error, world.paid_twice, len(world.answered())) == (None, {}, 30)
+
+
+def test_rows_that_have_nothing_to_send_leave_nobody_waiting_for_the_budget(tmp_path: Path) -> None:
+    """Of two chunks, one of which is in the middle of a job when it meets such a row."""
+    world = World(tmp_path, limit=0.0004)
+    _, ended = run(world, 12, blank=[1, 7])
+    assert isinstance(ended.error, RunStopped)
+    assert (ended.error.reason, len(world.jobs) > 1) == (StopReason.BUDGET, True)
+    world.limit = 1.0
+    run(world, 12, blank=[1, 7])
+    assert [row for row, kind in enumerate(kinds(world)) if kind is Kind.INPUT] == [1, 7]
+
+
+def test_rows_that_go_online_spend_of_the_same_budget(tmp_path: Path) -> None:
+    """Of which jobs without results have taken all that was set aside."""
+    world = World(tmp_path, fate=dict.fromkeys(range(9), "EXPIRED"), limit=0.0021)
+    _, ended = run(world, 3)
+    assert isinstance(ended.error, RunStopped)
+    assert (ended.error.reason, len(world.jobs), ended.online) == (StopReason.BUDGET, 2, [0, 1])
+    assert "$0.0014 of them for requests without an answer that may have been billed" in ended.error.message
+
+
+def test_jobs_that_outlive_their_run_count_as_what_was_set_aside_until_they_are_collected(tmp_path: Path) -> None:
+    """And as what they have taken from then on."""
+    world = World(tmp_path, limit=0.01)
+    run(world, 6, stop_after=50)
+    in_flight = GroupRecords(Process(world), JOB).in_flight()
+    reserved = sum(group.at_most for group in in_flight)
+    assert len(in_flight) == 2
+    assert world.spent(Process(world)) == pytest.approx(reserved)
+    assert 2 * world.billed < reserved < 0.01
+    run(world, 6)
+    assert world.spent(Process(world)) == pytest.approx(world.billed)

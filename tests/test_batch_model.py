@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from tests.batch_chaos import within_budget
 from tests.batch_world import SCRIPTS, Script, World, run
 
 ROWS = 5
@@ -43,6 +44,12 @@ def test_nor_where_one_process_after_the_other_dies(tmp_path: Path, seed: int) -
         run(world, ROWS, dies_at=random.randrange(60) / 2)
     until_all_are_answered(world)
     assert (world.paid_twice, len(world.answered())) == ({}, ROWS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_budget_is_never_exceeded_wherever_a_process_dies(tmp_path: Path, seed: int) -> None:
+    """Not by jobs that bill what they do not answer, nor with rows that go online; with more of it all is answered."""
+    assert within_budget(seed, tmp_path) == ""
 
 
 def test_a_job_that_is_listed_later_than_it_is_looked_for_is_paid_for_twice_and_no_other(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from tasks.core.answering.batch import flight
 from tasks.core.config import parameters
 from tasks.core.config.command_line import checked
 from tasks.core.costs.estimate import Estimate, Range
-from tasks.core.costs.prices import price_of
+from tasks.core.costs.prices import BATCH, price_of
+from tasks.core.details import Usage
 from tasks.core.errors import InputError
-from tests.support import RESULT, RunFlow, numbered, read_csv, write_jsonl
+from tasks.core.text import money
+from tests.support import MODEL, RESULT, RunFlow, numbered, read_csv, write_jsonl
 
 ROWS = 7
 ALL = [answer_to(f"question {n}") for n in range(ROWS)]
@@ -264,6 +266,22 @@ def test_auto_waits_for_jobs_at_work_whatever_it_takes_itself(run: RunFlow, emul
     assert run(dataset=data, mode="auto", deadline="10m", resume=True).is_completed()
     assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
     assert (emulator.stats.batch_answers, emulator.batches.calls["create"]) == (4, 1)
+
+
+def test_a_budget_holds_for_batch_jobs_and_a_job_adds_its_runs_up(
+    run: RunFlow, emulator: Emulator, data: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At half the price; with more of it the rest is answered, and the run says what all of it has cost."""
+    price, asked = price_of(MODEL), {"dataset": data, "mode": "batch", "max_output_tokens": 400}
+    assert price
+    state = run(**asked, max_cost=0.00055)  # for one row at its worst
+    assert (state.name, emulator.batches.calls["create"] > 1) == ("Incomplete", True)
+    assert "of --max-cost 0.00055 are spent; the next request may cost" in str(state.message)
+    assert str(state.message).endswith("--max-output-tokens 400 --max-cost 0.0011 --mode batch --resume")
+    assert run(**asked, max_cost=1.0, resume=True).is_completed()
+    billed = price.dollars(Usage(emulator.stats.prompt_tokens, emulator.stats.output_tokens), BATCH)
+    assert f"the job so far: {money(billed)} (prices" in caplog.text
+    assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
 
 
 def test_on_vertex_auto_goes_online_and_says_why(

@@ -14,6 +14,7 @@ from flows.sent import Sent
 from tasks.core.checkpoint.lock import JobHeld, JobLock
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.program import Program, command
+from tasks.core.costs.prices import BATCH
 from tasks.core.costs.spending import Spending
 from tasks.core.details import STANDARD
 from tasks.core.files.own_results import Origin
@@ -69,7 +70,7 @@ class Cost(NamedTuple):
 
 def tell_cost(attempt: Attempt, tally: Tally) -> Cost:
     spent = attempt.spent()
-    tier = attempt.run.generation.service_tier or STANDARD
+    tier = BATCH if attempt.run.batch else attempt.run.generation.service_tier or STANDARD
     line = cost_line(attempt.costs, spent, tally.saved, tier, cache_prefix=attempt.run.prefix is not None)
     return Cost(spent, line)
 

@@ -9,6 +9,7 @@ from tasks.core.costs.budget import Budget, BudgetSpent, Purse
 from tasks.core.costs.prices import Price
 from tasks.core.costs.terms import Terms
 from tasks.core.costs.worst import Worst
+from tasks.core.details import STANDARD
 from tasks.core.errors import RunStopped, StopReason
 from tasks.core.records import Outcome, Request
 
@@ -59,18 +60,19 @@ class PayingWithin(Paying):
         self, terms: Terms, purse: Purse, generation: GenerateConfig, at_once: int, shared: bool = False
     ) -> None:
         self.budget, self._shared = Budget(purse, at_once), shared
-        self._terms, self._worst = terms, Worst(terms.price, generation)
+        self._terms, self._worst = terms, Worst(terms.price, generation, generation.service_tier or STANDARD)
 
     @asynccontextmanager
     async def reserved(self, request: Request, check: Check) -> AsyncIterator[Bill]:
-        reserved = await self._reserve(self._worst.dollars(request), check)
+        reserved = await self.reserve(self._worst.dollars(request), check)
         bill = Bill(self._terms.price)
         try:
             yield bill
         finally:
             self.budget.settle(reserved, bill.dollars)
 
-    async def _reserve(self, dollars: float, check: Check) -> float:
+    async def reserve(self, dollars: float, check: Check) -> float:
+        """What is reserved of the budget once it covers so much, for it to be settled there. Raises as `reserved`."""
         try:
             return await self.budget.reserve(dollars, check)
         except BudgetSpent:
@@ -87,3 +89,25 @@ class PayingWithin(Paying):
 
     async def close(self) -> None:
         await self.budget.close()
+
+
+class PayingBeside(Paying):
+    """The same where others spend of the budget as well. `whole`: all of it; `own`: on record, of requests alone."""
+
+    def __init__(self, whole: PayingWithin, own: PayingWithin) -> None:
+        self._whole, self._own = whole, own
+
+    @asynccontextmanager
+    async def reserved(self, request: Request, check: Check) -> AsyncIterator[Bill]:
+        async with self._whole.reserved(request, check) as of_whole, self._own.reserved(request, check) as bill:
+            try:
+                yield bill
+            finally:
+                of_whole.dollars = bill.dollars
+
+    def wake(self) -> None:
+        self._whole.wake()
+        self._own.wake()
+
+    async def close(self) -> None:
+        await self._own.close()

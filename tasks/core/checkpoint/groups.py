@@ -51,13 +51,16 @@ class Phase(StrEnum):
 
 
 class PlannedRow(NamedTuple):
-    """A row of a group. `key`: of the sample; `note`: what it goes without, and why."""
+    """A row of a group. `key`: of the sample; `note`: what it goes without, and why; `most`: dollars that it may take,
+    where there is a budget.
+    """
 
     row: Count
     id: str
     key: str
     has_image: bool = False
     note: str = ""
+    most: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Group:
     `attempt`: that its answers belong to. `display_name`: by which its job is found. `key_mark`: of the API key.
     `size`, `digest`: of its input, in bytes; `upload`: the address that it goes to; `file`: what it is there.
     `batch`: its job. `created`, `since`: when it was to be created, and when it came to its phase.
+    `at_most`: dollars that it may take, where there is a budget; once it is over, that it may have taken.
     """
 
     name: str
@@ -85,6 +89,12 @@ class Group:
     state: str = ""
     why: str = ""
     steps: int = 0
+    at_most: float = 0.0
+
+    @property
+    def taken(self) -> float:
+        """Dollars that count as spent: none before a job was asked for."""
+        return self.at_most if self.phase.in_flight or self.phase.is_over else 0.0
 
 
 class _Planned(NamedTuple):
@@ -106,12 +116,17 @@ class GroupRecords:
 
     def plan(self, name: str, attempt: str, rows: Sequence[PlannedRow], now: float, **known: Any) -> Group:
         """A new group, its rows on record."""
-        group = Group(name, attempt, len(rows), display_name_of(self._job, name), Phase.BUILT, since=now)
+        group = replace(_of_rows(Group(name, attempt, 0, display_name_of(self._job, name)), rows), since=now)
         self._storage.write(self._rows_key(name), _PLANNED.dump_python(_Planned(attempt, list(rows)), mode="json"))
         return self.note(group, Phase.BUILT, now, **known)
 
     def note(self, group: Group, phase: Phase, now: float, **known: Any) -> Group:
-        """The group in its next phase, once that is on record; a group that is over keeps that one record."""
+        """The group in its next phase, once that is on record; a group that is over keeps that one record.
+
+        One that comes to nothing may have taken all that it might, once its job was asked for.
+        """
+        if phase is Phase.GONE and not group.phase.in_flight:
+            known = known | {"at_most": 0.0}
         after = replace(group, phase=phase, since=now, steps=group.steps + 1, **known)
         self._storage.write(self._step_key(after), _GROUP.dump_python(after, mode="json"))
         if phase.is_over:
@@ -172,7 +187,7 @@ class GroupRecords:
             known = replace(known, phase=Phase.CREATING if phase.in_flight else phase)
         with suppress(Damaged):
             attempt, rows = self._planned(name)
-            return replace(known, attempt=attempt, rows=len(rows))
+            return _of_rows(replace(known, attempt=attempt), rows)
         return known
 
     @property
@@ -184,6 +199,10 @@ class GroupRecords:
 
     def _step_key(self, group: Group) -> str:
         return f"{self._folder}/{group.name}/{group.steps:04d}-{group.phase}"
+
+
+def _of_rows(group: Group, rows: Sequence[PlannedRow]) -> Group:
+    return replace(group, rows=len(rows), at_most=sum(row.most for row in rows))
 
 
 def display_name_of(job: str, group: str) -> str:

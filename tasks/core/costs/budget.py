@@ -35,6 +35,24 @@ class Purse(Protocol):
         """Nothing more is spent."""
 
 
+class Whole:
+    """A purse all of which is allowed from the start: what goes out of it is on record elsewhere."""
+
+    def __init__(self, dollars: float) -> None:
+        self.allowed, self._in_flight = dollars, 0
+
+    async def allow(self, dollars: float, likely: float, check: Callable[[], object]) -> bool:
+        """See Purse.allow."""
+        if not self._in_flight:
+            raise BudgetSpent
+        return False
+
+    def changed(self, spent: float, reserved: float, in_flight: int) -> None:
+        self._in_flight = in_flight
+
+    async def close(self) -> None: ...
+
+
 class Budget:
     """Of one run in one process. Lives on one event loop. First come, first served.
 
@@ -72,14 +90,22 @@ class Budget:
             self._changed()
             return dollars
 
-    def settle(self, reserved: float, dollars: float | None) -> None:
-        """`dollars`: what the request took; None: nobody says, so it counts as reserved."""
+    def enlarge(self, worst: float) -> float | None:
+        """The same for more of what is in flight, without waiting; None: it is not covered, or others wait."""
+        dollars = worst * self._beyond
+        if self._turn.locked() or self.spent + self.reserved + dollars > self._purse.allowed:
+            return None
+        self.reserved += dollars
+        self._changed()
+        return dollars
+
+    def settle(self, reserved: float, dollars: float | None, unsure: float = 0.0) -> None:
+        """`dollars`: what the request took; None: nobody says, so it counts as reserved. `unsure`: as much of them."""
         self.reserved -= reserved
         self.in_flight -= 1
         self.spent += reserved if dollars is None else dollars
-        if dollars is None:
-            self.unsure += reserved
-        elif dollars > reserved:
+        self.unsure += reserved if dollars is None else unsure
+        if dollars is not None and dollars > reserved > 0:
             self._beyond *= dollars / reserved
         if not self.in_flight:
             self.reserved = 0.0  # no rest of rounding

@@ -1,7 +1,8 @@
 """What the runs of a job have cost, as the checkpoint has it. Prices nothing.
 
 Of an attempt that ended there is a record with all that it took. Of one that was killed there are those of its purses,
-which say what its processes may have spent at most; or where it had no budget, nothing but its answers.
+which say what its processes may have spent at most; or where it had no budget, nothing but its answers. What its batch
+jobs may have taken stands in the records of their groups, and it has not ended before they have.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from tasks.core.checkpoint.contents import parsed
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import COSTS, Damaged, Storage, ended_key
 from tasks.core.costs.purse_records import PurseName, PurseRecord
 
@@ -79,7 +81,8 @@ def read_ledger(storage: Storage, job: str) -> Ledger:
             continue
     ledger.ended = _each_once(found)
     known = ledger.attempts
-    for (attempt, _), (_, at_most) in purses.items():
+    of_groups = [(group.attempt, group.taken) for group in GroupRecords(storage, job).all() if group.taken]
+    for attempt, at_most in [*((attempt, at_most) for (attempt, _), (_, at_most) in purses.items()), *of_groups]:
         if attempt not in known:
             ledger.killed[attempt] = ledger.killed.get(attempt, 0.0) + at_most
     return ledger

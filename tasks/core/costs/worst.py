@@ -5,7 +5,6 @@ import json
 from tasks.core.config.generation import GenerateConfig
 from tasks.core.costs.medium_tokens import CONTEXT_TOKENS, most_tokens
 from tasks.core.costs.prices import Price
-from tasks.core.details import STANDARD
 from tasks.core.records import Media, MediaUri, Request
 
 MOST_ANSWER_TOKENS = 65_536  # of any Gemini model; thoughts are among them
@@ -14,10 +13,10 @@ UNKNOWN_LENGTH = frozenset({"tools", "cachedContent"})  # of a body: what they a
 
 
 class Worst:
-    """Of the requests of a run."""
+    """Of the requests of a run, by the price of `tier`."""
 
-    def __init__(self, price: Price, generation: GenerateConfig) -> None:
-        self._generation, self._rates = generation, price.of(generation.service_tier or STANDARD)
+    def __init__(self, price: Price, generation: GenerateConfig, tier: str) -> None:
+        self._generation, self._rates = generation, price.of(tier)
         self._answer_tokens = most_answer_tokens(generation)
         body, schema = generation.request_body, generation.response_schema
         same = [generation.generation_config, body, schema.document if schema else None]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.parameters import RunConfig
@@ -80,11 +81,16 @@ class JobCosts:
         return found.get(attempt) or Spending(attempts=[attempt], dollars=0.0 if self.price else None)
 
     def record(self, storage: Storage, spent: Spending, table: AnswerTable) -> None:
-        """Put on record what all attempts took. Answers of other jobs, which were paid for there, cost nothing here."""
+        """Put on record what all attempts took whose batch jobs have ended.
+
+        Answers of other jobs, which were paid for there, cost nothing here.
+        """
         known = {*self.ledger.attempts, *self.unrecorded, *spent.attempts}
         adopted = [name for name in table.kept.attempts() if name not in known]
         found = [Spending(attempts=adopted, dollars=0.0)] if adopted else []
-        add_to_ledger(storage, read_ledger(storage, self.ledger.job), [*self.unrecorded.values(), spent, *found])
+        in_flight = {group.attempt for group in GroupRecords(storage, self.ledger.job).in_flight()}
+        ended = [each for each in (*self.unrecorded.values(), spent, *found) if in_flight.isdisjoint(each.attempts)]
+        add_to_ledger(storage, read_ledger(storage, self.ledger.job), ended)
 
     def _of(self, attempts: Collection[str]) -> list[Spending]:
         return [each for each in self.before if not set(attempts).isdisjoint(each.attempts)]

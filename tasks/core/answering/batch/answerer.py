@@ -47,7 +47,7 @@ class BatchAnswerer:
         self._flight = Flight(groups, limits, self._obey, self._defer, self._watcher)
         self._submitter = Submitter(groups, attempt, self._flight, limits.bounds, self._obey, self._watcher)
         self._guard = ImageGuard(allow_missing_images)
-        self._builder = Builder(groups.api, sendable, folder, self._media_told, self._watcher)
+        self._builder = Builder(groups.api, sendable, folder, groups.paying, self._media_told, self._watcher)
         self._make_online, self._close = online, close
         self._online: Answerer | None = None
         self._gate = Gate()
@@ -116,10 +116,13 @@ class BatchAnswerer:
             if (event := one.arrived.get_nowait()) is not None:
                 async for answer in self._taken(event, rows):
                     yield answer
-        if not sending.cancelled() and isinstance(error := sending.exception(), StorageError):
-            self.stop(StopReason.STORAGE, str(error), None)
+        error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, StorageError):
+            error = RunStopped(StopReason.STORAGE, str(error))
+        if isinstance(error, RunStopped):
+            self._obey(error)
         self._check()
-        if not sending.cancelled() and (error := sending.exception()):
+        if error:
             raise error
 
     async def _taken(self, event: Brought | RowAnswer, rows: ChunkRows) -> AsyncGenerator[RowAnswer]:
@@ -133,7 +136,7 @@ class BatchAnswerer:
                 yield answer
         if await self._saved():
             with suppress(StorageError):  # it is collected once more then
-                await self._groups.collected(event.flying.group, event.job)
+                await self._groups.collected(event.flying.group, event.job, event.results)
 
     async def _left(self, chunk: str, rows: ChunkRows) -> AsyncGenerator[RowAnswer | Repeat]:
         """Rows that no group has answered."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import BatchApi
 from tasks.core.answering.batch.bounds import Bounds
+from tasks.core.answering.batch.paying import GroupPaying
 from tasks.core.answering.deadline import Deadline
 from tasks.core.answering.item import Item
 from tasks.core.batches import Making, Step
@@ -23,11 +24,12 @@ type Sendable = Callable[[Request], Awaitable[Request]]
 
 
 class Built:
-    """A group's input, a file at `path`. `rows`: in the order of its lines."""
+    """A group's input, a file at `path`. `rows`: in the order of its lines. `most`: dollars set aside for it."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, list[PlannedRow]()
         self.size = self.tokens = 0
+        self.most = 0.0
         self._out, self._content = path.open("wb"), sha256()
 
     @property
@@ -39,7 +41,7 @@ class Built:
         self._out.write(line)
         self._content.update(line)
         self.rows.append(row)
-        self.size, self.tokens = self.size + len(line), self.tokens + tokens
+        self.size, self.tokens, self.most = self.size + len(line), self.tokens + tokens, self.most + row.most
 
     def has_room(self, bounds: Bounds, size: int, tokens: int) -> bool:
         return bounds.has_room(len(self.rows) + 1, self.size + size, self.tokens + tokens)
@@ -64,11 +66,12 @@ class Builder:
         api: BatchApi,
         sendable: Sendable,
         folder: Path,
+        paying: GroupPaying,
         left_out: Callable[[int, str], object],
         watcher: Watcher,
     ) -> None:
         self._api, self._sendable, self._folder, self._left_out = api, sendable, folder, left_out
-        self._watcher = watcher
+        self._paying, self._watcher = paying, watcher
 
     async def build(
         self, items: Iterable[Item], bounds: Callable[[], Bounds], without_media: Mapping[int, str]
@@ -76,28 +79,40 @@ class Builder:
         """Groups, and the answers of rows that cannot go into any.
 
         `without_media`: rows that go without theirs, and why. An item is made ready once its turn has come. The file
-        of a group is gone once the next thing is asked for.
+        of a group is gone once the next thing is asked for. What the budget does not cover goes into another.
+
+        Raises:
+            RunStopped: the budget covers no further row.
         """
         built: Built | None = None
+        apart: list[RowAnswer] = []  # told between groups: an open one, which others may wait for, is not left alone
         try:
             for item in items:
                 prepared, request = await self._ready(item, without_media.get(item.sample.row, ""))
                 if request is None:
-                    yield item.answer_of(prepared, prepared.fault or NOTHING_TO_SEND)
+                    apart.append(item.answer_of(prepared, prepared.fault or NOTHING_TO_SEND))
                     continue
                 line = self._api.line(line_key(len(built.rows) if built else 0, prepared.key), request)
-                if built and not built.has_room(bounds(), len(line), item.tokens):
+                most = None
+                if built and built.has_room(bounds(), len(line), item.tokens):
+                    most = self._paying.another(prepared.request)
+                if built and most is None:
                     built.close()
                     yield built
                     built.remove()
                     built, line = None, self._api.line(line_key(0, prepared.key), request)
-                if built is None:
+                if built is None or most is None:
+                    while apart:
+                        yield apart.pop()
+                    most = await self._paying.first(prepared.request)
                     built = Built(self._folder / f"{uuid4().hex}.jsonl")
-                built.add(line, _planned(item, prepared), item.tokens)
+                built.add(line, _planned(item, prepared, most), item.tokens)
                 self._watcher.making(Making(Step.PACKING, len(built.rows), built.size))
             if built:
                 built.close()
                 yield built
+            while apart:
+                yield apart.pop()
         finally:
             if built:
                 built.remove()
@@ -129,6 +144,6 @@ def line_key(index: int, key: str) -> str:
     return f"{index:06d}.{key}"
 
 
-def _planned(item: Item, prepared: Prepared) -> PlannedRow:
+def _planned(item: Item, prepared: Prepared, most: float) -> PlannedRow:
     has_image = bool(prepared.request.media)
-    return PlannedRow(item.sample.row, item.sample.id, prepared.key, has_image, prepared.media_note)
+    return PlannedRow(item.sample.row, item.sample.id, prepared.key, has_image, prepared.media_note, most)

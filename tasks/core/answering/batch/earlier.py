@@ -111,7 +111,7 @@ class EarlierGroups:
             return True
         for answer in await asyncio.to_thread(self._save, group, results):
             self._watcher.answered(answer)
-        await self._groups.collected(group, job)
+        await self._groups.collected(group, job, results)
         earlier.collected += len(results)
         return True
 

@@ -22,6 +22,7 @@ from tasks.core.answering.batch.collecting import Result, collect
 from tasks.core.answering.batch.finding import find, tells_nothing_there
 from tasks.core.answering.batch.inputs import Inputs
 from tasks.core.answering.batch.patience import MISSING_SECONDS, until_answered
+from tasks.core.answering.batch.paying import GroupCost, GroupPaying
 from tasks.core.answering.misfits import Fitting
 from tasks.core.batches import BatchJob, NotSent
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase, PlannedRow
@@ -45,7 +46,7 @@ class Refused:
 class Groups:
     """The groups of a job, one step after the other. `confirm`: raises where another run has the job by now.
 
-    `key_mark`: of the API key in use. `fitting`: see OnlineAnswerer.
+    `key_mark`: of the API key in use. `fitting`: see OnlineAnswerer. `paying`: settles what is over.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Groups:
         folder: Path,
         key_mark: str,
         fitting: Fitting | None = None,
+        paying: GroupPaying | None = None,
         *,
         confirm: Callable[[], object] = lambda: None,
         clock: Clock = time.time,
@@ -62,7 +64,7 @@ class Groups:
     ) -> None:
         self.api, self.clock, self.sleep = api, clock, sleep
         self._records, self._folder, self._key_mark, self._confirm = records, folder, key_mark, confirm
-        self._fitting = fitting
+        self._fitting, self.paying = fitting, paying or GroupPaying()
         self.inputs = Inputs(api, records, self._note, clock, sleep)
 
     async def plan(self, attempt: str, built: Built) -> Group:
@@ -126,7 +128,7 @@ class Groups:
         job = await find(self.api, group.display_name, group.file, group.since, self.clock, self.sleep)
         if job:
             return await self._note(group, Phase.SUBMITTED, batch=job.name)
-        return await self._note(group, Phase.GONE, why="no job came of its create")
+        return await self._gone(group, "no job came of its create")
 
     async def look(self, groups: Collection[Group]) -> dict[str, tuple[Group, BatchJob]]:
         """Those of the submitted groups that the API tells of, by name, with their jobs: by one page of the list.
@@ -158,24 +160,32 @@ class Groups:
             return await self._note(group, Phase.MISSING, why=why)
         if self.clock() - group.since < MISSING_SECONDS:
             return group
-        return await self._note(group, Phase.GONE, why=f"the API knows nothing of it: {why}")
+        return await self._gone(group, f"the API knows nothing of it: {why}")
 
     async def results(self, group: Group, job: BatchJob, rows: Sequence[PlannedRow] | None = None) -> list[Result]:
         """What came of its rows; raises as `collect`. They are to be saved before `collected` is called."""
         planned = await asyncio.to_thread(self._records.rows, group) if rows is None else rows
         return await until_answered(lambda: collect(self.api, job, planned, self._folder, self._fitting), self.sleep)
 
-    async def collected(self, group: Group, job: BatchJob) -> Group:
+    async def collected(self, group: Group, job: BatchJob, results: Sequence[Result]) -> Group:
         """Its answers are saved. The job stays: the list is the proof of it. Its input goes before that is on record,
         for nobody looks after a group that is over.
         """
         await self.inputs.delete(group)
-        return await self._note(group, Phase.COLLECTED, state=job.state)
+        cost = self.paying.cost_of((result.planned.most, result.outcome) for result in results)
+        after = await self._note(group, Phase.COLLECTED, state=job.state, at_most=cost.dollars)
+        self.paying.settle(group.at_most, cost)
+        return after
 
     async def give_up(self, group: Group, why: str) -> Group:
         """A group of which no job has come, and none is to come: a create that is late finds no input."""
         await self.inputs.delete(group)
-        return await self._note(group, Phase.GONE, why=why)
+        return await self._gone(group, why)
+
+    async def _gone(self, group: Group, why: str) -> Group:
+        after = await self._note(group, Phase.GONE, why=why)
+        self.paying.settle(group.at_most, GroupCost(after.at_most, after.at_most))
+        return after
 
     async def _check_key(self, group: Group) -> None:
         """Jobs of another project are in no list, which is not the same as none.

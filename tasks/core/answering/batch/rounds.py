@@ -15,6 +15,7 @@ from tasks.core.answering.batch.collecting import Result
 from tasks.core.answering.batch.finding import tells_nothing_there
 from tasks.core.answering.batch.flight import Flight, InFlight
 from tasks.core.answering.batch.groups import Groups
+from tasks.core.answering.batch.paying import GroupCost
 from tasks.core.answering.batch.submitting import Submitter
 from tasks.core.batches import BatchJob
 from tasks.core.checkpoint.groups import Phase
@@ -96,6 +97,9 @@ class Round:
 
     async def _submitted(self, built: Built) -> InFlight | None:
         await self._flight.space(built.size)
+        if self._flight.is_over_time:  # it has waited for room, or for the budget
+            self._groups.paying.settle(built.most, GroupCost())
+            return None
         group = await self._submitter.submit(built)
         return self._flight.add(group, built.rows) if group else None
 
