@@ -6,10 +6,12 @@ pyproject.toml bounds Prefect to what these tests have passed.
 
 import logging
 from typing import Any
+from uuid import UUID
 
 from prefect._internal.concurrency import logger as services_logger
 from prefect._internal.control_listener import get_intent
-from prefect.client.schemas.objects import FlowRun, FlowRunPolicy
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import AsyncClientContext, FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.filesystems import RemoteFileSystem
@@ -56,13 +58,14 @@ def has_retries_left(run: FlowRun) -> bool:
     return run.run_count <= (run.empirical_policy.retries or 0)
 
 
-def goes_on_uncounted(policy: FlowRunPolicy) -> FlowRunPolicy:
-    """The policy of a run that is put off, whose next start is then no retry of it.
+def let_go_on_uncounted(client: SyncPrefectClient, run: UUID) -> None:
+    """Before `run` is put off: its next start is then no retry of it.
 
     The server counts each start of a run, retries among them, but for that of a run which was paused, and knows such a
     run by this mark alone; it takes it off once the run has started.
     """
-    return policy.model_copy(update={"resuming": True})
+    policy = client.read_flow_run(run).empirical_policy
+    client.update_flow_run(run, empirical_policy=policy.model_copy(update={"resuming": True}))
 
 
 def send_what_waits(timeout_seconds: float) -> bool:

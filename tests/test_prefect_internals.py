@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.context import AsyncClientContext, FlowRunContext
 from prefect.filesystems import RemoteFileSystem
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-from prefect.states import Failed, exception_to_crashed_state
+from prefect.states import Failed, Pending, Running, Scheduled, exception_to_crashed_state
 
 NAMES = [
     ("prefect._internal.control_listener", "get_intent", "runners/interrupt.py: a run that its worker moves elsewhere"),
@@ -52,6 +52,23 @@ def test_a_run_that_is_to_be_moved_knows_it(
     )
     monkeypatch.setattr("prefect._internal.control_listener._intent", intent)
     assert internals.is_to_be_moved() is moved, "control_listener.get_intent says something else than what was sent"
+
+
+def test_a_run_that_was_put_off_goes_on_without_counting_it(internals: Any, prefect: None) -> None:
+    @flow
+    def waiting() -> None: ...
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(waiting).id
+        client.set_flow_run_state(run, Running(), force=True)
+        internals.let_go_on_uncounted(client, run)
+        client.set_flow_run_state(run, Scheduled(), force=True)
+        state: State[Any]
+        for state in (Pending(), Running()):
+            client.set_flow_run_state(run, state)
+        found = client.read_flow_run(run)
+        assert found.run_count == 1, "the server counts a start it is told not to; a wake-up would eat a retry"
+        assert not found.empirical_policy.resuming
 
 
 def test_a_client_that_is_open_becomes_that_of_a_context(internals: Any, prefect: None) -> None:

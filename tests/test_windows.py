@@ -1,5 +1,6 @@
 """A data set that does not fit on the disk is read in windows."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -134,6 +135,7 @@ def test_a_split_that_does_not_fit_is_read_in_windows(tmp_path: Path, monkeypatc
         assert max(held for _, held in noted) <= budget
         assert all(starts.count(start) == 2 for start in starts)  # texts, then images, as in planning and sending
         assert given < 2.3 * size
+    gc.collect()
     left = list((tmp_path / "home").rglob("*.arrow"))
     assert left == []  # they go with the reader
 

@@ -10,7 +10,7 @@ from prefect.exceptions import Pause
 
 from tasks.core.errors import RunIncomplete
 from tasks.core.text import visible
-from tasks.prefect_internals import goes_on_uncounted, has_retries_left
+from tasks.prefect_internals import has_retries_left, let_go_on_uncounted
 
 
 def hand_over(state: State[Any]) -> State[Any]:
@@ -34,8 +34,7 @@ def _put_off(state: State[Any]) -> Pause:
     """What ends this process once the server knows when the run goes on. Waking up is none of the user's retries."""
     run = UUID(runtime.flow_run.id)
     with get_client(sync_client=True) as client:
-        policy = goes_on_uncounted(client.read_flow_run(run).empirical_policy)
-        client.update_flow_run(run, empirical_policy=policy)
+        let_go_on_uncounted(client, run)
         accepted = client.set_flow_run_state(run, state).state
     get_run_logger().warning(state.message)
     return Pause(state.message, state=accepted)
