@@ -89,7 +89,7 @@ class _Stack:
             process.wait()
         else:
             _, *check = [self._here(part) for part in told["healthcheck"]["test"]]
-            wait_until(lambda: process.poll() is not None or self._is_healthy(name, check), f"{name} is healthy")
+            wait_until(lambda: process.poll() is not None or self._is_healthy(name, check), f"{name} is healthy", 900)
         if process.poll():
             raise SystemExit(f"{name} ended with {process.returncode}:\n{self._services.log(name)}")
         print(f"{name}: as compose.yaml says", flush=True)
