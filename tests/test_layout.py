@@ -1,4 +1,4 @@
-"""The layout that CONTRIBUTING draws is the one in the tree; README draws its rooms."""
+"""The layout that CONTRIBUTING draws is the one in the tree; the READMEs draw its rooms."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,8 @@ def rooms_and_modules() -> set[str]:
 def test_the_drawn_layout_is_the_one_in_the_tree() -> None:
     """Nothing is drawn that is not there, or twice; no room and no module beside the rooms is left out."""
     assert sorted(drawn("CONTRIBUTING.md")) == sorted(rooms_and_modules())
-    assert sorted(drawn("README.md")) == sorted(path for path in rooms_and_modules() if path.endswith("/"))
+    for page in ("README.md", "README.ko.md"):
+        assert sorted(drawn(page)) == sorted(path for path in rooms_and_modules() if path.endswith("/"))
 
 
 def test_the_walk_of_a_sample_names_each_room_once_and_rooms_that_exist() -> None:
