@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import s3fs
+import fsspec
 import yaml
 
 from tests.services import BIN, Services, clean_environment, free_port, start_postgres, start_s3, wait_until
@@ -148,7 +148,7 @@ def _play(services: Services, app: Path) -> None:
     for name in ("server", "setup", "worker"):
         stack.start(name)
     _demo(f"http://127.0.0.1:{port}/api", app)
-    bucket = s3fs.S3FileSystem(key="gemini-infer", secret=PASSWORD, endpoint_url=places["http://storage:9000"])
+    bucket = fsspec.filesystem("s3", key="gemini-infer", secret=PASSWORD, endpoint_url=places["http://storage:9000"])
     print(f"checkpoint: {len(bucket.find('results'))} records in the bucket")
 
 
