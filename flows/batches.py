@@ -68,11 +68,16 @@ def under_way(storage: Storage, job: str) -> str:
 
 
 def note_batches(sent: Sent, attempt: Attempt) -> None:
-    """What goes on without the run; rows of earlier jobs, which it did not send, are due later as well."""
+    """What goes on without the run; rows of earlier jobs, which it did not send, are due later as well.
+
+    What was set aside for those is free then, but for what they have taken: a budget that is spent may not be.
+    """
     sent.batches = under_way(attempt.storage, attempt.run.job)
-    if attempt.plan.in_flight and not (sent.stopped or sent.deferred):
-        groups = _in_flight(attempt.storage, attempt.run.job)
-        sent.deferred = due_later(groups, time.time()) if groups else None
+    stopped = sent.stopped.reason if sent.stopped else None
+    if not attempt.plan.in_flight or sent.deferred or stopped not in (None, StopReason.BUDGET, StopReason.RUN_BUDGET):
+        return
+    if groups := _in_flight(attempt.storage, attempt.run.job):
+        sent.stopped, sent.deferred = None, due_later(groups, time.time())
 
 
 def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> Settled:

@@ -2,13 +2,19 @@
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from flows.batches import note_batches
 from flows.endings.states import unfinished
 from flows.sent import Sent
+from tasks.core.checkpoint.groups import GroupRecords, Phase, PlannedRow
+from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import RunStopped, StopReason
+from tasks.core.planning.attempt import Attempt
 from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
 
@@ -56,3 +62,19 @@ def test_a_refusal_comes_with_the_hint_that_fits(
         unfinished(RunConfig(dataset="d", model="m"), sent, Tally(Counter({Kind.ANSWERED: 7})), 9, None).message or ""
     )
     assert "; 7 of 9 rows are saved; continue with: python flows/infer.py --dataset d --model m --resume" in later
+
+
+@pytest.mark.parametrize(("reason", "waits"), [(StopReason.BUDGET, True), (StopReason.QUOTA, False)])
+def test_a_budget_that_jobs_at_work_hold_is_looked_at_again_once_they_have_ended(
+    tmp_path: Path, reason: StopReason, waits: bool
+) -> None:
+    """They free what they have not taken."""
+    records = GroupRecords(LocalStorage(tmp_path), "job")
+    records.note(records.plan("group", "run-1", [PlannedRow(0, "a", "k", most=1.0)], 1.0), Phase.SUBMITTED, 1.0)
+    attempt = SimpleNamespace(
+        storage=LocalStorage(tmp_path), run=SimpleNamespace(job="job"), plan=SimpleNamespace(in_flight=1)
+    )
+    sent = Sent(stopped=RunStopped(reason, "spent"))
+    note_batches(sent, cast(Attempt, attempt))
+    assert (sent.stopped is None, sent.deferred is not None) == (waits, waits)
+    assert sent.batches == "1 batch job with 1 row goes on at Google"

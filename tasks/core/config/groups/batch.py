@@ -36,5 +36,5 @@ class BatchParameters(Parameters):
     )
     leftovers: Leftovers = Field(
         Leftovers.ONLINE,
-        description="With mode batch: where rows go that two batch jobs have left open; online, batch or open.",
+        description="With mode batch or auto: where rows go that two batch jobs have left open; online, batch or open.",
     )
