@@ -1,10 +1,8 @@
 # The worker, and the Prefect server beside it: one image, so that both have the versions of uv.lock.
 # compose.yaml runs it; see deployments/README.md. It holds no key: those come by the environment.
 
-FROM ghcr.io/astral-sh/uv:0.13.9 AS uv
-
 FROM python:3.12.12-slim-bookworm AS build
-COPY --from=uv /uv /usr/local/bin/uv
+RUN pip install --no-cache-dir uv==0.13.9
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
 # The libraries first: they are not installed again when only the program has changed.

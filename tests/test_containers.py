@@ -43,7 +43,8 @@ def test_the_server_is_prepared_by_commands_that_exist() -> None:
 
 def test_images_are_pinned_and_prefect_is_that_of_the_lock() -> None:
     images = re.findall(r"(?:FROM|image:) (\S*[/:]\S*)", TEXTS["Dockerfile"] + TEXTS["compose.yaml"])
-    assert len(images) == 5
+    assert len(images) == 4
+    assert re.search(r"uv==\d+\.\d+\.\d+$", TEXTS["Dockerfile"], re.MULTILINE)
     assert not [image for image in images if not re.search(r":v?\d+\.\d+", image)]
     [locked] = re.findall(r'^name = "prefect"\nversion = "(.*)"', (ROOT / "uv.lock").read_text(), re.MULTILINE)
     assert yaml.safe_load((ROOT / "prefect.yaml").read_text())["prefect-version"] == locked
