@@ -81,7 +81,7 @@ def infer(**parameters: Any) -> State[Any]:
         with api_of(run.config):
             return hand_over(_infer(run))
     except InputError as error:
-        return states.refused(error)
+        return hand_over(states.refused(error))
 
 
 def _infer(run: Checked) -> State[Any]:

@@ -52,7 +52,7 @@ def test_every_way_in_says_its_version(tmp_path: Path) -> None:
 def test_a_word_is_not_needed_to_run(way: list[str], tmp_path: Path) -> None:
     """`gemini-infer --dataset x` is `gemini-infer run --dataset x`."""
     code, line = output_of(*way, "--limit", "-1", folder=tmp_path)
-    assert (code, line) == (2, "--limit '-1': Input should be greater than or equal to 0\n")
+    assert (code, line) == (2, "--limit '-1': it must be greater than or equal to 0\n")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from typing import cast
 import pytest
 
 from flows.batches import note_batches
+from flows.endings import way_on
 from flows.endings.states import unfinished
+from flows.endings.way_on import as_asked
+from flows.in_python.caller import calling
 from flows.sent import Sent
 from tasks.core.checkpoint.groups import GroupRecords, Phase, PlannedRow
 from tasks.core.checkpoint.storage import LocalStorage
@@ -17,6 +20,25 @@ from tasks.core.errors import RunStopped, StopReason
 from tasks.core.planning.attempt import Attempt
 from tasks.core.records import Kind
 from tasks.core.reporting.tally import Tally
+
+
+class Deployed:
+    """What `prefect.runtime` says within a deployed run."""
+
+    class deployment:
+        id = "some deployment"
+
+
+def test_whoever_typed_no_flag_is_told_of_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called in Python, and of a form, which has a field of each name; a shell is told of flags."""
+    said = "--text-column 'q' is not in d; --no-dedupe sends each; uv sync --extra dask; x--limit"
+    named = "text_column 'q' is not in d; dedupe=False sends each; uv sync --extra dask; x--limit"
+    assert as_asked(said) == said
+    with calling():
+        assert as_asked(said) == named
+    monkeypatch.setattr(way_on, "runtime", Deployed)
+    assert as_asked(said) == named
+
 
 KEY = "the key is GEMINI_API_KEY, set in "
 MODELS = "models this key can use: gemini-a, gemini-b"

@@ -214,7 +214,7 @@ def test_what_rows_begin_with_is_cached_while_a_run_lasts_and_its_saving_told(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"text_column": "nope"}, "text_column='nope' is not in"),
+        ({"text_column": "nope"}, "--text-column 'nope' is not in"),
         ({"image_column": "nope"}, "columns: id, input_query"),
         ({"split": "test["}, "split 'test['"),
         ({"dataset": "./nowhere.csv"}, "DatasetNotFoundError: './nowhere.csv' does not exist"),

@@ -502,7 +502,7 @@ def test_a_broken_split_does_not_block_another(tmp_path: Path) -> None:
     assert opened(tmp_path, split="test[1:]") == TWO[1:]
     assert "train.csv, line 2: 2 cells" in refusal(tmp_path, split="train")
     assert "train.csv, line 2" in refusal(tmp_path, split="test+train")
-    assert "split 'dev' is not in" in refusal(tmp_path, split="dev")
+    assert "--split 'dev' is not in" in refusal(tmp_path, split="dev")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "test.jsonl", "a.parquet"])

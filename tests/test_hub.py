@@ -50,7 +50,7 @@ def test_cells_of_the_hub_come_as_they_are_written(tmp_path: Path, name: str, co
         assert found == {"rows": [["007", "NA"], ["1e5", "2024-01-01"]], "image": None}
         assert [file for file in hub.fetched if not file.endswith(".md")] == [name]
         assert read(tmp_path / "home", hub.url, split="test[1:]")["rows"] == [["1e5", "2024-01-01"]]
-        assert "split 'dev' is not in some/set" in read(tmp_path / "home", hub.url, split="dev")["refused"]
+        assert "--split 'dev' is not in some/set" in read(tmp_path / "home", hub.url, split="dev")["refused"]
     assert read(tmp_path / "home", "http://127.0.0.1:9", offline=True) == found
 
 

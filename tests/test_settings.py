@@ -149,13 +149,13 @@ def test_the_order_in_which_settings_are_typed_is_no_difference(tmp_path: Path) 
         (["--request-body", '{"toolConfig": 1, "tool_config": 2}'], "one name in two spellings"),
         (["--request-body", "no.json"], "neither a JSON object nor a file that can be read: No such file"),
         (["--request-body", "[1]"], "neither a JSON object nor a file"),
-        (["--temperature", "2.1"], "--temperature '2.1': Input should be less than or equal to 2"),
+        (["--temperature", "2.1"], "--temperature '2.1': it must be less than or equal to 2"),
         (["--thinking", "much"], "--thinking 'much': neither a number of tokens nor a level (minimal, low"),
         (["--safety", "HARASSMENT=NEVER"], "HARASSMENT=NEVER: no threshold; there are BLOCK_LOW_AND_ABOVE"),
         (["--safety", "strict"], "STRICT=: no threshold"),
         (["--safety", "A=OFF,A=OFF"], "a category is named twice"),
         (["--tools", "calculator"], "--tools 'calculator'"),
-        (["--service-tier", "slow"], "--service-tier 'slow': Input should be 'standard', 'flex' or 'priority'"),
+        (["--service-tier", "slow"], "--service-tier 'slow': it must be 'standard', 'flex' or 'priority'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(flags: list[str], line: str) -> None:

@@ -8,19 +8,20 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 
+from flows.endings.way_on import as_asked
 from tasks.core.errors import RunIncomplete
 from tasks.core.text import visible
 from tasks.prefect_internals import has_retries_left, let_go_on_uncounted
 
 
 def hand_over(state: State[Any]) -> State[Any]:
-    """`state`, whose message may repeat what data or the API say, for the flow to return.
+    """`state`, whose message names flags, and may repeat what data or the API say, for the flow to return.
 
     Raises:
         RunIncomplete: Prefect is to retry the flow, which it does after exceptions only.
         Pause: the run goes on later, in another process. Prefect knows no returned state like it.
     """
-    state = state.model_copy(update={"message": visible(state.message or "")})
+    state = state.model_copy(update={"message": visible(as_asked(state.message or ""))})
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run and state.name == "Incomplete" and has_retries_left(run):

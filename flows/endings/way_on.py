@@ -5,8 +5,15 @@ from prefect import runtime
 from flows.in_python.caller import caller
 from tasks.core.config.command_line import resume_command
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.setting_names import with_parameters
 
 RETRY = "press Retry"
+
+
+def as_asked(message: str) -> str:
+    """`message`, which names flags, with the names that whoever started this run has typed or seen."""
+    typed_flags = not (runtime.deployment.id or caller())
+    return message if typed_flags else with_parameters(message, RunConfig.model_fields)
 
 
 def again(config: RunConfig) -> str:

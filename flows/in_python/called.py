@@ -15,12 +15,14 @@ from typing import Any
 from prefect import Flow, State
 from prefect.context import FlowRunContext
 
+from flows.endings.way_on import as_asked
 from flows.in_python.caller import Caller, calling
 from flows.in_python.result import Result
 from flows.local_server import LocalServer
 from flows.logs import quiet_console
 from flows.preflight import check, with_environment
 from tasks.core.config.command_line import checked
+from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import InputError, RunIncomplete
 
 
@@ -31,12 +33,21 @@ class CalledFlow(Flow[..., State[Any]]):
         if return_state or args:
             return super().__call__(*args, return_state=return_state, **parameters)
         call: Callable[..., State[Any]] = super().__call__
+        with calling() as caller:
+            given = _checked(parameters).model_dump()
+            with nullcontext() if FlowRunContext.get() else LocalServer():
+                quiet_console()
+                return _result(_waited_for(lambda: call(**given, return_state=True), caller), caller)
+
+
+def _checked(parameters: dict[str, Any]) -> RunConfig:
+    """Before a server starts; what there is to say beside, the run itself says."""
+    try:
         config = with_environment(checked(parameters))
-        check(config)  # before a server starts; what it has to say, the run itself says
-        given = config.model_dump()
-        with calling() as caller, nullcontext() if FlowRunContext.get() else LocalServer():
-            quiet_console()
-            return _result(_waited_for(lambda: call(**given, return_state=True), caller), caller)
+        check(config)
+    except InputError as error:
+        raise InputError(as_asked(str(error)), error.kind, error.way_out) from None
+    return config
 
 
 def _result(state: State[Any], caller: Caller) -> Result:

@@ -44,6 +44,11 @@ class InputError(ValueError):
         return f"{self.line}\n{self.way_out}" if self.way_out else self.line
 
 
+def kind_of(error: Exception) -> str:
+    """The name of an error that people know, such as PermissionError; empty for a library's own."""
+    return type(error).__name__ if isinstance(error, OSError) else ""
+
+
 class MediaError(Exception):
     """Why an image, or another medium, cannot be sent, in words fit for the CSV."""
 

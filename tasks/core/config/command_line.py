@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from tasks.core.config.config_file import read_config
 from tasks.core.config.parameters import GROUPS, RunConfig
 from tasks.core.config.program import Program, add_version, command
+from tasks.core.config.setting_names import flag_of
 from tasks.core.errors import InputError
 from tasks.core.text import closest
 
@@ -73,23 +74,34 @@ def resume_command(config: RunConfig) -> str:
 
 def _as_flag(name: str, value: Any) -> str:
     if value is True:
-        return _flag(name)
+        return flag_of(name)
     text = json.dumps(value) if isinstance(value, dict) else ",".join(value) if isinstance(value, list) else str(value)
     text = "" if value is None else text  # a column that is not wanted
-    return f"{_flag(name)}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return f"{flag_of(name)}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"
 
 
 def _explain(error: dict[str, Any], files: Mapping[str, str]) -> str:
-    what: str = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:  # of several flags, which it names
-        return what
+        return _wish(error)
     name = str(error["loc"][0])
     where = f" in {files[name]}" if name in files else ""
-    return f"{_flag(name)} {error['input']!r}{where}: {what}"
+    return f"{flag_of(name)} {error['input']!r}{where}: {_wish(error)}"
+
+
+def _wish(error: dict[str, Any]) -> str:
+    """What pydantic says, in words for people."""
+    what: str = error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+    match error["type"]:
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "it must be a whole number"
+        case "float_parsing" | "float_type":
+            return "it must be a number"
+        case "enum" | "literal_error":
+            return what + closest(str(error["input"]), re.findall("'([^']*)'", what))
+        case "string_pattern_mismatch":
+            return f"it does not look like one: {RunConfig.model_fields[error['loc'][0]].description}"
+        case _:
+            return what
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,7 +114,7 @@ class _Parser(argparse.ArgumentParser):
 def _likely(message: str) -> str:
     """`; did you mean '--dataset'?` where an unknown flag is like one that there is."""
     unknown = re.search(r"unrecognized arguments: --([^\s=]+)", message)
-    names = [_flag(name).removeprefix("--") for name in RunConfig.model_fields]  # dashes would be likeness
+    names = [flag_of(name).removeprefix("--") for name in RunConfig.model_fields]  # dashes would be likeness
     return closest(unknown[1], names).replace("'", "'--", 1) if unknown else ""
 
 
@@ -161,7 +173,7 @@ def _parser(program: Program) -> argparse.ArgumentParser:
 def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
     help_text = (field.description or "").replace("%", "%%")
     if field.annotation is bool:
-        add(_flag(name), action=argparse.BooleanOptionalAction, help=help_text)
+        add(flag_of(name), action=argparse.BooleanOptionalAction, help=help_text)
         return
     if field.default not in (None, [], {}):
         help_text += f" Default: {field.default}."
@@ -172,7 +184,7 @@ def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
         help_text += f" Of: {', '.join(choices)}."
     elif choices:
         unit = f"{{{','.join(choices)}}}"
-    add(_flag(name), metavar=unit or _METAVARS.get(kind, "TEXT"), help=help_text)
+    add(flag_of(name), metavar=unit or _METAVARS.get(kind, "TEXT"), help=help_text)
 
 
 def _choices(annotation: Any) -> list[str]:

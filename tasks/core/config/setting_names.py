@@ -1,6 +1,9 @@
-"""Finds the setting that a refusal of the API is about, so that the user reads the name of a flag."""
+"""What a setting is called: by the flag, which messages name; by the parameter, for whoever typed no flag; by the API,
+whose refusals are told with the flag.
+"""
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from tasks.core.config.api_settings import camel
@@ -20,7 +23,24 @@ _FLAGS = {
 }
 _WORDS = {"thinkingConfig": "thinking", "safetySettings": r"safety.?settings?|harm.?category\w*", "tools": "tools?"}
 _WORDS["responseSchema"] = r"schema|response[ _]?json[ _]?schema|response[ _]?schema"
+_FLAG = re.compile(r"(?<![\w-])--(?P<name>[a-z]+(?:-[a-z]+)*)")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
+
+
+def flag_of(parameter: str) -> str:
+    """`--text-column` of `text_column`."""
+    return "--" + parameter.replace("_", "-")
+
+
+def with_parameters(message: str, parameters: Collection[str]) -> str:
+    """`message` with the flags of `parameters` called as those are: `text_column`, and `dedupe=False`."""
+
+    def parameter(flag: re.Match[str]) -> str:
+        name = flag["name"].replace("-", "_")
+        off = name.removeprefix("no_")
+        return name if name in parameters else f"{off}=False" if off in parameters else flag[0]
+
+    return _FLAG.sub(parameter, message)
 
 
 def with_flags(error: ApiError, generation: GenerateConfig) -> ApiError:

@@ -8,6 +8,7 @@ import datasets
 from datasets import Dataset, Features, Json, LargeList, List, Value
 
 from tasks.core.config.parameters import RunConfig
+from tasks.core.config.setting_names import flag_of
 from tasks.core.data.formats.text_lines import COLUMN
 from tasks.core.data.looks import holds_conversations, looks_like_images
 from tasks.core.data.media_columns import media_of
@@ -104,7 +105,10 @@ def _required(parameter: str, name: str, columns: Sequence[str], where: str) -> 
         way_out = closest(name, columns)
         if len(columns) == 1 and name in columns[0]:
             way_out = "; if those are several, name what stands between them with --delimiter"
-        raise InputError(f"{parameter}={name!r} is not in {where}; columns: {', '.join(columns)}{way_out}")
+        default = ", the default," if name == RunConfig.model_fields[parameter].default else ""
+        raise InputError(
+            f"{flag_of(parameter)} {name!r}{default} is not in {where}; columns: {', '.join(columns)}{way_out}"
+        )
     return name
 
 

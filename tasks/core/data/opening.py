@@ -21,7 +21,7 @@ from tasks.core.data.locate import NOT_FOUND
 from tasks.core.data.rows import Rows
 from tasks.core.data.selecting import select
 from tasks.core.data.selection import ALL, Selection
-from tasks.core.errors import InputError
+from tasks.core.errors import InputError, kind_of
 from tasks.core.text import closest
 
 
@@ -68,7 +68,7 @@ def load(
 
 
 def _unreadable(dataset: str, error: Exception) -> InputError:
-    return InputError(f"{dataset} cannot be read: {error.__cause__ or error}", type(error).__name__)
+    return InputError(f"{dataset} cannot be read: {error.__cause__ or error}", kind_of(error))
 
 
 def _load_here(path: Path, config_name: str | None, split: str, reading: Reading) -> Dataset:
@@ -94,7 +94,7 @@ def _load_saved(path: Path, split: str) -> Dataset:
 
     def open_split(name: str) -> Dataset:
         if name not in tables:
-            raise InputError(f"split {name!r} is not in {path}; splits: {', '.join(tables)}{closest(name, tables)}")
+            raise InputError(f"--split {name!r} is not in {path}; splits: {', '.join(tables)}{closest(name, tables)}")
         return tables[name]
 
     return sliced(split, open_split)
@@ -104,5 +104,5 @@ def _explain_split(error: ValueError, dataset: str, config: str | None, revision
     if any(text in str(error) for text in NO_CONFIG):
         return f"--dataset-config {config!r}: {error}"
     if NO_SPLIT not in str(error):
-        return f"{dataset} cannot be opened with split {split!r}: {error}"
-    return f"split {split!r} is not in {dataset}: {error}"
+        return f"{dataset} cannot be opened with --split {split!r}: {error}"
+    return f"--split {split!r} is not in {dataset}: {error}"

@@ -19,7 +19,7 @@ from tasks.core.config.generation import GenerateConfig
 from tasks.core.config.setting_names import with_flags
 from tasks.core.details import STANDARD
 from tasks.core.environment.endpoint import is_googles
-from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer
+from tasks.core.errors import ApiError, ConnectionLost, InputError, MalformedAnswer, kind_of
 from tasks.core.gemini.batches import GeminiBatches
 from tasks.core.gemini.body import BodyWriter
 from tasks.core.gemini.caches import GeminiCaches
@@ -54,7 +54,7 @@ def other_endpoint() -> Endpoint | None:
         with genai.Client(http_options=unused) as client:
             base_url = base_url_of(client)
     except Exception as error:  # the SDK's own, and those of Google's sign-in
-        raise InputError(f"the environment does not say how to reach the API: {error}", type(error).__name__) from None
+        raise InputError(f"the environment does not say how to reach the API: {error}", kind_of(error)) from None
     url = urlsplit(base_url)
     if is_googles(base_url):
         return None

@@ -39,7 +39,7 @@ class Folder:
     def _split(self, name: str) -> Dataset:
         if name not in self.files:
             raise InputError(
-                f"split {name!r} is not in {self.path}; its splits are {list(self.files)}{closest(name, self.files)}"
+                f"--split {name!r} is not in {self.path}; splits: {', '.join(self.files)}{closest(name, self.files)}"
             )
 
         def others(files: Sequence[Path], features: Features | None) -> Dataset:

@@ -11,7 +11,7 @@ from tasks.core.data.formats.excel import read_excel
 from tasks.core.data.formats.json_rows import read_json
 from tasks.core.data.formats.suffixes import Format, format_of
 from tasks.core.data.formats.text_lines import read_lines
-from tasks.core.errors import InputError
+from tasks.core.errors import InputError, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def _batches(path: Path, split: str, reading: Reading) -> Iterator[Batch]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{path} cannot be read: {error}", type(error).__name__) from None
+        raise InputError(f"{path} cannot be read: {error}", kind_of(error)) from None
 
 
 def _read(path: Path, split: str, reading: Reading) -> Iterator[Batch]:

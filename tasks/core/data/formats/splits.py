@@ -49,7 +49,7 @@ def sliced(spec: str, open_split: Callable[[str], Dataset]) -> Dataset:
 def check_single(spec: str) -> None:
     """Raises InputError where it is `all`."""
     if spec.strip() == "all":
-        raise InputError("split 'all' stands for several; name a single split, or a sum such as train+test")
+        raise InputError("--split 'all' stands for several; name a single split, or a sum such as train+test")
 
 
 def spans_of(spec: str, counted: Callable[[str], int]) -> list[Span]:

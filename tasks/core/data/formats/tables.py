@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from tasks.core.data.formats.suffixes import Format, format_of
-from tasks.core.errors import InputError
+from tasks.core.errors import InputError, kind_of
 
 _PART_BYTES = 64_000_000
 _MOST_ROWS = 10_000
@@ -96,7 +96,7 @@ def _schema(path: Path) -> pa.Schema:
             schema: pa.Schema = _opened(path, stack).schema
             return schema
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read: {error}", type(error).__name__) from None
+        raise InputError(f"{path} cannot be read: {error}", kind_of(error)) from None
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
