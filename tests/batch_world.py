@@ -543,6 +543,7 @@ async def _run(
         error = next((each for each in found if isinstance(each, BaseException)), None)
         if isinstance(error, Killed):
             raise error
+        assert not isinstance(error, RunStopped) or answerer.stopped  # the run is told, and not the chunk alone
     finally:
         with suppress(Killed):
             await answerer.close()

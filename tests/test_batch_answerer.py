@@ -318,6 +318,14 @@ def test_rows_that_go_online_spend_of_the_same_budget(tmp_path: Path) -> None:
     assert "$0.0014 of them for requests without an answer that may have been billed" in ended.error.message
 
 
+def test_a_run_that_is_put_off_leaves_nobody_waiting_for_the_budget(tmp_path: Path) -> None:
+    """Which a job at work holds, while rows of another are to go online."""
+    world = World(tmp_path, fate={number: "STUCK" if number == 1 else "EXPIRED" for number in range(9)}, limit=0.004)
+    _, ended = run(world, 9, limits=BatchLimits(Bounds(rows=3), wait_seconds=900))
+    assert isinstance(ended.error, Deferred)
+    assert (ended.online, len(world.jobs)) == ([], 5)
+
+
 def test_jobs_that_outlive_their_run_count_as_what_was_set_aside_until_they_are_collected(tmp_path: Path) -> None:
     """And as what they have taken from then on."""
     world = World(tmp_path, limit=0.01)

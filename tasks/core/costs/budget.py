@@ -65,6 +65,7 @@ class Budget:
         self._purse, self._at_once = purse, at_once
         self._dearest = 0.0
         self._beyond = 1.0  # how far the worst was exceeded, at most: an estimate that was wrong once may be again
+        self._is_over = False
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
 
@@ -72,7 +73,7 @@ class Budget:
         """Wait until `worst` dollars are covered; returns what is reserved. `check` raises where nobody waits any more.
 
         Raises:
-            BudgetSpent: they will not be.
+            BudgetSpent: they will not be, or not before `end`.
             OSError: see Purse.allow.
         """
         async with self._turn:
@@ -83,6 +84,8 @@ class Budget:
                 wanted = self.spent + self.reserved + dollars
                 if wanted <= self._purse.allowed:
                     break
+                if self._is_over:
+                    raise BudgetSpent
                 if not await self._purse.allow(wanted, self._likely(dollars), check):
                     await self._moved.wait()
             self.reserved += dollars
@@ -114,6 +117,11 @@ class Budget:
 
     async def close(self) -> None:
         await self._purse.close()
+
+    def end(self) -> None:
+        """Nothing that is in flight is going to be settled: whoever waits for that waits in vain."""
+        self._is_over = True
+        self.wake()
 
     def wake(self) -> None:
         """Whoever waits looks again."""

@@ -8,6 +8,7 @@ answerer    the Answerer (see answering/base.py)
 rounds      one go at the open rows of a chunk; chunk_rows knows which they are
 building    samples become lines of a file, until a group is full; bounds say when
 inputs      files at the API: uploaded once, by whichever process
+paying      what a group sets aside of a budget, and what it frees
 submitting  a group is brought on its way, where the API has room for it
 groups      each step of a group, on record before it is done
 finding     what became of a create whose answer was lost

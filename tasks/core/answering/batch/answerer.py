@@ -143,12 +143,22 @@ class BatchAnswerer:
         if self._leftovers is Leftovers.ONLINE:
             items = [item for item, _ in rows.left()]
             if items:
-                async with aclosing(self._online_answerer().answer(chunk, items)) as arriving:
+                async with aclosing(self._answers_online(chunk, items)) as arriving:
                     async for answer in arriving:
                         yield answer
             return
         for item, last in rows.left():
             yield last or item.answer_of(item.failed(NOT_IN_TIME), NOT_IN_TIME)
+
+    async def _answers_online(self, chunk: str, items: list[Item]) -> AsyncGenerator[RowAnswer | Repeat]:
+        try:
+            async with aclosing(self._online_answerer().answer(chunk, items)) as arriving:
+                async for answer in arriving:
+                    yield answer
+        except RunStopped as stopped:
+            if not self._deferred:
+                self._obey(stopped)
+            self._check()
 
     def _online_answerer(self) -> Answerer:
         if self._online is None:
@@ -167,6 +177,7 @@ class BatchAnswerer:
 
     def _defer(self, deferred: Deferred) -> None:
         self._deferred = deferred
+        self._groups.paying.put_off()
         self._wake()
 
     def _wake(self) -> None:

@@ -42,6 +42,9 @@ class GroupPaying:
     def settle(self, reserved: float, cost: GroupCost) -> None:
         """A group is over, or is not to be: what was `reserved` for it is free but for what it has taken."""
 
+    def put_off(self) -> None:
+        """What is on its way is settled by another process: nobody waits for that."""
+
     def cost_of(self, rows: Iterable[tuple[float, Outcome]]) -> GroupCost:
         """By what each row says of itself; one that says nothing counts as what was set aside, which comes first."""
         dollars = unsure = 0.0
@@ -68,3 +71,6 @@ class GroupPayingWithin(GroupPaying):
 
     def settle(self, reserved: float, cost: GroupCost) -> None:
         self._within.budget.settle(reserved, cost.dollars, cost.unsure)
+
+    def put_off(self) -> None:
+        self._within.budget.end()
