@@ -63,7 +63,7 @@ def _flags(text: str) -> Iterator[str]:
             if found := re.search(OURS, line):
                 yield from re.findall(r"(?<=\s)--([a-z][\w-]+)", line[found.end() - 1 :].partition("#")[0])
     for code in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
-        if code.startswith("--") or re.match(OURS, code):
+        if code.startswith("--") or re.search(OURS, code):
             yield from re.findall(r"(?<!\S)--([a-z][\w-]+)", code)
 
 
