@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flows.endings.exit_codes import ExitCode, exit_code
 from flows.importing import kept_for_good
-from flows.local_server import LocalServer, LocalServerError
+from flows.local_server import LocalServerError
 from flows.preflight import check, with_environment
 from flows.runners.signals import ONE_SECONDS, clear_line, handled, raising
-from flows.services import check_prefect_client, check_services
+from flows.services import check_services, on_server
 from tasks.core.config.command_line import CommandLine, parse
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.variables import without_telemetry
@@ -95,30 +95,20 @@ def _run(load_flow: LoadFlow, config: RunConfig) -> int:
     check_services(config)
     for line in (*lines, f"Starting: {config.dataset} ({config.split}), {config.model}"):
         print(visible(line), file=sys.stderr, flush=True)
-    server = LocalServer().start()
-    try:
+
+    def load() -> None:
         with kept_for_good():
-            from prefect.exceptions import TerminationSignal
+            load_flow()
 
-            from flows.checked import Checked, handing_on
-            from flows.logs import quiet_console
-            from flows.outcome import hearing
-            from tasks.core.data.sources import resolve
-            from tasks.result_storage import default_storage
+    with on_server(config, load) as server:
+        from prefect.exceptions import TerminationSignal
 
-            flow = load_flow()
-        check_prefect_client()
-        found = Checked(config, resolve(config))
-    except BaseException:
-        server.abandon()
-        raise
-    with server:
+        from flows.outcome import hearing
+
         print(server.greeting, file=sys.stderr)
-        quiet_console()
-        default_storage()  # a block that is not there would be a traceback of the engine's
         try:
-            with handing_on(found), hearing() as heard:
-                state = flow(**config.model_dump(), return_state=True)
+            with hearing() as heard:
+                state = load_flow()(**config.model_dump(), return_state=True)
         except TerminationSignal:  # SIGTERM outside the time when it is awaited
             raise KeyboardInterrupt from None
         completed = state.is_completed()

@@ -17,6 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.in_python.caller import caller
+from flows.logs import warnings_alone
 from flows.runners.signals import STDERR
 from tasks.core.reporting.progress import Progress
 
@@ -66,8 +68,17 @@ def _hint(progress: Progress) -> Text:
 
 @contextmanager
 def displayed(progress: Progress, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[Display]:
-    """For the length of the block: a display where stderr is a terminal, a line of the log every 30 s elsewhere."""
+    """For the length of the block: a display where stderr is a terminal, a line of the log every 30 s elsewhere.
+
+    A notebook shows `progress` itself.
+    """
     console, display = Console(stderr=True), Display(progress)
+    if waiting := caller():
+        waiting.progress = progress
+        if waiting.watches:
+            with warnings_alone():
+                yield display
+            return
     if sys.stderr.isatty() and not console.is_dumb_terminal:
         with Live(
             display,

@@ -5,11 +5,13 @@ terminal, no control character from data or model.
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from prefect.exceptions import CancelledRun, FailedRun
 from prefect.logging.handlers import PrefectConsoleHandler
 
+from flows.in_python.caller import caller
 from flows.local_server import is_local
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.text import visible
@@ -29,28 +31,49 @@ def without_expected_tracebacks() -> None:
 
 
 def quiet_console() -> None:
-    """Short lines on the console, and none per task run: a terminal is no place for thousands of them."""
+    """Short lines on the console, and none per task run: a terminal is no place for thousands of them.
+
+    What a notebook has from stderr looks like a fault there: of its runs only warnings are.
+    """
+    waiting = caller()
+    in_notebook = waiting is not None and waiting.watches
     logging.captureWarnings(True)  # they quote data as well, and would be printed as they are
     root = logging.getLogger()
     for handler in root.handlers.copy():
         if isinstance(handler, PrefectConsoleHandler):  # others are the user's own, and hear all
             root.removeHandler(handler)
-            root.addHandler(handler := _Console(handler.level))
+            root.addHandler(handler := _Console(handler.level, in_notebook))
             handler.addFilter(_worth_a_terminal)
             handler.addFilter(_legible)
+
+
+@contextmanager
+def warnings_alone() -> Iterator[None]:
+    """On the console, in the block: what else is said there is shown otherwise."""
+    consoles = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Console)]
+    levels = [handler.level for handler in consoles]
+    for handler in consoles:
+        handler.setLevel(max(handler.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for handler, level in zip(consoles, levels, strict=True):
+            handler.setLevel(level)
 
 
 class _Console(logging.Handler):
     """To what stderr is at the moment: a live display takes its place, and puts lines above itself."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, in_notebook: bool) -> None:
         super().__init__(level)
+        self._in_notebook = in_notebook
         self.formatter = _Short(colours=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(f"{self.format(record)}\n")
-            sys.stderr.flush()
+            stream = sys.stdout if self._in_notebook and record.levelno < logging.WARNING else sys.stderr
+            stream.write(f"{self.format(record)}\n")
+            stream.flush()
         except Exception:
             self.handleError(record)
 

@@ -1,4 +1,4 @@
-"""Shows a run's progress in the Prefect UI and in a notebook. Answers never wait for it; its failure is nobody's."""
+"""Shows a run's progress in the Prefect UI. Answers never wait for it; its failure is nobody's."""
 
 import contextvars
 import threading
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-
-from flows.in_python.widget import widget
 
 KEY = "infer-progress"
 EVERY_SECONDS = 5.0
@@ -35,8 +33,7 @@ def progress_artifact(now: Callable[[], Shown]) -> Iterator[None]:
     thread = threading.Thread(target=in_context, args=(_keep_current, now, done), name=KEY, daemon=True)
     thread.start()
     try:
-        with widget(lambda: now().percent, lambda: now().cost):
-            yield
+        yield
     finally:
         done.set()
         thread.join(PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a run from the command line starts on: Prefect's server, or the folder of one's own, and a named endpoint.
+"""What a run that no deployment starts is on: Prefect's server, or the folder of one's own, and a named endpoint.
 
 Must not import Prefect at its top: most of what is wrong is told before that.
 """
@@ -9,12 +9,14 @@ import ssl
 import sys
 import tempfile
 import urllib.request
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from flows.local_server import LocalServer
 from flows.local_server.boot import SERVER, open_locked
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.endpoint import BASE_URL, base_url, is_url, why_unreachable
@@ -40,6 +42,36 @@ def check_services(config: RunConfig) -> None:
     if not config.demo and os.environ.get(BASE_URL) and (why := why_unreachable(base_url())):
         shown = without_password(base_url())
         raise InputError(f"{BASE_URL} {shown}, set in {set_in(BASE_URL)}, cannot be reached: {why}", "ConnectionError")
+
+
+@contextmanager
+def on_server(config: RunConfig, load: Callable[[], object] = lambda: None) -> Iterator[LocalServer]:
+    """Within the block a run of `config` may start, on what it is told of or a server of its own.
+
+    `load`: imports what takes long, while the server boots.
+
+    Raises:
+        InputError: something is not as asked.
+        LocalServerError: no server can be had.
+    """
+    server = LocalServer().start()
+    try:
+        load()
+        from flows.checked import Checked, handing_on
+        from flows.logs import quiet_console
+        from tasks.core.data.sources import resolve
+        from tasks.result_storage import default_storage
+
+        check_prefect_client()
+        found = Checked(config, resolve(config))
+    except BaseException:
+        server.abandon()
+        raise
+    with server:
+        quiet_console()
+        default_storage()  # a block that is not there would be a traceback of the engine's
+        with handing_on(found):
+            yield server
 
 
 def check_prefect_client() -> None:

@@ -19,7 +19,7 @@ from flows.infer import infer
 from tasks.core.config.api_settings import Tool
 from tasks.core.config.command_line import parse, resume_command
 from tasks.core.config.config_file import as_toml
-from tasks.core.config.generation import GenerateConfig
+from tasks.core.config.generation import GenerateConfig, MediaResolution
 from tasks.core.config.limits import LimitsConfig, ServiceTier
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.signature import with_parameters_of
@@ -27,6 +27,8 @@ from tasks.core.errors import InputError
 from tasks.core.records import Kind
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
+
+NAMED_COLUMNS = {"image_column", "id_column"}  # which may be none, and are not by default
 
 
 def config(**parameters: Any) -> RunConfig:
@@ -54,9 +56,13 @@ def test_the_form_begins_with_what_is_needed_and_is_valid_untouched() -> None:
         ["data", "prompt", "model", "speed and limits", "cost", "batch", "output", "checkpoint", "server"]
     )
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
-    assert (properties["dataset"]["type"], properties["dataset"]["default"]) == ("string", "")
+    texts = [name for name, field in RunConfig.model_fields.items() if field.annotation == str | None]
+    assert {properties[n]["type"]: properties[n]["default"] for n in texts if n not in NAMED_COLUMNS} == {"string": ""}
+    choices = properties["media_resolution"]
+    assert (choices["enum"], choices["default"], "type" in choices) == ([None, *MediaResolution], None, False)
     untouched = {name: field["default"] for name, field in properties.items()}
     assert validate(untouched, schema, raise_on_error=False) == []  # as the server does
+    assert RunConfig(**infer.validate_parameters(untouched)) == RunConfig()
 
 
 def test_the_flow_refuses_what_is_out_of_bounds() -> None:

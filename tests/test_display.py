@@ -9,7 +9,8 @@ import pytest
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 
-from flows.display import Display, _say_lines
+from flows.display import Display, _say_lines, displayed
+from flows.in_python.caller import calling
 from flows.logs import quiet_console
 from flows.outcome import hearing, tell
 from tasks.core.answering.traffic import Hold, Traffic
@@ -206,6 +207,33 @@ def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
         "warning: no price",
         "warning: urllib3: pool is full",
     ]
+
+
+def test_a_notebook_hears_only_warnings_while_its_widget_moves_and_only_they_look_like_faults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root, streams = logging.getLogger(), {name: io.StringIO() for name in ("stdout", "stderr")}
+    monkeypatch.setattr(root, "handlers", [PrefectConsoleHandler(level=logging.INFO)])
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    progress, logger = Progress(2, 0, MODEL, logging.getLogger("p")), logging.getLogger("prefect.flow_runs")
+
+    def say(when: str) -> None:
+        for level in (logging.INFO, logging.WARNING):
+            root.callHandlers(logging.LogRecord(logger.name, level, "", 0, when, (), None))
+
+    with calling() as waiting:
+        waiting.watches = True
+        quiet_console()
+        say("before")
+        with displayed(progress, logger):
+            say("meanwhile")
+        say("after")
+    logging.captureWarnings(False)
+    assert waiting.progress is progress
+    assert [line[9:] for line in streams["stdout"].getvalue().splitlines()] == ["before", "after"]
+    faults = [line[9:] for line in streams["stderr"].getvalue().splitlines()]
+    assert faults == ["warning: before", "warning: meanwhile", "warning: after"]
 
 
 def test_the_outcome_is_a_table_for_who_listens() -> None:

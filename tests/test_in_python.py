@@ -1,8 +1,11 @@
 """`infer(...)` called in Python, as in a notebook."""
 
 import asyncio
+import logging
+import signal
 import sys
 import threading
+from concurrent.futures import wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,25 +13,43 @@ from typing import Any
 import pytest
 
 from deployments.emulator import Blocked, Constant, Emulator, Rule, answer_to
+from flows.in_python import apart
 from flows.in_python import widget as widgets
 from flows.in_python.caller import Caller, Ended
 from flows.in_python.result import Result
 from flows.infer import infer
+from flows.local_server import LocalServer
 from tasks.core.costs.spending import Spending
 from tasks.core.errors import InputError, RunIncomplete
+from tasks.core.records import Kind, RowAnswer
+from tasks.core.reporting.progress import Progress
 from tasks.core.reporting.tally import Tally
 from tests.services import wait_until
 from tests.support import CSV, RunFlow, numbered, write_jsonl
 
 
-async def test_a_call_in_a_notebook_returns_the_result(run: RunFlow, emulator: Emulator, tmp_path: Path) -> None:
-    """Where a loop runs in the thread of the cell: a table of all rows, those that failed, the files, the dollars."""
+async def test_a_call_in_a_notebook_returns_the_result(
+    run: RunFlow, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a loop runs in the thread of the cell: a table of all rows, those that failed, the files, the dollars.
+
+    Its server is started and left where none does: Prefect's calls would be coroutines that nobody awaits.
+    """
+    loops: list[Any] = []
+
+    class Server(LocalServer):
+        def __exit__(self, *error: Any) -> None:
+            loops.append(asyncio._get_running_loop())
+            super().__exit__(*error)
+
+    monkeypatch.setattr("flows.services.LocalServer", Server)
     rows = [*numbered(2), {"id": "<b>", "input_query": "<script>alert(1)</script>"}]
     emulator.set_rules([Rule(Blocked("SAFETY"), pattern="question 1$")])
 
     result = infer(dataset=write_jsonl(tmp_path / "d.jsonl", rows), price="input=1,output=2")
 
     assert isinstance(result, Result)
+    assert loops == [None]
     assert (result.state, result.csv, result.tally.rows) == ("Completed", tmp_path / CSV, 3)
     table = result.dataframe()
     assert list(table["id"]) == ["r0", "r1", "<b>"]
@@ -38,7 +59,8 @@ async def test_a_call_in_a_notebook_returns_the_result(run: RunFlow, emulator: E
     assert result.cost == pytest.approx(table["dollars"].sum())
     assert result.report
     shown = result._repr_html_()
-    assert "3 of 3 rows" in shown
+    assert "2 success, 1 error" in shown
+    assert str(result).startswith("rows ")
     assert str(result.csv) in shown
     assert "&lt;script&gt;" in shown
     assert "<script>" not in shown
@@ -88,6 +110,47 @@ def test_the_stop_button_keeps_what_has_arrived(
     assert emulator.stats.answers == 60
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_an_interrupt_at_a_prompt_ends_the_run_and_a_later_one_the_waiting(
+    monkeypatch: pytest.MonkeyPatch, later: bool
+) -> None:
+    """Neither ends the process that has the prompt."""
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    monkeypatch.setattr(apart, "ONE_SECONDS", 0)
+    person = threading.get_ident()
+    stopped, left, waits = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(Caller, "interrupt", lambda _: stopped.set())
+
+    def wait_for_run(futures: Any, timeout: float) -> Any:
+        waits.set()
+        return wait(futures, timeout)
+
+    monkeypatch.setattr(apart, "wait", wait_for_run)
+
+    def run() -> str:
+        for heard in (stopped, left) if later else (stopped,):
+            waits.wait()
+            signal.pthread_kill(person, signal.SIGINT)
+            heard.wait()
+            waits.clear()
+        return "its own end"
+
+    if later:
+        with pytest.raises(apart.Interrupted, match="ends by itself"):
+            apart.waited_for(run, Caller())
+        left.set()
+    else:
+        assert apart.waited_for(run, Caller()) == "its own end"
+
+
+def test_a_notebook_shows_a_mistake_in_its_own_words_without_our_frames() -> None:
+    """By the method that IPython asks an exception for."""
+    error: Any = InputError("--limit 0: \x1b", "ValueError", "Ask for one.")
+    assert error._render_traceback_() == ["InputError: ValueError: --limit 0: \\x1b\nAsk for one."]
+    unfinished: Any = RunIncomplete("api_down: \x1b")
+    assert unfinished._render_traceback_() == ["RunIncomplete: api_down: \\x1b"]
+
+
 def test_a_result_without_a_csv_says_how_to_go_on() -> None:
     """Its table is not there."""
     result = Result("Incomplete", "api_down: 503; continue with: …", Ended(Tally(), 9, None, Spending(attempts=[])))
@@ -98,18 +161,24 @@ def test_a_result_without_a_csv_says_how_to_go_on() -> None:
 
 
 def test_a_notebook_shows_one_widget_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And anything else none."""
+    """And anything else none. The rows while they are sent, what became of them in the end; no dollars as a formula."""
     shown: list[Any] = []
     handle = SimpleNamespace(update=shown.append)
     display = SimpleNamespace(display=lambda bar, display_id: handle.update(bar) or handle)
-    with widgets.widget(lambda: 1, lambda: "$0"):
-        assert shown == []
+    waiting = Caller()
+    with widgets.watched(waiting):
+        assert (shown, waiting.watches) == ([], False)
     for name, module in {"ipykernel": SimpleNamespace(), "IPython.display": display}.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(widgets, "EVERY_SECONDS", 0.01)
-    percents = iter([0.0, *[100.0] * 1000])
-    with widgets.widget(lambda: next(percents), lambda: "<$1>"):
-        wait_until(lambda: len(shown) >= 2, "an update")
-    assert "0 %" in repr(shown[0])
-    assert 'value="100.0"' in shown[-1]._repr_html_()
-    assert "&lt;$1&gt;" in shown[-1]._repr_html_()
+    with widgets.watched(waiting):
+        assert waiting.watches
+        waiting.progress = Progress(4, 1, "gemini", logging.getLogger())
+        wait_until(lambda: "1 of 4 rows" in repr(shown[-1]), "an update")
+        tally = Tally()
+        tally.add(RowAnswer(0, "r0", "k0", Kind.ANSWERED))
+        waiting.ended = Ended(tally, 4, None, Spending(attempts=[]))
+    assert "<progress" in shown[0]._repr_html_()
+    assert repr(shown[-1]) == "1 of 4 rows: 1 answered"
+    assert 'value="25.0"' in shown[-1]._repr_html_()
+    assert "mathjax_ignore" in shown[-1]._repr_html_()

@@ -28,10 +28,10 @@ from tests.test_environment import GOOGLE, VERTEX
 # Runs the command line once for each case, in one process, and stops where the local server would start.
 PROGRAM = """
 import contextlib, io, json, os, sys
-from flows import cli as command
+from flows import cli as command, services
 from flows.local_server import LocalServerError
 def start(self): raise LocalServerError("boots")
-command.LocalServer.start = start
+services.LocalServer.start = start
 clean = dict(os.environ)
 told = []
 for flags, variables in json.load(sys.stdin):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.costs.spending import Spending
+from tasks.core.reporting.progress import Progress
 from tasks.core.reporting.tally import Tally
 
 
@@ -22,9 +23,14 @@ class Ended:
 
 @dataclass(slots=True)
 class Caller:
-    """`ended`: what the run has come to, once it has. `interrupt` may be called from another thread than the run's."""
+    """`progress`: how far the run is, once it sends. `ended`: what it has come to, once it has.
 
+    `watches`: it shows the progress itself. `interrupt` may be called from another thread than the run's.
+    """
+
+    progress: Progress | None = None
     ended: Ended | None = None
+    watches: bool = False
     _interrupted: bool = False
     _stop: Callable[[], object] | None = None
 

@@ -1,18 +1,20 @@
 """What `infer(...)` returns in Python: where the result is, what became of the rows, and the rows as a table."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.in_python.caller import Ended
+from flows.in_python.widget import NO_FORMULAS
+from flows.outcome import Heard
 from tasks.core.errors import RunIncomplete
 from tasks.core.output.forms.form import PARQUET
 from tasks.core.output.place import beside, report_path
 from tasks.core.records import SUCCESSES
-from tasks.core.reporting.cost_words import cost_range
 from tasks.core.reporting.tally import Tally
-from tasks.core.text import counted, visible
+from tasks.core.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +25,15 @@ _SHOWN = ["id", "input_query", "response", "kind"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Of one run. `state`: how it ended, as Prefect calls it; `message`: in words, with what is to be done next."""
+    """Of one run. `state`: how it ended, as Prefect calls it; `message`: in words, with what is to be done next.
+
+    `outcome`: what the command line prints of a run.
+    """
 
     state: str
     message: str
     ended: Ended
+    outcome: Heard = field(default_factory=Heard)
 
     @property
     def csv(self) -> Path | None:
@@ -68,24 +74,32 @@ class Result:
         rows = self.dataframe()
         return rows[~rows["kind"].isin(SUCCESSES)]
 
+    @property
+    def ending(self) -> str:
+        """What `message` adds to `outcome`."""
+        return visible(self.outcome.ending(self.message, self.state == "Completed"))
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (*map(visible, self.outcome.table()), self.ending)))
+
     def __repr__(self) -> str:
         return visible(f"<Result {self.state}: {self.message}>")
 
     def _repr_html_(self) -> str:
-        kinds = "".join(f"<tr><td>{kind}</td><td>{n:,}</td></tr>" for kind, n in self.tally.kinds.most_common())
-        done = f"{self.tally.rows:,} of {counted(self.ended.rows, 'row')}"
-        lines = [
-            f"<p><b>{escape(self.state)}</b>: {escape(visible(self.message))}</p>",
-            f"<table><tr><th>{done}</th><th>{escape(cost_range(self.ended.spent))}</th></tr>{kinds}</table>",
-            *[f"<p>{name}: <code>{escape(str(path))}</code></p>" for name, path in self._files() if path],
-        ]
+        parts = [f"<p><b>{escape(self.state)}</b> {escape(self.ending)}</p>", _table(self.outcome.lines)]
         if self.csv:
-            first = self.dataframe()[_SHOWN].head(SHOWN_ROWS).map(_shortened)
-            lines.append(first.to_html(index=False, escape=True))
-        return "".join(lines)
+            parts.append(_table(self.dataframe()[_SHOWN].head(SHOWN_ROWS).values.tolist(), _SHOWN))
+        return f'<div class="{NO_FORMULAS}">{"".join(parts)}</div>'
 
-    def _files(self) -> list[tuple[str, Path | None]]:
-        return [("CSV", self.csv), ("Report", self.report)]
+
+def _table(rows: Iterable[Iterable[object]], head: Iterable[str] = ()) -> str:
+    """To the left, where notebooks put it to the right."""
+
+    def line(cells: Iterable[object], tag: str) -> str:
+        told = (f'<{tag} style="text-align: left">{escape(_shortened(cell))}</{tag}>' for cell in cells)
+        return f"<tr>{''.join(told)}</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 def _shortened(cell: object) -> str:

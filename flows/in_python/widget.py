@@ -1,4 +1,4 @@
-"""How far a run is, as one line of a notebook that changes. Without a notebook, nothing; its failure is nobody's."""
+"""How far a run is, as one place of a notebook that changes. Without a notebook, nothing; its failure is nobody's."""
 
 import sys
 import threading
@@ -6,27 +6,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from html import escape
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
-EVERY_SECONDS = 1.0
+from flows.in_python.caller import Caller
+from tasks.core.reporting.cost_words import cost_range
+
+EVERY_SECONDS = 0.5
+NO_FORMULAS = "tex2jax_ignore mathjax_ignore"  # notebooks typeset what stands between two dollars
 
 
 @contextmanager
-def widget(percent: Callable[[], float], words: Callable[[], str]) -> Iterator[None]:
+def watched(caller: Caller) -> Iterator[None]:
     """Keep it current for the length of the block, from a thread of its own."""
     display = _display_of_notebook()
     if display is None:
         yield
         return
+    caller.watches = True
     over = threading.Event()
-    handle = display(_Bar(percent(), words()), display_id=True)
-    thread = threading.Thread(target=_keep_current, args=(handle, percent, words, over), name="widget", daemon=True)
+    handle = display(_shown(caller), display_id=True)
+    thread = threading.Thread(target=_keep_current, args=(handle, caller, over), name="widget", daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join(EVERY_SECONDS)
+        thread.join(2 * EVERY_SECONDS)
 
 
 def _display_of_notebook() -> Callable[..., Any] | None:
@@ -39,21 +44,40 @@ def _display_of_notebook() -> Callable[..., Any] | None:
     return None
 
 
-class _Bar:
-    def __init__(self, percent: float, words: str) -> None:
-        self._percent, self._words = percent, words
+class _Shown(NamedTuple):
+    """`percent`: None where nobody knows yet."""
+
+    percent: float | None
+    words: str
 
     def _repr_html_(self) -> str:
-        return f'<progress max="100" value="{self._percent:.1f}"></progress> {self!r}'
+        if not self.words:
+            return ""
+        value = "" if self.percent is None else f' value="{self.percent:.1f}"'
+        bar = f'<progress max="100"{value} style="width: 20em"></progress>'
+        return f'<div class="{NO_FORMULAS}">{bar}<br>{escape(self.words)}</div>'
 
     def __repr__(self) -> str:
-        return escape(f"{self._percent:.0f} %, {self._words}")
+        return self.words
 
 
-def _keep_current(handle: Any, percent: Callable[[], float], words: Callable[[], str], over: threading.Event) -> None:
+def _shown(caller: Caller, is_over: bool = False) -> _Shown:
+    """Of a run that has sent nothing, for it was refused or had nothing to send, no bar is left."""
+    if ended := caller.ended:
+        dollars = "" if ended.spent.dollars is None else f"; {cost_range(ended.spent)}"
+        done = f"{ended.tally.rows:,} of {ended.rows:,} rows: {ended.tally}{dollars}"
+        return _Shown(100 * ended.tally.rows / max(ended.rows, 1), done)
+    if progress := caller.progress:
+        return _Shown(progress.percent, progress.line)
+    return _Shown(None, "" if is_over else "starting")
+
+
+def _keep_current(handle: Any, caller: Caller, over: threading.Event) -> None:
+    seen = None
     with suppress(Exception):
         while True:
-            ended = over.wait(EVERY_SECONDS)
-            handle.update(_Bar(percent(), words()))
-            if ended:
+            is_over = over.wait(EVERY_SECONDS)
+            if (shown := _shown(caller, is_over)) != seen:
+                handle.update(seen := shown)
+            if is_over:
                 return

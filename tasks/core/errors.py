@@ -21,7 +21,19 @@ from typing import Any
 from tasks.core.text import visible
 
 
-class InputError(ValueError):
+class InWords:
+    """An exception whose message says all: a notebook shows it without the frames that raised it."""
+
+    @property
+    def lines(self) -> str:
+        return visible(str(self))
+
+    def _render_traceback_(self) -> list[str]:
+        """By which IPython asks an exception: https://github.com/ipython/ipython `showtraceback`."""
+        return [f"{type(self).__name__}: {self.lines}"]
+
+
+class InputError(InWords, ValueError):
     """Something the user can put right: a missing key, an unknown column, a folder without write access.
 
     `kind` is the class name shown to the user, as in `DatasetNotFoundError: …`; without one there is the message alone.
@@ -93,7 +105,7 @@ class ConnectionLost(ConnectionError):
     """The connection was lost after a request may have gone out: it may have been answered, and billed."""
 
 
-class RunIncomplete(Exception):
+class RunIncomplete(InWords, Exception):
     """The run ended with rows that are worth sending again, and Prefect is to try it again."""
 
 

@@ -1,8 +1,10 @@
 """The form of a deployment in Prefect's UI: its order, its titles, its kinds of fields. Checks no value."""
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal, get_args
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 
 from tasks.core.config.parameters import GROUPS
 
@@ -21,17 +23,29 @@ def title_of(name: str) -> str:
     return name if name in FIRST or name not in _GROUP_OF else f"{_GROUP_OF[name]}: {name}"
 
 
-def extra_of(name: str) -> dict[str, Any]:
-    """What the schema of the field says beside. The data set is a plain text, whose empty default counts as none."""
-    return {"title": title_of(name)} | ({"default": ""} if name == "dataset" else {})
+def extra_of(name: str, field: FieldInfo) -> dict[str, Any]:
+    """What the schema of the field says beside. A text is empty by default: Prefect's server takes no null for one."""
+    return {"title": title_of(name)} | ({"default": ""} if _optional(field) is str else {})
 
 
-class PlainText:
-    """An annotation: an optional text is a text field, and not a choice between a text and nothing.
+def control_of(field: FieldInfo) -> list[Any]:
+    """Annotations by which a text or a choice that may be left out is one control: Prefect's UI draws two for `anyOf`.
 
-    Prefect's server refuses null in such a field, so its default must not be null.
+    Such a choice has no type in the schema, and null is one of its values.
     """
+    kind: Any = _optional(field)
+    if kind is str:
+        return [BeforeValidator(_blank_is_none, json_schema_input_type=str)]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        choices = Literal[None, *(choice.value for choice in kind)]  # type: ignore[valid-type]  # not known before
+        return [BeforeValidator(_blank_is_none, json_schema_input_type=choices)]
+    return []
 
-    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler(core)
-        return {"type": "string"} | {name: schema[name] for name in schema if name != "anyOf"}
+
+def _optional(field: FieldInfo) -> Any:
+    """The kind of a value that may be left out, and is."""
+    return get_args(field.annotation)[0] if field.default is None else None
+
+
+def _blank_is_none(value: Any) -> Any:
+    return None if value == "" else value

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from tasks.core.config.form import PlainText, extra_of, place_of
+from tasks.core.config.form import control_of, extra_of, place_of
 
 
 def with_parameters_of[**P, R](config: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -24,8 +24,8 @@ def with_parameters_of[**P, R](config: type[BaseModel]) -> Callable[[Callable[P,
                 annotation=Annotated[
                     field.annotation,
                     *field.metadata,
-                    *([PlainText()] if name == "dataset" else []),
-                    Field(description=field.description, json_schema_extra=extra_of(name)),
+                    *control_of(field),
+                    Field(description=field.description, json_schema_extra=extra_of(name, field)),
                 ],
             )
             for name, field in sorted(config.model_fields.items(), key=lambda item: place_of(item[0]))
