@@ -117,11 +117,16 @@ async def _storage(wanted: Wanted, dry_run: bool) -> str:
 
 
 async def _dead_runs(client: PrefectClient, dry_run: bool) -> str:
-    if await client.read_automations_by_name(DEAD_RUNS):
+    wanted, found = _automation(), await client.read_automations_by_name(DEAD_RUNS)
+    if not found:
+        if not dry_run:
+            await client.create_automation(wanted)
+        return f"created: automation {DEAD_RUNS!r}"
+    if found[0].actions == wanted.actions:
         return f"there: automation {DEAD_RUNS!r}"
     if not dry_run:
-        await client.create_automation(_automation())
-    return f"created: automation {DEAD_RUNS!r}"
+        await client.update_automation(found[0].id, wanted)
+    return f"set: automation {DEAD_RUNS!r}"
 
 
 def _automation() -> AutomationCore:
@@ -143,7 +148,8 @@ def _automation() -> AutomationCore:
         within=timedelta(seconds=SILENT_SECONDS),
     )
     message = "No sign of life; Retry goes on from its checkpoint."
-    action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=True)
+    # Not by force: a run's last heartbeat may be heard after its end, and an end is left alone then.
+    action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
     return AutomationCore(name=DEAD_RUNS, trigger=trigger, actions=[action])
 
 

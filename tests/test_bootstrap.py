@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import State, flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.filesystems import LocalFileSystem
+from prefect.states import Crashed, Failed, Running
 
-from deployments.bootstrap import BLOCK, TAG_LIMIT, Wanted, bootstrap, main
+from deployments.bootstrap import BLOCK, DEAD_RUNS, TAG_LIMIT, Wanted, _automation, bootstrap, main
 
 
 async def test_a_dry_run_changes_nothing(prefect: None, tmp_path: Path) -> None:
@@ -36,6 +38,35 @@ async def test_twice_is_once(prefect: None, tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in again] == ["there", "not asked for", "set", "there"]
     block: Any = await LocalFileSystem.aload(BLOCK)
     assert block.basepath == f"{tmp_path}/shared"
+
+
+async def test_what_an_earlier_version_made_is_mended(prefect: None) -> None:
+    """The automation that marks dead runs did so by force."""
+    await bootstrap(Wanted(pool="mended"))
+    async with get_client() as client:
+        (there,) = await client.read_automations_by_name(DEAD_RUNS)
+        by_force = there.actions[0].model_copy(update={"force": True})
+        await client.update_automation(there.id, _automation().model_copy(update={"actions": [by_force]}))
+        assert (await bootstrap(Wanted(pool="mended")))[-1].startswith("set: ")
+        (mended,) = await client.read_automations_by_name(DEAD_RUNS)
+        assert (mended.id, mended.actions) == (there.id, there.actions)
+
+
+async def test_a_run_that_has_ended_is_not_marked_as_crashed_and_one_at_work_is(prefect: None) -> None:
+    """As the automation asks the server for it, which may hear of the last heartbeat after the end."""
+
+    @flow
+    def some() -> None: ...
+
+    action: Any = _automation().actions[0]
+    async with get_client() as client:
+        ends: dict[str, State[Any]] = {"FAILED": Failed(name="Incomplete"), "CRASHED": Running()}
+        for becomes, ended in ends.items():
+            run = await client.create_flow_run(some, state=ended)
+            await client.set_flow_run_state(run.id, Crashed(), force=action.force)
+            state = (await client.read_flow_run(run.id)).state
+            assert state
+            assert state.type == becomes
 
 
 def test_a_storage_that_cannot_be_is_one_line(prefect: None, capsys: pytest.CaptureFixture[str]) -> None:
