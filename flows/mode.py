@@ -6,6 +6,7 @@ from collections.abc import Callable
 from prefect import get_run_logger
 
 from flows.batches import batch_run
+from flows.endings.way_on import as_asked
 from flows.preflight import why_no_batches
 from tasks.answer_chunk import process
 from tasks.batches import lists_batches
@@ -37,7 +38,7 @@ def by_mode(config: RunConfig, attempt: Attempt, lock: JobLock) -> Attempt:
         return process.requests.run_from_thread(lists_batches(config.generation))
 
     choice = choice_of(config, Estimate(rows, _NO_TOKENS, _NO_TOKENS), latency, attempt.costs.price, left, lists)
-    get_run_logger().info(choice.line)
+    get_run_logger().info(as_asked(choice.line))
     if choice.way is Way.BATCH:
         return attempt.by_batches(batch)
     tier = ServiceTier.FLEX if choice.way is Way.FLEX else config.service_tier

@@ -61,11 +61,11 @@ class Deployed:
 
 @contextmanager
 def deployed() -> Iterator[None]:
-    """Runs sleep as soon as there is nothing new."""
+    """Runs sleep soon after there is nothing new: all of their jobs are under way by then."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (states, batches, endings):
             patch.setattr(module, "runtime", Deployed)
-        patch.setattr(batches, "STAY_SECONDS", 0.0)
+        patch.setattr(batches, "STAY_SECONDS", 0.3)
         yield
 
 
