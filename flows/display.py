@@ -40,9 +40,7 @@ class Display:
         width = max(8, min(MOST_BAR, options.max_width - len(rows) - 2))
         bar.add_row(ProgressBar(max(progress.total, 1), progress.done, width), rows)
         sending = Text("; ").join(filter(None, [Text(progress.in_flight), Text(progress.hold, "yellow")]))
-        came: list[Text] = (
-            [_outcomes(progress), Text(progress.cost)] if progress.tally.rows or not progress.is_by_batches else []
-        )
+        came: list[Text] = [_outcomes(progress), Text(progress.cost)] if progress.some_came else []
         lines = [Text(progress.pace), *came, *map(Text, progress.batches), sending, _hint(progress)]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"  # the rarest kinds of errors stand last
@@ -63,7 +61,7 @@ def _outcomes(progress: Progress) -> Text:
 
 def _hint(progress: Progress) -> Text:
     """Most jobs end in minutes, but who looks does not know."""
-    return Text("Ctrl+C leaves batch jobs at work" if progress.jobs else "", "dim")
+    return Text("Ctrl+C leaves batch jobs at work" if progress.jobs and not progress.stopping else "", "dim")
 
 
 @contextmanager

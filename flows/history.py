@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     os.umask(0o077)
     with handled(raising(), signal.SIGINT, signal.SIGTERM):
         try:
+            print("Opening the history of runs", file=sys.stderr, flush=True)  # a server takes seconds to start
             with LocalServer() as server:
                 print(server.greeting, flush=True)
                 if server.is_own:

@@ -12,7 +12,6 @@ from typing import Self
 
 from rich.cells import cell_len
 
-CTRL_C = b"\x03"
 _CODES = re.compile(r"\x1b\[(?P<numbers>[?0-9;]*)(?P<code>[a-zA-Z])|(?P<mark>\x1b\]\d+\x07)|(?P<text>[^\x1b])")
 
 
@@ -73,13 +72,20 @@ class Terminal:
         self.width = width
         self._keys, self.descriptor = pty.openpty()
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        settings = termios.tcgetattr(self.descriptor)
+        settings[3] |= termios.NOFLSH  # else Ctrl+C takes away what is not read yet, and a screen would lack it
+        termios.tcsetattr(self.descriptor, termios.TCSANOW, settings)
         self.path = os.ttyname(self.descriptor)
         self._got, self._news, self._marks = bytearray(), threading.Condition(), 0
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
         self._reader.start()
 
-    def type(self, keys: bytes) -> None:
-        os.write(self._keys, keys)
+    def press_ctrl_c(self) -> None:
+        """And see that the terminal has shown it."""
+        shown = self._got.count(b"^C")
+        os.write(self._keys, b"\x03")
+        with self._news:
+            assert self._news.wait_for(lambda: self._got.count(b"^C") > shown, 20)
 
     def screen(self) -> Screen:
         """With all that was written so far, as long as this process has it open."""
@@ -88,7 +94,7 @@ class Terminal:
         with suppress(OSError):  # the process that it belonged to has ended
             os.write(self.descriptor, mark)
             with self._news:
-                assert self._news.wait_for(lambda: self._got.endswith(mark), 20)
+                assert self._news.wait_for(lambda: mark in self._got, 20)
         return Screen(self.text, self.width)
 
     @property

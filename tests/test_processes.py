@@ -23,7 +23,7 @@ from tasks.core.environment.open_files import RESERVED
 from tests.chaos_processes import Launcher, Process, Warm
 from tests.middlemen import Middleman, http, place_of, serving
 from tests.support import CSV, MODEL, numbered, read_csv, write_jsonl
-from tests.terminal import CTRL_C, Terminal
+from tests.terminal import Terminal
 
 SEEDS = range(int(os.environ.get("KILL_SEEDS", "1")))
 INFER = Path(__file__).parent.parent / "flows" / "infer.py"
@@ -161,13 +161,13 @@ def test_a_signal_that_comes_twice_within_a_second_is_one_and_a_later_one_leaves
         deadline = time.monotonic() + 150
         while "8 of 8 requests in flight" not in terminal.text and time.monotonic() < deadline:
             time.sleep(0.01)
-        terminal.type(CTRL_C)
+        terminal.press_ctrl_c()
         process.send(signal.SIGTERM)
         time.sleep(0.3)
         process.send(signal.SIGINT)
         time.sleep(1.5)
         assert process.alive
-        terminal.type(CTRL_C)
+        terminal.press_ctrl_c()
         assert process.ended.result(120) == 130, terminal.text
         shown = terminal.screen().lines
     assert "Traceback" not in terminal.text

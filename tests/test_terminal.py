@@ -16,7 +16,7 @@ from tasks.core.batches import AtWork, BatchJob, Making, Step
 from tasks.core.costs.prices import price_of
 from tasks.core.records import Kind, RowAnswer
 from tasks.core.reporting.progress import Progress
-from tests.terminal import CTRL_C, Terminal
+from tests.terminal import Terminal
 
 LOGGER = logging.getLogger("terminal")
 
@@ -60,7 +60,7 @@ def test_what_is_shown_wraps_nowhere_bears_ctrl_c_and_leaves_no_trace(width: int
         with displayed(progress, LOGGER):
             print(said, file=sys.stderr)
             under_way = terminal.screen()
-            terminal.type(CTRL_C)
+            terminal.press_ctrl_c()
             progress.stopping = True
             print("12:00:01 warning: stopping", file=sys.stderr)
             stopping = terminal.screen()

@@ -109,6 +109,11 @@ class Progress:
         return bool(self.at_work or self.making)
 
     @property
+    def some_came(self) -> bool:
+        """Whether there is anything to say of rows; online there is from the start."""
+        return bool(self.tally.rows) or not self.is_by_batches
+
+    @property
     def jobs(self) -> str:
         """`2 batch jobs: 1 running, 1 pending; 150 of 400 rows done at Google`; empty where none is at work."""
         return jobs_words(self.at_work) if self.at_work else ""
@@ -145,8 +150,7 @@ class Progress:
         parts = (
             self.rows,
             self.pace,
-            self.outcomes,
-            self.cost,
+            *((self.outcomes, self.cost) if self.some_came else ()),
             self.in_flight,
             *self.batches,
             self.hold,
