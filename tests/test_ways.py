@@ -47,6 +47,7 @@ def situation(rows: int = 100, deadline: str | None = None, left: float = 86_400
             "no batch: not here; no flex: it may take 250 h 0 min, longer than a day",
         ),
         (situation(price=None), Way.ONLINE, "no price is known"),
+        (situation(rows=1_000_000, price=None), Way.ONLINE, "no price is known"),
         (situation(tier=ServiceTier.STANDARD), Way.BATCH, "50% cheaper, and without --deadline it may take a day"),
         (
             situation(tier=ServiceTier.FLEX),

@@ -65,7 +65,7 @@ class Budget:
         self._purse, self._at_once = purse, at_once
         self._dearest = 0.0
         self._beyond = 1.0  # how far the worst was exceeded, at most: an estimate that was wrong once may be again
-        self._is_over = False
+        self._has_ended = False
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
 
@@ -84,7 +84,7 @@ class Budget:
                 wanted = self.spent + self.reserved + dollars
                 if wanted <= self._purse.allowed:
                     break
-                if self._is_over:
+                if self._has_ended:
                     raise BudgetSpent
                 if not await self._purse.allow(wanted, self._likely(dollars), check):
                     await self._moved.wait()
@@ -120,7 +120,7 @@ class Budget:
 
     def end(self) -> None:
         """Nothing that is in flight is going to be settled: whoever waits for that waits in vain."""
-        self._is_over = True
+        self._has_ended = True
         self.wake()
 
     def wake(self) -> None:

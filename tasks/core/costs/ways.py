@@ -70,8 +70,8 @@ class Situation:
 
     @property
     def is_late(self) -> bool:
-        """Whether not even requests at once may be done in time."""
-        return self.seconds[Way.ONLINE].high > self.left
+        """Whether a deadline may pass even online."""
+        return self.deadline is not None and self.seconds[Way.ONLINE].high > self.left
 
     def _why_no_flex(self) -> str:
         if self.tier:
