@@ -153,7 +153,7 @@ def _play(services: Services, app: Path) -> None:
 
 
 def _demo(url: str, app: Path) -> None:
-    watched = "deployment run infer/on-demand -p demo=true --watch --watch-timeout 300"
+    watched = "deployment run infer/on-demand -p demo=true --watch --watch-timeout 900"
     subprocess.run([BIN / "prefect", *watched.split()], env=clean_environment() | {"PREFECT_API_URL": url}, check=True)
     [csv] = app.glob("result/demo/*_result.csv")
     print(f"{csv.name}: {len(csv.read_text(encoding='utf-8').splitlines())} lines")
