@@ -173,6 +173,7 @@ async def test_a_job_that_failed_says_why(emulator: Emulator, tmp_path: Path) ->
     assert (job.state, job.results_file) == ("FAILED", "")
     assert job.error is not None
     assert (job.error.code, job.error.status) == (400, "INVALID_ARGUMENT")
+    assert str(job.error) == f"400 INVALID_ARGUMENT {job.error.message}"
 
 
 @pytest.mark.parametrize("fault", [BatchFault(FaultKind.DOWNLOAD_CUT), BatchFault(FaultKind.DOWNLOAD_FAILS, code=404)])

@@ -96,6 +96,9 @@ class ApiError(Exception):
     details: list[dict[str, Any]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return f"{self.code} {self.status} {self.message}"
+
 
 class MalformedAnswer(Exception):
     """A 2xx whose body is not a Gemini answer."""
