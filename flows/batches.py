@@ -72,12 +72,27 @@ def note_batches(sent: Sent, attempt: Attempt) -> None:
 
     What was set aside for those is free then, but for what they have taken: a budget that is spent may not be.
     """
+    if not (sent.stopped or sent.deferred or sent.failures):
+        _give_up_uploads(attempt)
     sent.batches = under_way(attempt.storage, attempt.run.job)
     stopped = sent.stopped.reason if sent.stopped else None
     if not attempt.plan.in_flight or sent.deferred or stopped not in (None, StopReason.BUDGET, StopReason.RUN_BUDGET):
         return
     if groups := _in_flight(attempt.storage, attempt.run.job):
         sent.stopped, sent.deferred = None, due_later(groups, time.time())
+
+
+def _give_up_uploads(attempt: Attempt) -> None:
+    """All rows have gone: of what earlier runs have uploaded for a job, and never asked for, nothing is of use now."""
+
+    async def give_up() -> None:
+        async with groups_of(attempt.run.generation, attempt.storage, attempt.run.job) as groups:
+            await groups.inputs.give_up_left()
+
+    with suppress(StorageError, *FAILURES):  # else the next run does it
+        if has_batches(attempt.storage, attempt.run.job):
+            process.requests.loop()
+            process.requests.run_from_thread(give_up())
 
 
 def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> Settled:

@@ -4,10 +4,9 @@ The one place that puts the groups of core/answering/batch together.
 """
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 
 from tasks.core.answering.base import Answerer, Watcher
@@ -34,13 +33,15 @@ from tasks.core.costs.purse_records import PurseRecords
 from tasks.core.costs.worst import Worst
 from tasks.core.environment.credentials import key_mark
 from tasks.core.errors import ApiError, MalformedAnswer, RunStopped, StopReason
+from tasks.core.files.atomic import drafted_folder
 from tasks.core.gemini.client import GeminiClient
 from tasks.core.media.uploads import Uploads
 
 
 def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher, fitting: Fitting | None) -> Answerer:
     """What answers the chunks of a run by batch jobs. `fitting`: see OnlineAnswerer."""
-    client, folder = GeminiClient(run.generation), _folder()
+    client, rest = GeminiClient(run.generation), ExitStack()
+    folder = rest.enter_context(_files_under_way())
     uploads = Uploads(client.files)
     of_groups, paying = _paying(run, storage)
 
@@ -51,7 +52,7 @@ def batch_answerer(run: Run, plan: BatchRun, storage: Storage, watcher: Watcher,
     async def close() -> None:
         await uploads.close()
         await client.close()
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(rest.close)
 
     return BatchAnswerer(
         _groups(client, storage, run.job, folder, plan.owner, fitting, of_groups),
@@ -89,12 +90,9 @@ async def groups_of(
     price: Price | None = None,
 ) -> AsyncIterator[Groups]:
     """The groups of a job, for whoever sends no chunk. `price`: by which their answers are settled."""
-    folder = await asyncio.to_thread(_folder)
-    try:
+    with _files_under_way() as folder:
         async with GeminiClient(generation) as client:
             yield _groups(client, storage, job, folder, owner, fitting, GroupPaying(price))
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def lists_batches(generation: GenerateConfig) -> bool:
@@ -129,5 +127,6 @@ def _groups(
     return Groups(client.batches, GroupRecords(storage, job), folder, key_mark(), fitting, paying, confirm=confirm)
 
 
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="gemini-infer-batch-"))
+def _files_under_way() -> AbstractContextManager[Path]:
+    """A folder for inputs and results; what a process that was killed has left of it goes as well."""
+    return drafted_folder(Path(tempfile.gettempdir()))

@@ -60,13 +60,16 @@ def play_all(on: Stage, plays: Iterable[Play], at_once: int) -> bool:
             )
             for n, (name, acts, prepare) in enumerate(plays)
         ]
-        for future in as_completed(futures):
-            played: Played = future.result()
-            counts.update(played.counts)
-            number += 1
-            if played.problems:
-                wrong += 1
-                print(f"{played.name}: {'; '.join(played.problems)}\n{played.output}\n", flush=True)
+        try:
+            for future in as_completed(futures):
+                played: Played = future.result()
+                counts.update(played.counts)
+                number += 1
+                if played.problems:
+                    wrong += 1
+                    print(f"{played.name}: {'; '.join(played.problems)}\n{played.output}\n", flush=True)
+        except KeyboardInterrupt:  # with what there is by now
+            pool.shutdown(cancel_futures=True)
     print(f"{number} plays in {time.monotonic() - started:.0f} s, {wrong} with a problem")
     print("\n".join(f"{what:<48} {n:,}" for what, n in counts.items()))
     return not wrong

@@ -482,6 +482,7 @@ async def _run(
     stop_after: float | None = None,
     limits: BatchLimits | None = None,
     wait: bool = True,
+    row_seconds: float = 0.0,
     watcher: Watcher | None = None,
 ) -> Ended:
     world = process.world
@@ -511,6 +512,7 @@ async def _run(
     limits = limits or BatchLimits(Bounds(rows=group_rows))
 
     async def as_it_is(request: Request) -> Request:
+        await asyncio.sleep(row_seconds)
         return request
 
     answerer = BatchAnswerer(groups, attempt, as_it_is, world.folder, lambda: online, limits, leftovers, watcher)  # type: ignore[arg-type,return-value]
@@ -548,6 +550,8 @@ async def _run(
         with suppress(Killed):
             await answerer.close()
     await saved()
+    if error is None:
+        await groups.inputs.give_up_left()
     if world.limit is not None:
         costs = JobCosts.read(storage, JOB, world.table(), PRICE, MOST_ANSWER_TOKENS)
         costs.record(storage, costs.of_attempt(storage, attempt, world.table()), world.table())

@@ -188,6 +188,15 @@ def test_answers_that_are_not_there_in_time_are_due_later(tmp_path: Path) -> Non
     assert (len(world.answered()), len(world.jobs), world.paid_twice) == (5, 2, {})
 
 
+def test_no_answers_are_due_later_while_there_is_something_to_send(tmp_path: Path) -> None:
+    """Of rows whose media take long to read: what waits for no job is sent before the run sleeps."""
+    limits = BatchLimits(Bounds(rows=3), wait_seconds=900)
+    world = World(tmp_path, run_seconds=50_000)
+    _, ended = run(world, 6, limits=limits, row_seconds=600)
+    assert isinstance(ended.error, Deferred)
+    assert ended.error.message == "2 batch jobs with 6 rows at work"
+
+
 def test_at_the_deadline_jobs_are_cancelled_and_the_rest_goes_online(tmp_path: Path) -> None:
     world = World(tmp_path, run_seconds=500, fate={1: "STUCK"})
     limits = BatchLimits(Bounds(rows=3), deadline=world.now + 3600)

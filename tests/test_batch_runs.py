@@ -1,5 +1,6 @@
 """Runs with --mode batch, from the parameters to the CSV, and what becomes of them when they are put off or stopped."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from flows.mode import choice_of
 from flows.preflight import check
 from tasks import resolve
 from tasks.core.answering.batch import flight
+from tasks.core.checkpoint.groups import GroupRecords, Phase
+from tasks.core.checkpoint.layout import jobs
+from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.config import parameters
 from tasks.core.config.command_line import checked
 from tasks.core.costs.estimate import Estimate, Range
@@ -79,6 +83,19 @@ def test_a_run_by_batch_jobs_has_the_csv_of_any_other(run: RunFlow, emulator: Em
     assert emulator.files.all() == []
     assert run(dataset=data, resume=True).is_completed()
     assert (emulator.stats.answers, emulator.batches.calls["create"]) == (ROWS, 1)
+
+
+def test_what_was_uploaded_for_rows_that_have_their_answers_by_now_is_given_up(
+    run: RunFlow, emulator: Emulator, data: str, tmp_path: Path
+) -> None:
+    """Though the run has nothing to send."""
+    assert run(dataset=data).is_completed()
+    storage = LocalStorage(tmp_path / "storage")
+    records = GroupRecords(storage, *jobs(storage))
+    left = records.plan("left", "run-1", [], time.time(), size=1, digest="d")
+    records.note(left, Phase.UPLOADED, time.time(), file="files/left")
+    assert run(dataset=data, mode="batch", resume=True).is_completed()
+    assert [group.phase for group in records.all()] == [Phase.GONE]
 
 
 def test_a_deployed_run_sleeps_while_its_jobs_are_at_work_and_wakes_without_reading_its_data(

@@ -92,8 +92,6 @@ class BatchAnswerer:
 
     async def close(self) -> None:
         await self._flight.close()
-        if not (self.stopped or self._deferred):
-            await self._groups.inputs.give_up_left()
         if self._online:
             await self._online.close()
         if self._close:

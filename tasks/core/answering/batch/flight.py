@@ -14,7 +14,7 @@ from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.groups import Groups
-from tasks.core.answering.batch.patience import CANCEL_SECONDS, FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
+from tasks.core.answering.batch.patience import CANCEL_SECONDS, FIRST_LOOK_SECONDS, LATER_SECONDS, MOST_LOOK_SECONDS
 from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.groups import Group, Phase, PlannedRow
 from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
@@ -84,6 +84,10 @@ class Flight:
 
     def give_room(self) -> None:
         self._room.release()
+
+    def note_progress(self) -> None:
+        """A group is being made ready: nobody is to be told that answers are due later while there are rows to send."""
+        self._news_at = self._groups.clock()
 
     async def space(self, size: int) -> None:
         """Wait until an input of so many bytes may be stored beside those of groups on their way."""
@@ -197,6 +201,6 @@ def told_of(group: Group, job: BatchJob) -> BatchJob:
 def due_later(groups: list[Group], now: float, seconds: float | None = None) -> Deferred:
     """When to look again at groups in flight: after `seconds`, or the later, the longer they have been."""
     age = now - min(group.created for group in groups)
-    seconds = seconds or 60.0 * (10 if age < _HOUR else 20 if age < 4 * _HOUR else 30)
+    seconds = seconds or LATER_SECONDS[0 if age < _HOUR else 1 if age < 4 * _HOUR else 2]
     jobs = f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"
     return Deferred(datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds), f"{jobs} at work")

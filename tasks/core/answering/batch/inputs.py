@@ -60,10 +60,10 @@ class Inputs:
 
     async def give_up_left(self) -> None:
         """All rows have gone: what an earlier process has uploaded, and nobody has taken over, is of no use."""
-        for group in self._left or ():
-            await self.delete(group)
-            await self._note(group, Phase.GONE, why="its rows went otherwise")
-        self._left = []
+        for group in await asyncio.to_thread(self._records.under_way):
+            if may_go_on(group, self._clock()):
+                await self.delete(group)
+                await self._note(group, Phase.GONE, why="its rows went otherwise")
 
     async def _taken_over(self, built: Built) -> Group | None:
         """A group of the same input, which is over with that: no file is ever the input of two."""

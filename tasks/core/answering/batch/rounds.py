@@ -4,7 +4,7 @@ Judges no row, and saves none.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from tasks.core.answering.batch.flight import Flight, InFlight
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.paying import GroupCost
 from tasks.core.answering.batch.submitting import Submitter
+from tasks.core.answering.item import Item
 from tasks.core.batches import BatchJob
 from tasks.core.checkpoint.groups import Phase
 from tasks.core.records import RowAnswer
@@ -68,7 +69,7 @@ class Round:
         waiting = set[asyncio.Task[None]]()
         try:
             async with aclosing(
-                self._builder.build(rows.to_send(), lambda: self._submitter.bounds, rows.without_media)
+                self._builder.build(self._taken_up(rows), lambda: self._submitter.bounds, rows.without_media)
             ) as groups:
                 while not self._flight.is_over_time:
                     await self._flight.room()
@@ -94,6 +95,11 @@ class Round:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _taken_up(self, rows: ChunkRows) -> Iterator[Item]:
+        for item in rows.to_send():
+            self._flight.note_progress()
+            yield item
 
     async def _submitted(self, built: Built) -> InFlight | None:
         await self._flight.space(built.size)
