@@ -14,9 +14,9 @@ from tasks.batches import groups_of
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.earlier import Earlier, EarlierGroups
 from tasks.core.answering.batch.groups import Groups
-from tasks.core.batches import BatchJob, Step
+from tasks.core.batches import BatchJob, Making
 from tasks.core.checkpoint.attempts import close_attempt_record
-from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
+from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import DEAD_SECONDS, JobHeld, JobLock
@@ -25,7 +25,7 @@ from tasks.core.environment.credentials import check_credentials
 from tasks.core.errors import InputError
 from tasks.core.planning.job_costs import price_for
 from tasks.core.records import Kind
-from tasks.core.reporting.batch_words import job_words
+from tasks.core.reporting.batch_words import job_words, making_words
 from tasks.core.text import counted, visible
 
 ASK_SECONDS, LOOKS = 10.0, 60  # ten minutes for jobs to end
@@ -33,6 +33,10 @@ ASK_SECONDS, LOOKS = 10.0, 60  # ten minutes for jobs to end
 
 class _Told(Watcher):
     """Says what becomes of each job."""
+
+    def making(self, what: Making | None) -> None:
+        if what:
+            print(making_words(what), flush=True)
 
     def job(self, job: BatchJob) -> None:
         print(visible(job_words(job)), flush=True)
@@ -82,8 +86,6 @@ async def _settled(storage: Storage, job: JobRun, owner: str) -> Earlier:
     generation, price = job.config.generation, price_for(job.config)
     async with groups_of(generation, storage, job.key, owner, fitting_of(generation), price) as groups:
         records = GroupRecords(storage, job.key)
-        if asked := [group for group in records.in_flight() if group.phase is Phase.CREATING]:
-            print(f"{Step.FINDING}: {counted(len(asked), 'batch job')}", flush=True)
         return await EarlierGroups(groups, records, storage, job.key, lambda group: True, _Told()).settle()
 
 

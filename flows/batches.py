@@ -23,6 +23,7 @@ from tasks.core.answering.batch.earlier import EarlierGroups
 from tasks.core.answering.batch.flight import due_later
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.patience import FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
+from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.groups import Group, GroupRecords
 from tasks.core.checkpoint.layout import Storage, StorageError
 from tasks.core.checkpoint.lock import JobLock
@@ -111,7 +112,10 @@ def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock)
     process.requests.loop()
     rows, logger = sum(group.rows for group in mine), get_run_logger()
     watcher = BatchWatcher(Progress(rows, 0, config.model, logger, price_for(config)))
-    settling = _Settling(config, storage, job, lock, _deadline(config, records), watcher)
+    deadline = _deadline(config, records)
+    known = [(group.rows, BatchJob(group.batch)) for group in mine if group.batch]
+    watcher.at_work(AtWork.of(known, time.time(), deadline))  # until the first look has told more
+    settling = _Settling(config, storage, job, lock, deadline, watcher)
     waits = config.mode is not Mode.ONLINE and not runtime.deployment.id
     waiting = displayed(watcher.progress, logger) if waits else nullcontext(Display(watcher.progress))
     with waiting as display, interruptible(settling.stop, display.wipe, batches=True):
@@ -233,8 +237,8 @@ def _deadline(config: RunConfig, records: GroupRecords) -> float | None:
 def _tell_of_others(groups: list[Group]) -> None:
     if groups:
         get_run_logger().warning(
-            "%s of an earlier run have not ended; --resume waits for them, this run pays for their rows again",
-            _counted(groups),
+            "%s of an earlier run %s not ended; --resume waits, this run pays for the same rows again",
+            *(_counted(groups), "has" if len(groups) == 1 else "have"),
         )
 
 

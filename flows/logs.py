@@ -21,6 +21,7 @@ _EXPECTED = (InputError, RunIncomplete)
 _PLAIN = logging.Formatter()
 _TOLD_OTHERWISE = (*STATE_LINES, BEGIN_LINE, INTERRUPTED_LINE)  # by main, in a person's words
 _OF_RUNS = ("prefect.flow_runs", "prefect.task_runs")
+_OURS = (*_OF_RUNS, "flows.", "tasks.")  # all others are libraries
 
 
 def without_expected_tracebacks() -> None:
@@ -87,7 +88,7 @@ class _Short(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        library = "" if record.name.startswith(_OF_RUNS) else f"{record.name}: "
+        library = "" if record.name.startswith(_OURS) else f"{record.name}: "
         coloured = level if not self._colours else f"\x1b[33m{level}\x1b[0m" if level else ""
         record.lead = f"{coloured}{library}"
         return super().formatMessage(record)

@@ -196,16 +196,18 @@ def test_log_lines_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
         ("prefect.flow_runs", logging.WARNING, "no price"),
         ("prefect.flow_runs", logging.INFO, "Beginning flow run 'x' for flow 'infer'"),
         ("urllib3", logging.WARNING, "pool is full"),
+        ("tasks.core.answering.batch.submitting", logging.WARNING, "no room"),
     ]:
         record = logging.LogRecord(name, level, "", 0, message, (), None)
         for handler in root.handlers:
             handler.handle(record)
     logging.captureWarnings(False)
-    assert len(heard.getvalue().splitlines()) == 4, "a handler of the user's own hears all"
+    assert len(heard.getvalue().splitlines()) == 5, "a handler of the user's own hears all"
     assert [line[9:] for line in stderr.getvalue().splitlines()] == [
         "21 rows to send",
         "warning: no price",
         "warning: urllib3: pool is full",
+        "warning: no room",
     ]
 
 

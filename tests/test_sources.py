@@ -86,6 +86,8 @@ def test_a_folder_of_files_has_the_splits_of_their_names(tmp_path_factory: pytes
     assert opened(folder)[1] == EXPECTED
     with pytest.raises(InputError, match=r"^--split 'nope' is not in .*train, test$"):
         opened(folder, split="nope")
+    with pytest.raises(InputError, match=r"^--split 'tran' is not in .*; did you mean 'train'\?$"):
+        opened(folder, split="tran")
 
 
 def test_a_saved_folder_is_opened_with_and_without_splits(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def tell_outcome(
 ) -> None:
     """Once, whatever the run's end is."""
     lines = summary_table(tally, seconds, attempt.plan.reused, sent.repeats)
-    if cost.line and attempt.plan.to_send:
+    if cost.line and (attempt.plan.to_send or attempt.run.batch):  # whose jobs may be an earlier run's
         lines.append(("cost", cost.line.removeprefix("cost: ")))
     if csv:
         lines += [("CSV", str(csv.path)), *([("note", csv.note)] if csv.note else [])]

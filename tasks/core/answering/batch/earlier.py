@@ -18,7 +18,7 @@ from tasks.core.answering.batch.finding import tells_nothing_there
 from tasks.core.answering.batch.flight import told_of
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.inputs import may_go_on
-from tasks.core.batches import AtWork, BatchJob
+from tasks.core.batches import AtWork, BatchJob, Making, Step
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
 from tasks.core.checkpoint.layout import Damaged, Storage, answers_key
@@ -90,7 +90,11 @@ class EarlierGroups:
     async def _known(self, group: Group) -> Group:
         match group.phase:
             case Phase.CREATING:
-                return await self._groups.settle(group)
+                self._watcher.making(Making(Step.FINDING, group.rows, 0))
+                try:
+                    return await self._groups.settle(group)
+                finally:
+                    self._watcher.making(None)
             case Phase.SUBMITTED | Phase.MISSING:
                 return group
             case _ if self._sends and may_go_on(group, self._groups.clock()):
