@@ -32,8 +32,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> ExitCode:
-    from flows.job_results import write_csv
-    from flows.jobs import look, prune, show
+    from flows.commands.job_results import write_csv
+    from flows.commands.jobs import look, prune, show
     from tasks.core.checkpoint.layout import jobs
     from tasks.result_storage import default_storage, storage_of
 

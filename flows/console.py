@@ -30,23 +30,23 @@ def main(arguments: Sequence[str]) -> int:
 
             return checkpoints.main(flags)
         case ["batches", *flags]:
-            from flows import batch_jobs
+            from flows.commands import batch_jobs
 
             return batch_jobs.main(flags)
         case ["report", *flags]:
-            from flows import reports
+            from flows.commands import reports
 
             return reports.report(flags)
         case ["compare", *flags]:
-            from flows import reports
+            from flows.commands import reports
 
             return reports.compare(flags)
         case ["config", *flags]:
-            from flows import configuration
+            from flows.commands import configuration
 
             return configuration.main(flags)
         case ["ui", *flags]:
-            from flows import history
+            from flows.commands import history
 
             return history.main(flags)
         case ["--help" | "-h"]:

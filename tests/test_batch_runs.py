@@ -11,7 +11,8 @@ from prefect import runtime
 from prefect.exceptions import Pause
 
 from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
-from flows import batch_ends, batch_jobs, batches, checkpoints, mode
+from flows import batches, checkpoints, mode
+from flows.commands import batch_ends, batch_jobs
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.reports import compare
+from flows.commands.reports import compare
 from tasks.core.costs.prices import price_of
 from tasks.core.files.own_results import COLUMNS, Origin
 from tasks.core.output.columns import About

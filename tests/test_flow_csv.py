@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from deployments.emulator import Answer, Emulator, Rule
-from flows.reports import report
+from flows.commands.reports import report
 from tasks.core.config.parameters import RunConfig
 from tasks.core.files.own_results import records_of
 from tests.push_hub import TOKEN, PushHub

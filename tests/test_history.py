@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 
-from flows import history
+from flows.commands import history
 from flows.endings.exit_codes import ExitCode
 from flows.local_server import LocalServerError
 

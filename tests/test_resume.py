@@ -27,7 +27,8 @@ from deployments.emulator import (
     Rule,
     answer_to,
 )
-from flows import checkpoints, configuration
+from flows import checkpoints
+from flows.commands import configuration
 from tasks.core.checkpoint import journal
 from tasks.core.checkpoint.layout import job_key
 from tasks.core.checkpoint.lock import JobLock

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.jobs import the_job
+from flows.commands.jobs import the_job
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.pool import read_pool
 from tasks.core.data.sources import resolve

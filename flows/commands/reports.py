@@ -20,8 +20,8 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def _report(name: str | None, output_dir: str | None) -> ExitCode:
-    from flows.job_results import write_report
-    from flows.jobs import newest
+    from flows.commands.job_results import write_report
+    from flows.commands.jobs import newest
     from tasks.result_storage import default_storage, storage_of
 
     load_environment()
@@ -37,7 +37,7 @@ def compare(arguments: Sequence[str]) -> int:
 
 
 def _compare(a: str, b: str, output: Path) -> ExitCode:
-    from flows.job_results import read_result
+    from flows.commands.job_results import read_result
     from tasks.core.output.report.comparing import write_comparison
     from tasks.core.output.report.placing import place_comparison
     from tasks.core.output.report.sides import Side, side_of_file, side_of_job

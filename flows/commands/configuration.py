@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _of_job(text: str) -> RunConfig:
-    from flows.jobs import the_job  # takes long
+    from flows.commands.jobs import the_job  # takes long
     from tasks.result_storage import default_storage, storage_of
 
     return the_job(storage_of(default_storage()), text, "--job").config

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from flows.commands.jobs import look
 from flows.endings.batches import cancel_command, collect_command
-from flows.jobs import look
 from tasks.batches import groups_of
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.batches import BatchJob

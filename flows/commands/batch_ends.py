@@ -4,10 +4,10 @@ import asyncio
 import sys
 from uuid import uuid4
 
+from flows.commands.job_results import write_csv
+from flows.commands.jobs import JobRun, the_job
 from flows.endings.batches import collect_command
 from flows.endings.exit_codes import ExitCode
-from flows.job_results import write_csv
-from flows.jobs import JobRun, the_job
 from flows.preflight import api_of
 from tasks.answer_chunk import fitting_of
 from tasks.batches import groups_of
