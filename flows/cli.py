@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flows.endings.exit_codes import ExitCode, exit_code
 from flows.importing import kept_for_good
 from flows.local_server import LocalServerError
-from flows.preflight import check, with_environment
+from flows.preflight import check, demo_data, with_environment
 from flows.runners.signals import ONE_SECONDS, clear_line, handled, raising
 from flows.services import check_services, on_server
 from tasks.core.config.command_line import CommandLine, parse
@@ -93,7 +93,8 @@ def _run(load_flow: LoadFlow, config: RunConfig) -> int:
     config = with_environment(config)  # with the environment: before the server and the libraries read their settings
     lines = check(config)
     check_services(config)
-    for line in (*lines, f"Starting: {config.dataset} ({config.split}), {config.model}"):
+    dataset = "bundled samples" if config.demo and config.dataset == demo_data() else config.dataset
+    for line in (*lines, f"Starting: {dataset} ({config.split}), {config.model}"):
         print(visible(line), file=sys.stderr, flush=True)
 
     def load() -> None:

@@ -108,7 +108,11 @@ RIGHT = [
         ("--dataset=d.jsonl", "--model=gemini-2.5-pro"),
     ),
     Case("Starting: owner/set (test)", KEY, ("--dataset", "owner/set")),
-    Case("Starting: ", {"ALL_PROXY": "socks4://p:1", "HTTP_PROXY": "http://127.0.0.1:{dead}"}, ("--demo",)),
+    Case(
+        "Starting: bundled samples (test), ",
+        {"ALL_PROXY": "socks4://p:1", "HTTP_PROXY": "http://127.0.0.1:{dead}"},
+        ("--demo",),
+    ),
     Case("Starting: ", {"GOOGLE_GENAI_USE_VERTEXAI": "true", "GOOGLE_API_KEY": "k"}),
     Case(f"{URL} ends in /v1beta, and the version is added anyway: ", KEY | {URL: "http://127.0.0.1:{api}/v1beta/"}),
     Case("GOOGLE_API_KEY from the environment is used, and not GEM", KEY | {"GEMINI_API_KEY": "other"}),
