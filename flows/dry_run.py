@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flows.mode import choice_of
+from flows.batch.mode import choice_of
 from flows.preflight import api_of
 from flows.table import table
 from tasks.batches import lists_batches

@@ -28,7 +28,9 @@ from typing import Any
 
 from prefect import State, get_run_logger, runtime
 
-from flows.batches import has_batches, note_batches, settle_batches, under_way
+from flows.batch.at_work import has_batches, note_batches, under_way
+from flows.batch.mode import by_mode
+from flows.batch.settling import settle_batches
 from flows.checked import Checked, checked_run, within_open_files
 from flows.dispatch import send
 from flows.endings import states
@@ -39,7 +41,6 @@ from flows.endings.page import write_page
 from flows.in_python.called import CalledFlow
 from flows.in_python.caller import Ended, caller
 from flows.logs import without_expected_tracebacks
-from flows.mode import by_mode
 from flows.notices import tell_where_requests_go, tell_who_is_waited_for
 from flows.preflight import api_of, run_name
 from flows.runners.event_loop import EventLoopTaskRunner

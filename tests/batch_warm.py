@@ -32,11 +32,11 @@ def hurry(rows: int) -> None:
     parameters.BATCH_ROWS = rows
     for unit in text.UNIT_SECONDS:
         text.UNIT_SECONDS[unit] /= FASTER  # type: ignore[assignment]
-    from flows import batches
+    from flows.batch import at_work
     from tasks.core.answering.batch import submitting
 
     submitting.UNSENT_SECONDS /= FASTER
-    batches.STAY_SECONDS /= FASTER
+    at_work.STAY_SECONDS /= FASTER
 
 
 def mortal(environment: dict[str, str]) -> None:

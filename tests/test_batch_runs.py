@@ -11,12 +11,13 @@ from prefect import runtime
 from prefect.exceptions import Pause
 
 from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answer_to
-from flows import batches, checkpoints, mode
+from flows import checkpoints
+from flows.batch import at_work, mode, settling
+from flows.batch.mode import choice_of
 from flows.commands import batch_ends, batch_jobs
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
-from flows.mode import choice_of
 from flows.preflight import check
 from tasks import resolve
 from tasks.core.answering.batch import flight
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:Re
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks follow each other at once."""
-    for module in (flight, batches):
+    for module in (flight, settling):
         monkeypatch.setattr(module, "FIRST_LOOK_SECONDS", 0.05)
         monkeypatch.setattr(module, "MOST_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(batch_ends, "ASK_SECONDS", 0.0)
@@ -68,9 +69,9 @@ class Deployed:
 def deployed() -> Iterator[None]:
     """Runs sleep soon after there is nothing new: all of their jobs are under way by then."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (states, batches, endings):
+        for module in (states, at_work, settling, endings):
             patch.setattr(module, "runtime", Deployed)
-        patch.setattr(batches, "STAY_SECONDS", 0.3)
+        patch.setattr(at_work, "STAY_SECONDS", 0.3)
         yield
 
 
@@ -213,7 +214,7 @@ def test_at_the_deadline_the_rest_goes_online(run: RunFlow, emulator: Emulator, 
     """Of a run that nobody has to start again."""
     emulator.batches.pending_seconds = 7200
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "seconds_of", lambda text: 0.5)
+        patch.setattr(at_work, "seconds_of", lambda text: 0.5)
         state = run(dataset=data, mode="batch", deadline="6h")
     assert state.is_completed(), state.message
     assert (answered(), emulator.stats.answered_more_than_once, emulator.stats.batch_answers) == (ALL, {}, 0)

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from flows.batches import note_batches
+from flows.batch.at_work import note_batches
 from flows.endings import way_on
 from flows.endings.states import unfinished
 from flows.endings.way_on import as_asked

@@ -6,38 +6,35 @@ A run that woke up to look does so before it reads its data; while nothing has e
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger, runtime
 
+from flows.batch.at_work import deadline_of, jobs_counted
 from flows.display import Display, displayed
 from flows.runners.interrupt import interruptible
-from flows.sent import Sent
 from flows.watcher import BatchWatcher
 from tasks.answer_chunk import fitting_of, process
 from tasks.batches import groups_of
 from tasks.core.answering.batch.api import FAILURES
-from tasks.core.answering.batch.earlier import EarlierGroups
+from tasks.core.answering.batch.earlier import Earlier, EarlierGroups
 from tasks.core.answering.batch.flight import due_later
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.patience import FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
 from tasks.core.batches import AtWork, BatchJob
 from tasks.core.checkpoint.groups import Group, GroupRecords
-from tasks.core.checkpoint.layout import Storage, StorageError
+from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import JobLock
-from tasks.core.config.batch import BatchRun, Mode
-from tasks.core.config.groups.batch import seconds_of
+from tasks.core.config.batch import Mode
 from tasks.core.config.parameters import RunConfig
 from tasks.core.config.program import Program, command
 from tasks.core.errors import Deferred, InputError, RunStopped, StopReason
-from tasks.core.planning.attempt import Attempt
 from tasks.core.planning.job_costs import price_for
 from tasks.core.reporting.progress import Progress
 from tasks.core.text import counted
 
-STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
 CANCELLED_SECONDS = 60.0  # until a deployed run looks whether jobs have ended that it has cancelled
 
 
@@ -47,53 +44,6 @@ class Settled:
 
     in_flight: Counter[str] = field(default_factory=Counter)
     early_end: RunStopped | Deferred | None = None
-
-
-def batch_run(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> BatchRun | None:
-    """What the run's chunks are told of batch jobs; None: they are sent online."""
-    if config.mode is Mode.ONLINE:
-        return None
-    wait = STAY_SECONDS if runtime.deployment.id else None
-    return BatchRun(config.leftovers, _deadline(config, GroupRecords(storage, job)), wait, lock.owner)
-
-
-def has_batches(storage: Storage, job: str) -> bool:
-    """Whether any batch job of it is not over."""
-    return bool(GroupRecords(storage, job).under_way())
-
-
-def under_way(storage: Storage, job: str) -> str:
-    """What is said of batch jobs that go on without the run; empty where there are none."""
-    in_flight = _in_flight(storage, job)
-    return f"{_counted(in_flight)} {'goes' if len(in_flight) == 1 else 'go'} on at Google" if in_flight else ""
-
-
-def note_batches(sent: Sent, attempt: Attempt) -> None:
-    """What goes on without the run; rows of earlier jobs, which it did not send, are due later as well.
-
-    What was set aside for those is free then, but for what they have taken: a budget that is spent may not be.
-    """
-    if not (sent.stopped or sent.deferred or sent.failures):
-        _give_up_uploads(attempt)
-    sent.batches = under_way(attempt.storage, attempt.run.job)
-    stopped = sent.stopped.reason if sent.stopped else None
-    if not attempt.plan.in_flight or sent.deferred or stopped not in (None, StopReason.BUDGET, StopReason.RUN_BUDGET):
-        return
-    if groups := _in_flight(attempt.storage, attempt.run.job):
-        sent.stopped, sent.deferred = None, due_later(groups, time.time())
-
-
-def _give_up_uploads(attempt: Attempt) -> None:
-    """All rows have gone: of what earlier runs have uploaded for a job, and never asked for, nothing is of use now."""
-
-    async def give_up() -> None:
-        async with groups_of(attempt.run.generation, attempt.storage, attempt.run.job) as groups:
-            await groups.inputs.give_up_left()
-
-    with suppress(StorageError, *FAILURES):  # else the next run does it
-        if has_batches(attempt.storage, attempt.run.job):
-            process.requests.loop()
-            process.requests.run_from_thread(give_up())
 
 
 def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock) -> Settled:
@@ -112,7 +62,7 @@ def settle_batches(config: RunConfig, storage: Storage, job: str, lock: JobLock)
     process.requests.loop()
     rows, logger = sum(group.rows for group in mine), get_run_logger()
     watcher = BatchWatcher(Progress(rows, 0, config.model, logger, price_for(config)))
-    deadline = _deadline(config, records)
+    deadline = deadline_of(config, records)
     known = [(group.rows, BatchJob(group.batch)) for group in mine if group.batch]
     watcher.at_work(AtWork.of(known, time.time(), deadline))  # until the first look has told more
     settling = _Settling(config, storage, job, lock, deadline, watcher)
@@ -134,6 +84,7 @@ class _Settling:
     ) -> None:
         self._config, self._storage, self._job, self._lock, self._deadline = config, storage, job, lock, deadline
         self._stopped, self._watcher = asyncio.Event(), watcher
+        self._records = GroupRecords(storage, job)
         self._logger = get_run_logger()
 
     def stop(self) -> None:
@@ -151,24 +102,17 @@ class _Settling:
         return Settled(early_end=RunStopped(StopReason.INTERRUPTED, "interrupted"))
 
     async def _settle(self) -> Settled:
-        config = self._config
-        async with groups_of(
-            config.generation,
-            self._storage,
-            self._job,
-            self._lock.owner,
-            fitting_of(config.generation),
-            price_for(config),
-        ) as groups:
-            records = GroupRecords(self._storage, self._job)
+        config, price = self._config, price_for(self._config)
+        fitting, holder = fitting_of(config.generation), self._lock.owner
+        async with groups_of(config.generation, self._storage, self._job, holder, fitting, price) as groups:
             earlier_groups = EarlierGroups(
                 groups,
-                records,
+                self._records,
                 self._storage,
                 self._job,
-                lambda group: _is_mine(self._config, group),
+                lambda group: _is_mine(config, group),
                 self._watcher,
-                sends=self._config.mode is not Mode.ONLINE,
+                sends=config.mode is not Mode.ONLINE,
             )
             seconds, told = FIRST_LOOK_SECONDS, -1
             while True:
@@ -177,25 +121,31 @@ class _Settling:
                 except RunStopped as stopped:
                     return Settled(early_end=stopped)
                 except FAILURES as error:
-                    return Settled(early_end=self._not_now(records.under_way(), str(error)))
+                    return Settled(early_end=self._not_now(str(error)))
                 if earlier.collected:
                     self._logger.info("%s of ended batch jobs collected", counted(earlier.collected, "row"))
-                if not earlier.in_flight:
-                    return Settled()
                 if self._is_over_time:
                     await _cancel(groups, earlier.in_flight)
-                if runtime.deployment.id:
-                    if earlier.collected:
-                        return Settled(earlier_groups.rows_in_flight(earlier.in_flight))
-                    return Settled(early_end=self._later(earlier.in_flight))
-                if self._config.mode is Mode.ONLINE:
-                    raise InputError(_refusal(earlier.in_flight))
+                if settled := self._settled(earlier_groups, earlier):
+                    return settled
                 if told != len(earlier.in_flight):
                     self._logger.info("Waiting for %s", due_later(earlier.in_flight, time.time()).message)
                     seconds, told = FIRST_LOOK_SECONDS, len(earlier.in_flight)
                 self._watcher.at_work(earlier.at_work(time.time() + seconds, self._deadline))
                 await asyncio.sleep(seconds)
                 seconds = min(1.5 * seconds, MOST_LOOK_SECONDS)
+
+    def _settled(self, groups: EarlierGroups, earlier: Earlier) -> Settled | None:
+        """None: what is at work is waited for."""
+        if not earlier.in_flight:
+            return Settled()
+        if runtime.deployment.id:
+            if earlier.collected:
+                return Settled(groups.rows_in_flight(earlier.in_flight))
+            return Settled(early_end=self._later(earlier.in_flight))
+        if self._config.mode is Mode.ONLINE:
+            raise InputError(_refusal(earlier.in_flight))
+        return None
 
     @property
     def _is_over_time(self) -> bool:
@@ -205,9 +155,9 @@ class _Settling:
         now = time.time()
         return due_later(in_flight, now, CANCELLED_SECONDS if self._is_over_time else None)
 
-    def _not_now(self, under_way: list[Group], why: str) -> RunStopped | Deferred:
+    def _not_now(self, why: str) -> RunStopped | Deferred:
         if runtime.deployment.id:
-            later = due_later(under_way, time.time())
+            later = due_later(self._records.under_way(), time.time())
             return Deferred(later.until, f"{later.message}, which cannot be looked after now ({why})")
         return RunStopped(StopReason.API_DOWN, f"batch jobs cannot be looked after now: {why}")
 
@@ -225,37 +175,17 @@ def _is_mine(config: RunConfig, group: Group) -> bool:
     return config.resume or group.attempt.rpartition("-")[0] == str(runtime.flow_run.id)
 
 
-def _deadline(config: RunConfig, records: GroupRecords) -> float | None:
-    """Counted from the first job that this flow run has created."""
-    if not config.deadline:
-        return None
-    own = str(runtime.flow_run.id)
-    created = [g.created for g in records.all() if g.created and g.attempt.rpartition("-")[0] == own]
-    return min(created, default=time.time()) + seconds_of(config.deadline)
-
-
 def _tell_of_others(groups: list[Group]) -> None:
     if groups:
         get_run_logger().warning(
             "%s of an earlier run %s not ended; --resume waits, this run pays for the same rows again",
-            *(_counted(groups), "has" if len(groups) == 1 else "have"),
+            *(jobs_counted(groups), "has" if len(groups) == 1 else "have"),
         )
-
-
-def _in_flight(storage: Storage, job: str) -> list[Group]:
-    try:
-        return GroupRecords(storage, job).in_flight()
-    except StorageError:  # whoever resumes is told
-        return []
 
 
 def _refusal(groups: list[Group]) -> str:
     not_ended = "has not ended, and its" if len(groups) == 1 else "have not ended, and their"
     return (
-        f"{_counted(groups)} {not_ended} rows may be paid for; "
+        f"{jobs_counted(groups)} {not_ended} rows may be paid for; "
         f"--mode batch --resume waits for them; what else can be done says: {command(Program.BATCHES)}"
     )
-
-
-def _counted(groups: Sequence[Group]) -> str:
-    return f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"

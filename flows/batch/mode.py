@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from prefect import get_run_logger
 
-from flows.batches import batch_run
+from flows.batch.at_work import batch_run
 from flows.endings.way_on import as_asked
 from flows.preflight import why_no_batches
 from tasks.answer_chunk import process
