@@ -17,6 +17,7 @@ result = infer(
     dataset="stanfordnlp/imdb",
     text_column="text",
     limit=100,
+    shuffle=1,
     system_instruction="What does this review say of the film?",
     response_schema=json.dumps(SCHEMA),
     columns=True,
@@ -25,5 +26,5 @@ result = infer(
 )
 print(f"{result}\ncost: {result.cost}")
 if result.csv:
-    print(result.dataframe()["parsed"].head())
+    print(result.dataframe()["parsed"].head().to_string())
     print(result.failed[["id", "kind", "error_message"]])
