@@ -45,16 +45,18 @@ def check_services(config: RunConfig) -> None:
 
 
 @contextmanager
-def on_server(config: RunConfig, load: Callable[[], object] = lambda: None) -> Iterator[LocalServer]:
+def on_server(
+    config: RunConfig, load: Callable[[], object] = lambda: None, linger_seconds: float = 0.0
+) -> Iterator[LocalServer]:
     """Within the block a run of `config` may start, on what it is told of or a server of its own.
 
-    `load`: imports what takes long, while the server boots.
+    `load`: imports what takes long, while the server boots. `linger_seconds`: for which one of its own stays up after.
 
     Raises:
         InputError: something is not as asked.
         LocalServerError: no server can be had.
     """
-    server = LocalServer().start()
+    server = LocalServer(linger_seconds=linger_seconds).start()
     try:
         load()
         from flows.checked import Checked, handing_on

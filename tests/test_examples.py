@@ -2,6 +2,8 @@
 
 import runpy
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,56 +16,58 @@ from tests.support import RunFlow
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
-
-def shown(example: str, capsys: pytest.CaptureFixture[str]) -> str:
-    runpy.run_path(str(EXAMPLES / example), run_name="__main__")
-    return capsys.readouterr().out
+type Shown = Callable[[str], str]
+type OnTheHub = Callable[[str, Dataset], None]
 
 
-def of_the_hub(name: str, rows: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fake_hub, "NAME", name)
-    (folder / "set/data").mkdir(parents=True)
-    rows.to_parquet(folder / "set/data/test-00000-of-00001.parquet")
+@pytest.fixture
+def shown(run: RunFlow, capsys: pytest.CaptureFixture[str]) -> Shown:
+    """What an example prints."""
+
+    def run_example(name: str) -> str:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_example
 
 
-def test_a_list_of_questions_becomes_a_table_without_a_key(
-    run: RunFlow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnTheHub]:
+    with ExitStack() as stack:
+
+        def put(name: str, rows: Dataset) -> None:
+            monkeypatch.setattr(fake_hub, "NAME", name)
+            (tmp_path / "set/data").mkdir(parents=True)
+            rows.to_parquet(tmp_path / "set/data/test-00000-of-00001.parquet")
+            stack.enter_context(fake_hub.in_this_process(tmp_path / "set", tmp_path / "home"))
+
+        yield put
+
+
+def test_a_list_of_questions_becomes_a_table_without_a_key(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["text.py", "--demo"])
-    told = shown("text.py", capsys)
+    told = shown("text.py")
     assert "3: 3 success, 0 errors" in told
     assert "You asked: “수도가 서울인 나라는?”" in told
 
 
 def test_images_of_the_hub_are_sent_and_compared_with_their_labels(
-    run: RunFlow,
-    emulator: Emulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    shown: Shown, on_the_hub: OnTheHub, emulator: Emulator
 ) -> None:
     features = Features({"image": Image(), "label": ClassLabel(names=[str(n) for n in range(10)])})
-    rows = Dataset.from_dict({"image": [{"bytes": picture("PNG"), "path": None}] * 3, "label": [0, 1, 2]}, features)
-    of_the_hub("ylecun/mnist", rows, tmp_path, monkeypatch)
-    with fake_hub.in_this_process(tmp_path / "set", tmp_path / "home"):
-        told = shown("images.py", capsys)
+    digits = {"image": [{"bytes": picture("PNG"), "path": None}] * 3, "label": [0, 1, 2]}
+    on_the_hub("ylecun/mnist", Dataset.from_dict(digits, features))
+    told = shown("images.py")
     assert "3: 3 success, 0 errors" in told
     assert "images" in told
 
 
 def test_typed_answers_come_within_a_budget_and_are_not_paid_for_twice(
-    run: RunFlow,
-    emulator: Emulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    shown: Shown, on_the_hub: OnTheHub, emulator: Emulator
 ) -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
-    rows = Dataset.from_dict({"text": ["Good.", "Bad."], "label": [1, 0]}, features)
-    of_the_hub("stanfordnlp/imdb", rows, tmp_path, monkeypatch)
-    with fake_hub.in_this_process(tmp_path / "set", tmp_path / "home"):
-        first = shown("structured.py", capsys)
-        again = shown("structured.py", capsys)
+    on_the_hub("stanfordnlp/imdb", Dataset.from_dict({"text": ["Good.", "Bad."], "label": [1, 0]}, features))
+    first, again = shown("structured.py"), shown("structured.py")
     assert "'sentiment'" in first
     assert "cost: 0.0" in first
     assert "2 reused" in again

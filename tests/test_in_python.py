@@ -15,10 +15,12 @@ import pytest
 from deployments.emulator import Blocked, Constant, Emulator, Rule, answer_to
 from flows.in_python import apart
 from flows.in_python import widget as widgets
+from flows.in_python.called import LINGER_SECONDS
 from flows.in_python.caller import Caller, Ended
 from flows.in_python.result import Result
 from flows.infer import infer
 from flows.local_server import LocalServer
+from flows.local_server.users import User, is_used
 from tasks.core.costs.spending import Spending
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.records import Kind, RowAnswer
@@ -36,8 +38,13 @@ async def test_a_call_in_a_notebook_returns_the_result(
     Its server is started and left where none does: Prefect's calls would be coroutines that nobody awaits.
     """
     loops: list[Any] = []
+    lingering: list[float] = []
 
     class Server(LocalServer):
+        def __init__(self, linger_seconds: float) -> None:
+            lingering.append(linger_seconds)
+            super().__init__(linger_seconds=linger_seconds)
+
         def __exit__(self, *error: Any) -> None:
             loops.append(asyncio._get_running_loop())
             super().__exit__(*error)
@@ -50,6 +57,7 @@ async def test_a_call_in_a_notebook_returns_the_result(
 
     assert isinstance(result, Result)
     assert loops == [None]
+    assert lingering == [LINGER_SECONDS]
     assert (result.state, result.csv, result.tally.rows) == ("Completed", tmp_path / CSV, 3)
     table = result.dataframe()
     assert list(table["id"]) == ["r0", "r1", "<b>"]
@@ -141,6 +149,15 @@ def test_an_interrupt_at_a_prompt_ends_the_run_and_a_later_one_the_waiting(
         left.set()
     else:
         assert apart.waited_for(run, Caller()) == "its own end"
+
+
+def test_at_a_prompt_a_run_remains_a_user_of_the_server_for_a_while(tmp_path: Path) -> None:
+    """So that the next one need not wait until another has booted."""
+    user = User(tmp_path)
+    assert user.join()
+    user.leave_later(0.05)
+    assert is_used(tmp_path)
+    wait_until(lambda: not is_used(tmp_path), "the end of it")
 
 
 def test_a_notebook_shows_a_mistake_in_its_own_words_without_our_frames() -> None:

@@ -29,7 +29,7 @@ def waited_for[T](run: Callable[[], T], caller: Caller) -> T:
     Raises:
         Interrupted: at a later one; `run` goes on to its end, and nobody waits for it.
     """
-    if not _is_persons_own():
+    if not is_persons_own():
         return run()
     done: Future[T] = Future()
     in_context = contextvars.copy_context().run
@@ -46,7 +46,8 @@ def waited_for[T](run: Callable[[], T], caller: Caller) -> T:
     return done.result()
 
 
-def _is_persons_own() -> bool:
+def is_persons_own() -> bool:
+    """Whether this thread is that of a notebook's cells, or of a prompt."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

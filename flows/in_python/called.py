@@ -10,7 +10,7 @@ from prefect import Flow, State
 from prefect.context import FlowRunContext
 
 from flows.endings.way_on import as_asked
-from flows.in_python.apart import Interrupted, waited_for
+from flows.in_python.apart import Interrupted, is_persons_own, waited_for
 from flows.in_python.caller import Caller, calling
 from flows.in_python.result import Result
 from flows.in_python.widget import watched
@@ -22,6 +22,8 @@ from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.variables import without_telemetry
 from tasks.core.errors import InputError, RunIncomplete
 from tasks.core.text import visible
+
+LINGER_SECONDS = 300.0  # of a person who looks at answers and asks again: to boot the server takes several seconds
 
 
 class CalledFlow(Flow[..., State[Any]]):
@@ -57,7 +59,7 @@ def _server_of(config: RunConfig) -> AbstractContextManager[Any]:
     check_services(config)
     for line in findings:
         print(visible(line), file=sys.stderr)
-    return on_server(config)
+    return on_server(config, linger_seconds=LINGER_SECONDS if is_persons_own() else 0.0)
 
 
 def _run(server: AbstractContextManager[Any], call: Callable[[], State[Any]]) -> State[Any]:

@@ -1,6 +1,6 @@
 """What `infer(...)` returns in Python: where the result is, what became of the rows, and the rows as a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -92,14 +92,15 @@ class Result:
         return f'<div class="{NO_FORMULAS}">{"".join(parts)}</div>'
 
 
-def _table(rows: Iterable[Iterable[object]], head: Iterable[str] = ()) -> str:
+def _table(rows: Iterable[Iterable[object]], head: Sequence[str] = ()) -> str:
     """To the left, where notebooks put it to the right."""
 
     def line(cells: Iterable[object], tag: str) -> str:
         told = (f'<{tag} style="text-align: left">{escape(_shortened(cell))}</{tag}>' for cell in cells)
         return f"<tr>{''.join(told)}</tr>"
 
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+    lines = [*([line(head, "th")] if head else []), *(line(row, "td") for row in rows)]
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _shortened(cell: object) -> str:

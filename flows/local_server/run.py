@@ -38,12 +38,13 @@ class LocalServer:
     Where Prefect's settings name a server (PREFECT_API_URL, a profile, prefect.toml), that one is
     used and nothing is started. Otherwise the settings of this process, and of those it starts,
     name the local one while the block lasts. Its database is that of PREFECT_HOME.
+    `linger_seconds`: for which it stays up after the block.
     """
 
-    def __init__(self, boot_seconds: float = BOOT_SECONDS) -> None:
+    def __init__(self, boot_seconds: float = BOOT_SECONDS, linger_seconds: float = 0.0) -> None:
         self.url: str | None = None
         self.is_all_sent = True
-        self._boot_seconds = boot_seconds
+        self._boot_seconds, self._linger_seconds = boot_seconds, linger_seconds
         self._home = _home()
         self._user = User(self._home)
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,10 +108,17 @@ class LocalServer:
         finally:
             self._unsent.stop()
             self._watch.stop()
-            is_complete = self._wait_until_gone() if self._user.leave() else True
+            is_complete = self._leave()
             if not (self._watch.is_lost or (self.is_all_sent and is_complete and not self._unsent.seen)):
                 print(INCOMPLETE, file=sys.stderr)
             use(self._replaced)
+
+    def _leave(self) -> bool:
+        """False where the server was to end, and did not get to its end."""
+        if self._linger_seconds:
+            self._user.leave_later(self._linger_seconds)
+            return True
+        return self._wait_until_gone() if self._user.leave() else True
 
     def _join(self) -> None:
         """Become a user of the server, unless the last one is just going, and start one where none is."""

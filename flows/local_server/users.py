@@ -1,5 +1,6 @@
 """Who uses the local server: a run, for as long as it has its share of one lock."""
 
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,12 @@ class User:
             return False
         with lock:
             return try_lock(lock, shared=False)
+
+    def leave_later(self, seconds: float) -> None:
+        """Remain one for a while, or until this process ends: whoever runs again finds the server."""
+        timer = threading.Timer(seconds, self.leave)
+        timer.daemon = True
+        timer.start()
 
 
 def is_used(home: Path) -> bool:
