@@ -1,7 +1,7 @@
 """Plays runs by batch jobs as processes of their own, each ended where it is told, and the next one resumes.
 
 What must be true in the end: every row in the CSV with its own answer, none processed twice at the API, every batch
-job on record and asked for once, nothing left open, in flight or stored.
+job on record and asked for once, nothing left open or in flight. Inputs left at the API are counted.
 """
 
 import time

@@ -5,10 +5,13 @@ tests/batch_chaos.py goes through many more of the same.
 
 from pathlib import Path
 from random import Random
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
+from deployments.emulator import FaultKind
 from tests.batch_chaos import within_budget
+from tests.batch_draw import draw
 from tests.batch_world import SCRIPTS, Script, World, run
 
 ROWS = 5
@@ -66,3 +69,13 @@ def test_a_create_is_asked_for_once_a_group_where_all_is_well(tmp_path: Path) ->
     assert (ended.error, world.creates, len(world.jobs), len(world.answered())) == (None, 7, 7, 20)
     assert [key for key in world.records if "/batch/" in key and "collected" not in key] == []
     assert world.files == {}
+
+
+def test_the_seeds_of_real_processes_do_everything() -> None:
+    """Every fault, every way to end, rivals; and a seed always means the same."""
+    scripts = [draw(seed) for seed in range(200)]
+    acts = [act for script in scripts for act in script.acts]
+    assert {fault.kind for script in scripts for fault in script.faults} == set(FaultKind)
+    assert {act.death.by for act in acts if act.death} == {SIGKILL, SIGTERM, SIGINT}
+    assert any(act.rivals for act in acts)
+    assert draw(7) == draw(7)

@@ -128,7 +128,7 @@ class Groups:
         job = await find(self.api, group.display_name, group.file, group.since, self.clock, self.sleep)
         if job:
             return await self._note(group, Phase.SUBMITTED, batch=job.name)
-        return await self._gone(group, "no job came of its create")
+        return await self.give_up(group, "no job came of its create")
 
     async def look(self, groups: Collection[Group]) -> dict[str, tuple[Group, BatchJob]]:
         """Those of the submitted groups that the API tells of, by name, with their jobs: by one page of the list.
@@ -160,7 +160,7 @@ class Groups:
             return await self._note(group, Phase.MISSING, why=why)
         if self.clock() - group.since < MISSING_SECONDS:
             return group
-        return await self._gone(group, f"the API knows nothing of it: {why}")
+        return await self.give_up(group, f"the API knows nothing of it: {why}")
 
     async def results(self, group: Group, job: BatchJob, rows: Sequence[PlannedRow] | None = None) -> list[Result]:
         """What came of its rows; raises as `collect`. They are to be saved before `collected` is called."""
@@ -180,9 +180,6 @@ class Groups:
     async def give_up(self, group: Group, why: str) -> Group:
         """A group of which no job has come, and none is to come: a create that is late finds no input."""
         await self.inputs.delete(group)
-        return await self._gone(group, why)
-
-    async def _gone(self, group: Group, why: str) -> Group:
         after = await self._note(group, Phase.GONE, why=why)
         self.paying.settle(group.at_most, GroupCost(after.at_most, after.at_most))
         return after

@@ -26,6 +26,7 @@ class Inputs:
     def __init__(self, api: BatchApi, records: GroupRecords, note: Note, clock: Clock, sleep: Sleep) -> None:
         self._api, self._records, self._note, self._clock, self._sleep = api, records, note, clock, sleep
         self._left: list[Group] | None = None
+        self._before, self._sizes = 0, dict[str, int]()  # bytes of groups of earlier processes; of this one's, by name
 
     async def upload(self, group: Group, built: Built, sent: Callable[[int], object]) -> Group:
         """The group, UPLOADED. `sent`: hears how much has arrived.
@@ -33,7 +34,9 @@ class Inputs:
         Raises:
             ApiError, ConnectionError, MalformedAnswer: it cannot be done now; what there is of it stays.
         """
-        if left := await self._taken_over(built):
+        left = await self._taken_over(built)
+        self._sizes[group.name] = built.size
+        if left:
             if left.file:
                 return await self._note(group, Phase.UPLOADED, file=left.file)
             group = await self._note(group, Phase.UPLOADING, upload=left.upload)
@@ -51,9 +54,11 @@ class Inputs:
 
     async def stored(self) -> int:
         """Bytes at the API, or on their way there."""
-        return sum(group.size for group in await asyncio.to_thread(self._records.under_way))
+        await self._left_by_others()
+        return self._before + sum(self._sizes.values())
 
     async def delete(self, group: Group) -> None:
+        self._sizes.pop(group.name, None)
         if group.file:
             with suppress(*FAILURES):  # it expires by itself
                 await self._api.delete_file(group.file)
@@ -67,15 +72,22 @@ class Inputs:
 
     async def _taken_over(self, built: Built) -> Group | None:
         """A group of the same input, which is over with that: no file is ever the input of two."""
-        if self._left is None:
-            under_way = await asyncio.to_thread(self._records.under_way)
-            self._left = [group for group in under_way if may_go_on(group, self._clock())]
-        for group in self._left:
+        left = await self._left_by_others()
+        for group in left:
             if (group.size, group.digest) == (built.size, built.digest):
-                self._left.remove(group)
+                left.remove(group)
+                self._before -= group.size
                 await self._note(group, Phase.GONE, why="another group has its input")
                 return group
         return None
+
+    async def _left_by_others(self) -> list[Group]:
+        """What is there before this process uploads anything."""
+        if self._left is None:
+            under_way = await asyncio.to_thread(self._records.under_way)
+            self._before = sum(group.size for group in under_way if group.phase is not Phase.BUILT)
+            self._left = [group for group in under_way if may_go_on(group, self._clock())]
+        return self._left
 
 
 def may_go_on(group: Group, now: float) -> bool:
