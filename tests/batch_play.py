@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployments.emulator import Emulator, FaultKind, JobState, answer_to
+from deployments.emulator import Emulator, FaultKind, answer_to
 from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import jobs
 from tasks.core.checkpoint.storage import LocalStorage
@@ -83,7 +83,7 @@ class _Player:
         self._played, self._on, self._emulator, self._reaper = played, on, emulator, reaper
         self._folder = on.folder / played.name.replace(" ", "-")
         (self._folder / "tmp").mkdir(parents=True)
-        self._rows = numbered(ROWS)
+        self._rows, self._expired = numbered(ROWS), 0
         write_jsonl(self._folder / "d.jsonl", self._rows)
 
     def act(self, act: Act) -> int:
@@ -170,8 +170,9 @@ class _Player:
         started = time.monotonic()
         while process.alive and time.monotonic() - started < HANG_SECONDS:
             time.sleep(0.05)
-            stuck = any(job.state is JobState.PENDING for job in self._emulator.batches.all())
-            if stuck and time.monotonic() - started > STUCK_SECONDS:
+            stuck = self._emulator.batches.faults.struck[FaultKind.STUCK]  # to list jobs is for the emulator's thread
+            if stuck > self._expired and time.monotonic() - started > STUCK_SECONDS:
+                self._expired = stuck
                 self._emulator.forward(48 * 3600)
         if process.alive:
             self._played.problems.append(f"still runs after {HANG_SECONDS:.0f} s")
