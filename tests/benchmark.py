@@ -1,6 +1,6 @@
 """What the promises cost: every figure beside its target and beside the plain way, measured in the same run.
 
-    uv run --group dev python tests/benchmark.py                      all of it: some 25 minutes on 2 cores
+    uv run --group dev python tests/benchmark.py                      all of it: some 40 minutes on 2 cores
     uv run --group dev python tests/benchmark.py --only efficiency    one figure
     uv run --group dev python tests/benchmark.py --short              small sizes, for a first look
     uv run --group dev python tests/benchmark.py --markdown           the table as docs/benchmark.md has it

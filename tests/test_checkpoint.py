@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tasks.core.checkpoint.attempts import close_attempt_record, latest_manifest
 from tasks.core.checkpoint.compaction import MOST_LOOSE_RECORDS, adopt, compact
 from tasks.core.checkpoint.contents import Manifest, pack, unpack
 from tasks.core.checkpoint.elsewhere import pools_with
+from tasks.core.checkpoint.groups import GroupRecords, Phase, PlannedRow
 from tasks.core.checkpoint.layout import (
     ROOT,
     Damaged,
@@ -30,7 +32,11 @@ from tasks.core.checkpoint.layout import (
 from tasks.core.checkpoint.pool import Pool, read_pool
 from tasks.core.checkpoint.table import AnswerTable
 from tasks.core.config.generation import GenerateConfig
+from tasks.core.costs.spending import Spending
 from tasks.core.keys import sample_key
+from tasks.core.planning.attempt import Attempt
+from tasks.core.planning.job_costs import JobCosts
+from tasks.core.planning.resume import plan_fresh
 from tasks.core.records import Kind, RowAnswer
 from tests.memory import TORN, Memory, Unreachable
 
@@ -166,6 +172,31 @@ def test_who_reads_while_records_are_put_together_sees_all_answers() -> None:
     storage.moves = 10**6
     with pytest.raises(StorageError, match="change faster than they can be read"):
         keys_of(storage)
+
+
+def test_while_batch_jobs_are_at_work_no_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt is put on record once its jobs have ended; till then its answers alone say what it took."""
+    monkeypatch.setattr(compaction, "MOST_LOOSE_RECORDS", 0)
+    storage = Memory()
+    groups = GroupRecords(storage, JOB)
+    for attempt in ("a-1", "b-1"):
+        storage.write(answers_key(JOB, attempt, "w", 0), pack(results("x")))
+    group = groups.plan("g", "a-1", [PlannedRow(0, "0", "x", False, "", 0.0)], 1.0)
+    submitted = groups.note(groups.note(group, Phase.CREATING, 2.0), Phase.SUBMITTED, 3.0, batch="batches/1")
+
+    def put_together() -> int:
+        pool = read_pool(storage, JOB)
+        costs = JobCosts.read(storage, JOB, pool.table, None)
+        run: Any = SimpleNamespace(job=JOB)
+        lock: Any = SimpleNamespace(confirm=lambda: None)
+        attempt = Attempt(run, plan_fresh(1, 1), storage, pool, costs, whole=True)
+        pool.table.matching.ask([("x", "id-x")])
+        attempt.put_together(lock, False, Spending(attempts=["b-1"]))
+        return len(read_pool(storage, JOB).table.kept)
+
+    assert put_together() == 2
+    groups.note(submitted, Phase.COLLECTED, 4.0)
+    assert put_together() == 1
 
 
 def test_a_storage_that_cannot_say_is_not_taken_for_an_empty_one() -> None:

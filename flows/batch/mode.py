@@ -29,7 +29,7 @@ def by_mode(config: RunConfig, attempt: Attempt, lock: JobLock) -> Attempt:
     """`attempt`, with a word on how its rows are sent."""
     batch, rows = batch_run(config, attempt.storage, attempt.run.job, lock), attempt.plan.to_send
     if config.mode is not Mode.AUTO or not rows or batch is None:
-        return attempt.by_batches(batch)
+        return attempt.sent_by(batch)
     left = UNASKED_SECONDS if batch.deadline is None else batch.deadline - time.time()
     latency = attempt.pool.table.answer_sizes().seconds
     process.requests.loop()
@@ -40,7 +40,7 @@ def by_mode(config: RunConfig, attempt: Attempt, lock: JobLock) -> Attempt:
     choice = choice_of(config, Estimate(rows, _NO_TOKENS, _NO_TOKENS), latency, attempt.costs.price, left, lists)
     get_run_logger().info(as_asked(choice.line))
     if choice.way is Way.BATCH:
-        return attempt.by_batches(batch)
+        return attempt.sent_by(batch)
     tier = ServiceTier.FLEX if choice.way is Way.FLEX else config.service_tier
     return attempt.online(config.model_copy(update={"service_tier": tier}))
 

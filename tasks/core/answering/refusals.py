@@ -1,6 +1,6 @@
 """Tells what an error of the API refuses: the row's own request, or what every request of the run has in common.
 
-Must not say what becomes of either (outcomes.py, health.py).
+Must not say what becomes of either (outcomes.py, breaker.py).
 """
 
 import re

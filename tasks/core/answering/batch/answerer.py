@@ -117,7 +117,7 @@ class BatchAnswerer:
         error = None if sending.cancelled() else sending.exception()
         if isinstance(error, StorageError):
             error = RunStopped(StopReason.STORAGE, str(error))
-        if isinstance(error, RunStopped):
+        if isinstance(error, RunStopped) and not self._deferred:
             self._obey(error)
         self._check()
         if error:
@@ -132,7 +132,7 @@ class BatchAnswerer:
         for result in event.results:
             if answer := rows.note(result):
                 yield answer
-        if await self._saved():
+        if event.job and await self._saved():
             with suppress(StorageError):  # it is collected once more then
                 await self._groups.collected(event.flying.group, event.job, event.results)
 

@@ -66,6 +66,12 @@ async def collect(
     return [Result(row, found.get(line_key(index, row.key), rest)) for index, row in enumerate(rows)]
 
 
+def of_gone(rows: Sequence[PlannedRow], why: str) -> list[Result]:
+    """What came of the rows of a job that is not there any more, or whose results are not."""
+    outcome = Outcome(Kind.SERVER_ERROR, detail=f"the batch job is gone: {why}", maybe_billed=True)
+    return [Result(row, outcome) for row in rows]
+
+
 def _read(api: BatchApi, path: Path, rows: Sequence[PlannedRow], fitting: Fitting | None) -> dict[str, Outcome]:
     """The outcomes by line key. Of two lines of one key a finished one counts, the first of them."""
     expected = {line_key(index, row.key) for index, row in enumerate(rows)}

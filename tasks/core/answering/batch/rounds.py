@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.building import Builder, Built
 from tasks.core.answering.batch.chunk_rows import ChunkRows
-from tasks.core.answering.batch.collecting import Result
+from tasks.core.answering.batch.collecting import Result, of_gone
 from tasks.core.answering.batch.finding import tells_nothing_there
 from tasks.core.answering.batch.flight import Flight, InFlight
 from tasks.core.answering.batch.groups import Groups
@@ -25,10 +25,10 @@ from tasks.core.records import RowAnswer
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """A group that has ended, and what came of its rows."""
+    """A group that has ended, and what came of its rows. `job`: None where the API knows nothing of it any more."""
 
     flying: InFlight
-    job: BatchJob
+    job: BatchJob | None
     results: list[Result]
 
 
@@ -56,7 +56,7 @@ class Gate:
 
 
 class Round:
-    """`arrived`: what comes of it. `some_again`: rows are left of which nothing was paid for, or whose job is gone."""
+    """`arrived`: what comes of it. `some_again`: rows are left of which nothing was paid for."""
 
     def __init__(self, groups: Groups, flight: Flight, submitter: Submitter, builder: Builder, gate: Gate) -> None:
         self.arrived: Arrived = asyncio.Queue()
@@ -120,11 +120,12 @@ class Round:
                     if tells_nothing_there(error):
                         group = await self._groups.missing(group, str(error))
                     if group.phase is Phase.GONE:
+                        flying.group = group
                         break
                     self._flight.add_again(flying, group)
                     continue
                 self.arrived.put_nowait(Brought(flying, job, results))
                 return
-            self.some_again = True
+            self.arrived.put_nowait(Brought(flying, None, of_gone(flying.rows, flying.group.why)))
         finally:
             self._flight.give_room()
