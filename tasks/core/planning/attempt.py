@@ -7,6 +7,7 @@ from tasks.core.answering.run import Run
 from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
 from tasks.core.checkpoint.compaction import compact
 from tasks.core.checkpoint.contents import Manifest
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool
@@ -35,8 +36,8 @@ class Attempt:
         """Those that the run's rows have."""
         return self.pool.table.rows
 
-    def by_batches(self, batch: BatchRun | None) -> "Attempt":
-        """The same, sent as batch jobs where there is a word on them."""
+    def sent_by(self, batch: BatchRun | None) -> "Attempt":
+        """The same, sent as `batch` says it; None: online."""
         return replace(self, run=replace(self.run, batch=batch))
 
     def online(self, config: RunConfig) -> "Attempt":
@@ -86,6 +87,8 @@ class Attempt:
         """
         lock.confirm()
         self.costs.record(self.storage, spent, self.pool.table)
+        if GroupRecords(self.storage, self.run.job).in_flight():
+            return  # what their attempts took is on record once they have ended, and known by these answers till then
         compact(self.storage, self.pool, self.whole)
         if finished and self.whole:  # then nothing is missing that they may have held
             self.storage.delete(self.pool.damaged)
