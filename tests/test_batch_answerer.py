@@ -15,7 +15,7 @@ from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.checkpoint.groups import GroupRecords, Phase
 from tasks.core.config.batch import Leftovers
-from tasks.core.errors import Deferred, RunStopped, StopReason
+from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
 from tasks.core.records import Kind
 from tests.batch_world import JOB, Process, Script, World, run
 
@@ -247,6 +247,50 @@ def test_a_job_that_the_api_has_forgotten_is_sent_again_after_ten_minutes(tmp_pa
     assert ended.seconds > 600
 
 
+class Few(dict[str, Any]):
+    """Jobs of which there is an end."""
+
+    def __setitem__(self, name: str, job: Any) -> None:
+        assert len(self) < 9
+        super().__setitem__(name, job)
+
+
+class Forgotten(Few):
+    """Jobs that are made, and of which the API knows nothing afterwards."""
+
+    def get(self, name: str, default: object = None) -> Any:
+        return None
+
+    def values(self) -> Any:
+        return []
+
+
+def without_results(lines: Lines) -> Lines:
+    raise ApiError(404, "NOT_FOUND", "Requested entity was not found.")
+
+
+@pytest.mark.parametrize("job_is_gone", [True, False], ids=["the job", "its results"])
+@pytest.mark.parametrize(
+    ("leftovers", "jobs", "online", "kind"),
+    [
+        (Leftovers.ONLINE, 2, [0, 1, 2], Kind.ANSWERED),
+        (Leftovers.OPEN, 2, [], Kind.SERVER_ERROR),
+        (Leftovers.BATCH, 5, [], Kind.SERVER_ERROR),
+    ],
+)
+def test_a_job_that_is_gone_counts_as_one_that_its_rows_were_in(
+    tmp_path: Path, job_is_gone: bool, leftovers: Leftovers, jobs: int, online: list[int], kind: Kind
+) -> None:
+    """For it may have been paid for; or there would be no end of jobs."""
+    world = World(tmp_path, jobs=Forgotten()) if job_is_gone else World(tmp_path, jobs=Few(), spoil=without_results)
+    _, ended = run(world, 3, leftovers=leftovers)
+    assert (ended.error, len(world.jobs), ended.online, kinds(world)) == (None, jobs, online, [kind] * 3)
+    if kind is Kind.SERVER_ERROR:
+        assert {(answer.detail, answer.lost) for answer in world.answered().values()} == {
+            ("the batch job is gone: the API knows nothing of it: 404 NOT_FOUND Requested entity was not found.", jobs)
+        }
+
+
 def until_uploaded(folder: Path, rows: int) -> World:
     """A process was killed once its input was uploaded, before it asked for a job."""
     for step in count():
@@ -333,6 +377,14 @@ def test_a_run_that_is_put_off_leaves_nobody_waiting_for_the_budget(tmp_path: Pa
     _, ended = run(world, 9, limits=BatchLimits(Bounds(rows=3), wait_seconds=900))
     assert isinstance(ended.error, Deferred)
     assert (ended.online, len(world.jobs)) == ([], 5)
+
+
+def test_a_run_that_is_put_off_while_a_job_waits_for_the_budget_does_not_end_as_without_one(tmp_path: Path) -> None:
+    """A job at work holds all of it: there is more when it has ended, and the run is woken for that."""
+    world = World(tmp_path, fate={0: "STUCK"}, limit=0.0012)
+    _, ended = run(world, 30, limits=BatchLimits(Bounds(rows=30), wait_seconds=900))
+    assert isinstance(ended.error, Deferred)
+    assert (ended.error.message, len(world.jobs)) == ("1 batch job with 5 rows at work", 1)
 
 
 def test_jobs_that_outlive_their_run_count_as_what_was_set_aside_until_they_are_collected(tmp_path: Path) -> None:
