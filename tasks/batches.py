@@ -86,13 +86,15 @@ async def groups_of(
     storage: Storage,
     job: str,
     owner: str = "",
-    fitting: Fitting | None = None,
     price: Price | None = None,
 ) -> AsyncIterator[Groups]:
-    """The groups of a job, for whoever sends no chunk. `price`: by which their answers are settled."""
+    """The groups of a job, for whoever sends no chunk. `price`: by which their answers are settled.
+
+    They hold no answer to a schema: of the attempts that have sent them, each may have asked for another.
+    """
     with _files_under_way() as folder:
         async with GeminiClient(generation) as client:
-            yield _groups(client, storage, job, folder, owner, fitting, GroupPaying(price))
+            yield _groups(client, storage, job, folder, owner, None, GroupPaying(price))
 
 
 async def lists_batches(generation: GenerateConfig) -> bool:

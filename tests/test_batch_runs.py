@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from deployments.emulator import BatchFault, Emulator, FaultKind, JobState, answ
 from flows import checkpoints
 from flows.batch import at_work, mode, settling
 from flows.batch.mode import choice_of
-from flows.commands import batch_ends, batch_jobs
+from flows.commands import batch_cancel, batch_jobs
 from flows.endings import batches as endings
 from flows.endings import states
 from flows.endings.exit_codes import ExitCode
 from flows.preflight import check
 from tasks import resolve
 from tasks.core.answering.batch import flight
+from tasks.core.checkpoint.attempts import latest_manifest, open_attempt_record
 from tasks.core.checkpoint.groups import GroupRecords, Phase
 from tasks.core.checkpoint.layout import jobs
 from tasks.core.checkpoint.storage import LocalStorage
@@ -44,7 +46,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (flight, settling):
         monkeypatch.setattr(module, "FIRST_LOOK_SECONDS", 0.05)
         monkeypatch.setattr(module, "MOST_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(batch_ends, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(batch_cancel, "ASK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -208,6 +210,32 @@ def test_what_other_runs_do_while_jobs_are_at_work(
     assert (answered(), emulator.stats.answered_more_than_once) == (ALL, {})
     assert batch_jobs.main([]) == ExitCode.FINISHED
     assert "No batch jobs." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by", ["a run", "--collect"])
+def test_answers_are_held_to_the_schema_that_they_were_asked_for(
+    run: RunFlow, emulator: Emulator, data: str, tmp_path: Path, by: str
+) -> None:
+    """Whoever collects them, and whatever that one asks for."""
+    other = {"response_schema": '{"type": "integer"}'}
+    emulator.batches.pending_seconds = 7200
+    with deployed(), pytest.raises(Pause):
+        run(dataset=data, mode="batch", limit=3)
+    emulator.forward(7200)
+    emulator.batches.pending_seconds = 0
+    if by == "a run":
+        run(dataset=data, mode="batch", resume=True, limit=3, **other)
+    else:
+        storage = LocalStorage(tmp_path / "storage")
+        last = latest_manifest(storage, *jobs(storage))
+        assert last
+        config, created = last.config | other, last.created + timedelta(seconds=1)
+        later = last.model_copy(update={"attempt": "later-1", "config": config, "created": created})
+        open_attempt_record(storage, later)
+        assert batch_jobs.main(["--collect", "d.jsonl"]) == ExitCode.FAILED, "rows of the other schema are to be sent"
+    before = emulator.stats.answers
+    assert run(dataset=data, resume=True, limit=3).is_completed()
+    assert (answered(), emulator.stats.answers) == (ALL[:3], before)
 
 
 def test_at_the_deadline_the_rest_goes_online(run: RunFlow, emulator: Emulator, data: str) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from prefect import get_run_logger, runtime
 
 from flows.batch.at_work import deadline_of, jobs_counted
+from flows.batch.fittings import fittings
 from flows.display import Display, displayed
 from flows.runners.interrupt import interruptible
 from flows.watcher import BatchWatcher
-from tasks.answer_chunk import fitting_of, process
+from tasks.answer_chunk import process
 from tasks.batches import groups_of
 from tasks.core.answering.batch.api import FAILURES
 from tasks.core.answering.batch.earlier import Earlier, EarlierGroups
@@ -103,8 +104,7 @@ class _Settling:
 
     async def _settle(self) -> Settled:
         config, price = self._config, price_for(self._config)
-        fitting, holder = fitting_of(config.generation), self._lock.owner
-        async with groups_of(config.generation, self._storage, self._job, holder, fitting, price) as groups:
+        async with groups_of(config.generation, self._storage, self._job, self._lock.owner, price) as groups:
             earlier_groups = EarlierGroups(
                 groups,
                 self._records,
@@ -113,6 +113,7 @@ class _Settling:
                 lambda group: _is_mine(config, group),
                 self._watcher,
                 sends=config.mode is not Mode.ONLINE,
+                fitting_of=fittings(self._storage, self._job, config.generation),
             )
             seconds, told = FIRST_LOOK_SECONDS, -1
             while True:

@@ -1,22 +1,21 @@
-"""Batch jobs of a checkpoint, collected or cancelled by hand. Sends no row."""
+"""Batch jobs of a checkpoint, collected by hand. Sends no row."""
 
 import asyncio
 import sys
 from uuid import uuid4
 
+from flows.batch.fittings import fittings
 from flows.commands.job_results import write_csv
 from flows.commands.jobs import JobRun, the_job
 from flows.endings.batches import collect_command
 from flows.endings.exit_codes import ExitCode
 from flows.preflight import api_of
-from tasks.answer_chunk import fitting_of
 from tasks.batches import groups_of
 from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.earlier import Earlier, EarlierGroups
-from tasks.core.answering.batch.groups import Groups
 from tasks.core.batches import BatchJob, Making
 from tasks.core.checkpoint.attempts import close_attempt_record
-from tasks.core.checkpoint.groups import Group, GroupRecords
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import DEAD_SECONDS, JobHeld, JobLock
@@ -27,8 +26,6 @@ from tasks.core.planning.job_costs import price_for
 from tasks.core.records import Kind
 from tasks.core.reporting.batch_words import job_words, making_words
 from tasks.core.text import counted, visible
-
-ASK_SECONDS, LOOKS = 10.0, 60  # ten minutes for jobs to end
 
 
 class _Told(Watcher):
@@ -84,49 +81,13 @@ def _tell_who_is_waited_for(holder: Holder) -> None:
 
 async def _settled(storage: Storage, job: JobRun, owner: str) -> Earlier:
     generation, price = job.config.generation, price_for(job.config)
-    async with groups_of(generation, storage, job.key, owner, fitting_of(generation), price) as groups:
-        records = GroupRecords(storage, job.key)
-        return await EarlierGroups(groups, records, storage, job.key, lambda group: True, _Told()).settle()
-
-
-def cancel(storage: Storage, text: str) -> ExitCode:
-    """Ask for the end of a job's batch jobs until they have ended, ten minutes at most."""
-    job = the_job(storage, text, "--cancel")
-    if not job.config.demo:
-        check_credentials()
-    with api_of(job.config):
-        return asyncio.run(_cancel(storage, job))
-
-
-async def _cancel(storage: Storage, job: JobRun) -> ExitCode:
-    async with groups_of(job.config.generation, storage, job.key) as groups:
-        left = GroupRecords(storage, job.key).in_flight()
-        if not left:
-            print("No batch jobs.")
-            return ExitCode.FINISHED
-        for look in range(LOOKS):
-            left = await _cancelled(groups, left, ask=look % 6 == 0)
-            if not left:
-                break
-            await asyncio.sleep(ASK_SECONDS)
-    if left:
-        print(f"Not ended yet: {', '.join(group.batch for group in left)}")
-    print(f"What they have brought is collected with: {collect_command(job.key)}")
-    return ExitCode.FAILED if left else ExitCode.FINISHED
-
-
-async def _cancelled(groups: Groups, in_flight: list[Group], ask: bool) -> list[Group]:
-    """Those that have not ended. One that was being created is looked for by the next run."""
-    left = []
-    for group in in_flight:
-        if not group.batch:
-            print(f"{group.display_name} was asked for when its run ended; whoever collects looks for it")
-            continue
-        job = await groups.api.get(group.batch)
-        if job.ended:
-            print(visible(job_words(job)), flush=True)
-        else:
-            if ask:
-                await groups.api.cancel(group.batch)
-            left.append(group)
-    return left
+    async with groups_of(generation, storage, job.key, owner, price) as groups:
+        return await EarlierGroups(
+            groups,
+            GroupRecords(storage, job.key),
+            storage,
+            job.key,
+            lambda group: True,
+            _Told(),
+            fitting_of=fittings(storage, job.key, generation),
+        ).settle()

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> ExitCode:
-    from flows.commands.batch_ends import cancel, collect
+    from flows.commands.batch_cancel import cancel
+    from flows.commands.batch_ends import collect
     from flows.commands.batch_list import show
     from tasks.core.environment.variables import load_environment
     from tasks.result_storage import default_storage, storage_of

@@ -18,6 +18,10 @@ def close_attempt_record(storage: Storage, job: str, attempt: str, rows: int, re
     storage.write(summary_key(job, attempt), summary.model_dump(mode="json"))
 
 
+def manifest_of(storage: Storage, job: str, attempt: str) -> Manifest | None:
+    return _record(storage, Manifest, manifest_key(job, attempt))
+
+
 def summary_of(storage: Storage, job: str, attempt: str) -> Summary | None:
     return _record(storage, Summary, summary_key(job, attempt))
 

@@ -7,7 +7,7 @@ the attempt that sent it. The rest is in flight. Reads no data set.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import batched
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from tasks.core.answering.batch.finding import tells_nothing_there
 from tasks.core.answering.batch.flight import told_of
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.inputs import may_go_on
+from tasks.core.answering.misfits import Fitting, held_to
 from tasks.core.batches import AtWork, BatchJob, Making, Step
 from tasks.core.checkpoint.contents import pack
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
@@ -47,6 +48,7 @@ class EarlierGroups:
     """Those of a job, as far as `wanted` says so. Call it under the job's lock.
 
     `sends`: whether groups are sent afterwards, which may have the same input as one that nothing was paid for.
+    `fitting_of`: what makes an answer fit the schema that an attempt has asked for; None: there is none.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class EarlierGroups:
         wanted: Callable[[Group], bool],
         watcher: Watcher,
         sends: bool = True,
+        fitting_of: Callable[[str], Fitting | None] = lambda attempt: None,
     ) -> None:
         self._groups, self._records, self._storage, self._job = groups, records, storage, job
-        self._wanted, self._watcher, self._sends = wanted, watcher, sends
+        self._wanted, self._watcher, self._sends, self._fitting_of = wanted, watcher, sends, fitting_of
 
     async def settle(self) -> Earlier:
         """Bring them as far as they come without waiting for a job.
@@ -105,7 +108,7 @@ class EarlierGroups:
     async def _collect(self, group: Group, job: BatchJob, earlier: Earlier) -> bool:
         """Whether the group is over."""
         try:
-            results = await self._groups.results(group, job)
+            found = await self._groups.results(group, job)
         except FAILURES as error:
             if not tells_nothing_there(error):
                 raise
@@ -113,11 +116,17 @@ class EarlierGroups:
         except Damaged as error:
             await self._groups.give_up(group, str(error))
             return True
+        results = await asyncio.to_thread(self._fitted, group, found)
         for answer in await asyncio.to_thread(self._save, group, results):
             self._watcher.answered(answer)
         await self._groups.collected(group, job, results)
         earlier.collected += len(results)
         return True
+
+    def _fitted(self, group: Group, results: Sequence[Result]) -> list[Result]:
+        """As the attempt that has sent them would have them."""
+        fitting = self._fitting_of(group.attempt)
+        return [replace(found, outcome=held_to(fitting, found.outcome)) for found in results]
 
     def _save(self, group: Group, results: Sequence[Result]) -> list[RowAnswer]:
         """Those that are kept. A row whose media were refused stays open: this knows no text that could go alone."""
