@@ -10,6 +10,7 @@ from flows.preflight import api_of
 from flows.table import table
 from tasks.batches import lists_batches
 from tasks.core.answering.workers import as_they_come
+from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.overlay import Overlay
 from tasks.core.config.groups.batch import seconds_of
@@ -48,12 +49,16 @@ def estimated(config: RunConfig) -> "Iterator[str | Table]":
     data = resolve(config)
     yield from data.columns.notices
     said = _Said()
-    attempt = plan_attempt(config, data, origin_of(config, data).job, Overlay(_storage()), "dry-run", said.logger)
+    storage, job = Overlay(_storage()), origin_of(config, data).job
+    records = GroupRecords(storage, job)
+    attempt = plan_attempt(config, data, job, storage, "dry-run", said.logger, records.keys_of(records.in_flight()))
     rows = [row for chunk in attempt.plan.chunks for span in chunk.spans for row in span]
     yield from said.lines
     repeats = len(attempt.repeats)
     sharing = f", {repeats:,} share the answer of another" if repeats else ""
     yield f"{counted(len(rows), 'row')} to send, {attempt.plan.reused:,} reused{sharing}"
+    if in_flight := attempt.plan.in_flight:
+        yield f"{counted(in_flight, 'row')} in batch jobs that have not ended, to be collected: nothing is sent of them"
     with api_of(config):
         look = _Look(config, attempt)
         sizes = asyncio.run(look.at(rows))

@@ -496,7 +496,7 @@ async def _run(
             await asyncio.sleep(300)
     except RunStopped as stopped:
         return Ended(stopped, records.under_way(), [], 0)
-    in_flight = earlier_groups.rows_in_flight(earlier.in_flight)
+    in_flight = records.keys_of(earlier.in_flight)
     done = world.answered()
     samples = [Sample(row, f"r{row}", "" if row in blank else f"question {row}") for row in range(rows)]
     items = [

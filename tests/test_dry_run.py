@@ -13,6 +13,7 @@ from deployments.emulator import UNAVAILABLE, Emulator
 from flows.cli import main
 from tasks.core.answering.item import Item
 from tasks.core.answering.online import OnlineAnswerer
+from tasks.core.checkpoint.groups import GroupRecords, Phase, PlannedRow
 from tasks.core.checkpoint.storage import LocalStorage
 from tasks.core.config.limits import LimitsConfig
 from tasks.core.config.parameters import RunConfig
@@ -22,7 +23,9 @@ from tasks.core.data.reader import open_reader
 from tasks.core.data.sources import resolve
 from tasks.core.details import Usage
 from tasks.core.gemini.client import GeminiClient
+from tasks.core.planning.job import job_of
 from tasks.core.planning.next_attempt import prompting_of
+from tasks.core.planning.sample_keys import sample_keys
 from tasks.core.prompts.prepare import Preparer
 from tests.support import write_jsonl
 from tests.test_prompts import picture
@@ -176,3 +179,21 @@ def test_the_ways_stand_side_by_side_with_what_auto_takes(
     text = dry_run(*data_of("short", tmp_path), "--deadline", "30m").text
     assert "--mode auto takes online: no batch: --deadline 30m leaves less than an hour; no flex: http://" in text
     assert emulator.stats.requests == 0
+
+
+def test_rows_in_batch_jobs_are_not_to_be_sent(
+    emulator: Emulator, dry_run: Callable[..., Told], storage: LocalStorage, tmp_path: Path
+) -> None:
+    """By a run that resumes; another pays for them again."""
+    flags = data_of("short", tmp_path)
+    config = config_of(flags)
+    data = resolve(config)
+    keys = sample_keys(data, Preparer(config.generation, prompting_of(config, data).draft_of))
+    rows = [PlannedRow(row, id, key) for row, (key, id) in zip(range(20), keys, strict=False)]
+    records = GroupRecords(storage, job_of(config))
+    records.note(records.plan("group", "run-1", rows, 1.0), Phase.SUBMITTED, 1.0)
+    resumed = dry_run(*flags, "--resume").text
+    assert "\n100 rows to send, 0 reused\n20 rows in batch jobs that have not ended" in resumed
+    assert "Nothing to resume" not in resumed
+    fresh = dry_run(*flags).text
+    assert ("120 rows to send" in fresh, "batch jobs that" in fresh) == (True, False)

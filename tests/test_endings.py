@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from flows.batch.at_work import note_batches
-from flows.endings import way_on
+from flows.endings import batches, way_on
 from flows.endings.states import unfinished
 from flows.endings.way_on import as_asked
 from flows.in_python.caller import calling
@@ -100,3 +100,11 @@ def test_a_budget_that_jobs_at_work_hold_is_looked_at_again_once_they_have_ended
     note_batches(sent, cast(Attempt, attempt))
     assert (sent.stopped is None, sent.deferred is not None) == (waits, waits)
     assert sent.batches == "1 batch job with 1 row goes on at Google"
+
+
+def test_where_no_job_is_at_work_nothing_is_said_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may be stopped while it settles what was only uploaded."""
+    monkeypatch.setattr(batches, "tell", lambda ways: None)
+    stopped = RunStopped(StopReason.INTERRUPTED, "interrupted")
+    message = batches.before_planning(RunConfig(dataset="d", model="m"), stopped, "job", "").message
+    assert message == "Interrupted; continue with: python flows/infer.py --dataset d --model m --resume"

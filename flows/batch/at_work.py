@@ -19,7 +19,7 @@ from tasks.core.config.groups.batch import seconds_of
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.text import counted
+from tasks.core.reporting.batch_words import going_on, jobs_counted
 
 STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
 
@@ -40,7 +40,7 @@ def has_batches(storage: Storage, job: str) -> bool:
 def under_way(storage: Storage, job: str) -> str:
     """What is said of batch jobs that go on without the run; empty where there are none."""
     in_flight = _in_flight(storage, job)
-    return f"{jobs_counted(in_flight)} {'goes' if len(in_flight) == 1 else 'go'} on at Google" if in_flight else ""
+    return going_on(len(in_flight), _rows(in_flight)) if in_flight else ""
 
 
 def note_batches(sent: Sent, attempt: Attempt) -> None:
@@ -67,8 +67,12 @@ def deadline_of(config: RunConfig, records: GroupRecords) -> float | None:
     return min(created, default=time.time()) + seconds_of(config.deadline)
 
 
-def jobs_counted(groups: Sequence[Group]) -> str:
-    return f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"
+def groups_counted(groups: Sequence[Group]) -> str:
+    return jobs_counted(len(groups), _rows(groups))
+
+
+def _rows(groups: Sequence[Group]) -> int:
+    return sum(group.rows for group in groups)
 
 
 def _give_up_uploads(attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, runtime
 
-from flows.batch.at_work import deadline_of, jobs_counted
+from flows.batch.at_work import deadline_of, groups_counted
 from flows.batch.fittings import fittings
 from flows.display import Display, displayed
 from flows.runners.interrupt import interruptible
@@ -127,7 +127,7 @@ class _Settling:
                     self._logger.info("%s of ended batch jobs collected", counted(earlier.collected, "row"))
                 if self._is_over_time:
                     await _cancel(groups, earlier.in_flight)
-                if settled := self._settled(earlier_groups, earlier):
+                if settled := self._settled(earlier):
                     return settled
                 if told != len(earlier.in_flight):
                     self._logger.info("Waiting for %s", due_later(earlier.in_flight, time.time()).message)
@@ -136,13 +136,13 @@ class _Settling:
                 await asyncio.sleep(seconds)
                 seconds = min(1.5 * seconds, MOST_LOOK_SECONDS)
 
-    def _settled(self, groups: EarlierGroups, earlier: Earlier) -> Settled | None:
+    def _settled(self, earlier: Earlier) -> Settled | None:
         """None: what is at work is waited for."""
         if not earlier.in_flight:
             return Settled()
         if runtime.deployment.id:
             if earlier.collected:
-                return Settled(groups.rows_in_flight(earlier.in_flight))
+                return Settled(self._records.keys_of(earlier.in_flight))
             return Settled(early_end=self._later(earlier.in_flight))
         if self._config.mode is Mode.ONLINE:
             raise InputError(_refusal(earlier.in_flight))
@@ -158,7 +158,7 @@ class _Settling:
 
     def _not_now(self, why: str) -> RunStopped | Deferred:
         if runtime.deployment.id:
-            later = due_later(self._records.under_way(), time.time())
+            later = due_later(self._records.in_flight(), time.time())
             return Deferred(later.until, f"{later.message}, which cannot be looked after now ({why})")
         return RunStopped(StopReason.API_DOWN, f"batch jobs cannot be looked after now: {why}")
 
@@ -180,13 +180,13 @@ def _tell_of_others(groups: list[Group]) -> None:
     if groups:
         get_run_logger().warning(
             "%s of an earlier run %s not ended; --resume waits, this run pays for the same rows again",
-            *(jobs_counted(groups), "has" if len(groups) == 1 else "have"),
+            *(groups_counted(groups), "has" if len(groups) == 1 else "have"),
         )
 
 
 def _refusal(groups: list[Group]) -> str:
     not_ended = "has not ended, and its" if len(groups) == 1 else "have not ended, and their"
     return (
-        f"{jobs_counted(groups)} {not_ended} rows may be paid for; "
+        f"{groups_counted(groups)} {not_ended} rows may be paid for; "
         f"--mode batch --resume waits for them; what else can be done says: {command(Program.BATCHES)}"
     )

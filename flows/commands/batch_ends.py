@@ -4,6 +4,7 @@ import asyncio
 import sys
 from uuid import uuid4
 
+from flows.batch.at_work import groups_counted
 from flows.batch.fittings import fittings
 from flows.commands.job_results import write_csv
 from flows.commands.jobs import JobRun, the_job
@@ -55,7 +56,7 @@ def collect(storage: Storage, text: str, output_dir: str | None) -> ExitCode:
     except JobHeld as held:
         raise InputError(f"{held.holder} is at work on this job, and collects its batch jobs itself") from None
     left = earlier.in_flight
-    at_work = f"{counted(len(left), 'batch job')} with {counted(sum(group.rows for group in left), 'row')} at work"
+    at_work = f"{groups_counted(left)} at work"
     if left and not earlier.collected:
         print(f"Nothing has ended: {at_work}; look again with: {collect_command(job.key)}")
         return ExitCode.FAILED

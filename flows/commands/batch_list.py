@@ -16,6 +16,7 @@ from tasks.core.batches import BatchJob
 from tasks.core.checkpoint.attempts import latest_manifest
 from tasks.core.checkpoint.groups import Group, GroupRecords, Phase
 from tasks.core.checkpoint.layout import Storage, jobs
+from tasks.core.config.batch import Mode
 from tasks.core.config.command_line import resume_command
 from tasks.core.config.parameters import RunConfig
 from tasks.core.environment.credentials import check_credentials
@@ -58,8 +59,13 @@ def _block(storage: Storage, job: str, groups: Sequence[Group], ask: bool) -> It
     if any(ended):
         yield f"  collect: {collect_command(job)}"
     if not (ended and all(ended)) and config:
-        yield f"  wait:    {resume_command(config)}"
+        yield f"  wait:    {resume_command(_waiting(config))}"
         yield f"  cancel:  {cancel_command(job)}"
+
+
+def _waiting(config: RunConfig) -> RunConfig:
+    """The same, of a run that waits for batch jobs: one online, as the latest may have been, refuses to."""
+    return config.model_copy(update={"mode": Mode.BATCH}) if config.mode is Mode.ONLINE else config
 
 
 def _cells(group: Group, job: BatchJob | None) -> tuple[str, str, str, str]:

@@ -13,7 +13,7 @@ from tasks.core.errors import REFUSALS, Deferred, RunStopped, StopReason
 
 
 def before_planning(config: RunConfig, early_end: RunStopped | Deferred, job: str, under_way: str) -> State[Any]:
-    """Jobs of earlier runs are not over, and nothing was sent. `under_way`: which."""
+    """Jobs of earlier runs are not over, and nothing was sent. `under_way`: which, if any is at work."""
     way_out = way_on(config)
     match early_end:
         case Deferred(until=until, message=message):
@@ -24,9 +24,10 @@ def before_planning(config: RunConfig, early_end: RunStopped | Deferred, job: st
         case RunStopped(reason=reason, message=message) if reason in REFUSALS:
             return Failed(name="Refused", message=message)
     tell(ways_on(job))
+    then = "; ".join(filter(None, [under_way, way_out]))
     if early_end.reason is StopReason.INTERRUPTED:
-        return Cancelled(name="Interrupted", message=f"Interrupted; {under_way}; {way_out}")
-    return Failed(name="Incomplete", message=f"{early_end.reason}: {early_end.message}; {under_way}; {way_out}")
+        return Cancelled(name="Interrupted", message=f"Interrupted; {then}")
+    return Failed(name="Incomplete", message=f"{early_end.reason}: {early_end.message}; {then}")
 
 
 def ways_on(job: str) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ the job goes on with it. Sends nothing, and judges nothing.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -158,6 +159,17 @@ class GroupRecords:
             Damaged: their record cannot be read, or is gone.
         """
         return self._planned(group.name).rows
+
+    def keys_of(self, groups: Iterable[Group]) -> Counter[str]:
+        """How many rows of each sample key are in these groups.
+
+        Of one whose rows cannot be read nothing can be collected: it keeps no row from being sent.
+        """
+        keys = Counter[str]()
+        for group in groups:
+            with suppress(Damaged):
+                keys.update(row.key for row in self.rows(group))
+        return keys
 
     def _planned(self, name: str) -> _Planned:
         try:

@@ -106,7 +106,7 @@ def _plan_resume(
             in_flight=in_flight,
         )
 
-    has_any = bool(pool.size)
+    has_any = bool(pool.size or in_flight)
     plan = planned()
     if plan.reasons[Reason.NEW] + plan.reasons[Reason.CHANGED] > MOVED_SHARE * plan.rows:
         for other in pools_with(storage, pool.job, config.model, pool.table.matching.wants):

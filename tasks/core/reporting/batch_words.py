@@ -49,8 +49,17 @@ def stopping_words(at_work: AtWork | None, making: Making | None) -> str:
         return "stopping: the API has been asked for a batch job, and its word is waited for; Ctrl+C again leaves now"
     if not at_work or not at_work.jobs:
         return "stopping: no batch job is at work" if making else ""
-    jobs = f"{counted(at_work.jobs, 'batch job')} with {counted(at_work.rows, 'row')}"
-    return f"stopping: {jobs} {'goes' if at_work.jobs == 1 else 'go'} on at Google"
+    return f"stopping: {going_on(at_work.jobs, at_work.rows)}"
+
+
+def jobs_counted(jobs: int, rows: int) -> str:
+    """`2 batch jobs with 400 rows`"""
+    return f"{counted(jobs, 'batch job')} with {counted(rows, 'row')}"
+
+
+def going_on(jobs: int, rows: int) -> str:
+    """What is said of jobs that whoever leaves them does not end."""
+    return f"{jobs_counted(jobs, rows)} {'goes' if jobs == 1 else 'go'} on at Google"
 
 
 def _mb(size: int) -> str:

@@ -5,7 +5,6 @@ the attempt that sent it. The rest is in flight. Reads no data set.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import batched
@@ -74,8 +73,7 @@ class EarlierGroups:
             OSError: the storage cannot be read or written.
         """
         under_way = [group for group in await asyncio.to_thread(self._records.under_way) if self._wanted(group)]
-        known = await asyncio.gather(*(self._known(group) for group in under_way))
-        earlier = Earlier([group for group in known if group.phase.in_flight])
+        earlier = Earlier([group for group in await self._all_known(under_way) if group.phase.in_flight])
         if not earlier.in_flight:
             return earlier
         for group, job in (await self._groups.look(earlier.in_flight)).values():
@@ -86,9 +84,14 @@ class EarlierGroups:
                 earlier.jobs[group.name] = job
         return earlier
 
-    def rows_in_flight(self, groups: Sequence[Group]) -> Counter[str]:
-        """How many rows of each sample key are in these groups."""
-        return Counter(row.key for group in groups for row in self._records.rows(group))
+    async def _all_known(self, groups: Sequence[Group]) -> list[Group]:
+        """All at once; where one cannot be known now, no other is looked for any longer."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looking = [tasks.create_task(self._known(group)) for group in groups]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [task.result() for task in looking]
 
     async def _known(self, group: Group) -> Group:
         match group.phase:

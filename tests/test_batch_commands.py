@@ -1,4 +1,4 @@
-"""`gemini-infer batches --cancel`: jobs of which one or another cannot be ended."""
+"""`gemini-infer batches`: what is said of jobs, and those of which one or another cannot be ended."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.commands import batch_cancel
+from flows.commands import batch_cancel, batch_list
 from flows.endings.exit_codes import ExitCode
 from tasks.core.batches import BatchJob
-from tasks.core.checkpoint.attempts import open_attempt_record
+from tasks.core.checkpoint.attempts import latest_manifest, open_attempt_record
 from tasks.core.checkpoint.contents import Manifest
 from tasks.core.checkpoint.groups import GroupRecords, Phase, PlannedRow
 from tasks.core.checkpoint.layout import ROOT
@@ -113,3 +113,20 @@ def test_a_job_that_may_be_there_and_has_no_name_yet_is_not_taken_for_ended(
     assert cancelled(storage, api, monkeypatch) == ExitCode.FAILED
     assert api.cancelled == ["batches/a"]
     assert f"Not known to have ended: {creating.display_name}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("online", "batch"), ("auto", "auto")])
+def test_the_command_that_waits_is_one_that_a_run_takes(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str, waits: str
+) -> None:
+    """Whatever the latest run was."""
+    monkeypatch.delenv("GOOGLE_API_KEY")
+    latest = latest_manifest(storage, JOB)
+    assert latest
+    config = {"dataset": "d", "mode": mode}
+    open_attempt_record(
+        storage, latest.model_copy(update={"attempt": "run-2", "created": datetime.now(UTC), "config": config})
+    )
+    submitted(storage, "a")
+    batch_list.show(storage)
+    assert f"  wait:    python flows/infer.py --dataset d --mode {waits} --resume\n" in capsys.readouterr().out
