@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.flight import BatchLimits
 from tasks.core.batches import AtWork, BatchJob, Making
 from tasks.core.checkpoint.groups import GroupRecords, Phase
+from tasks.core.checkpoint.layout import StorageError
 from tasks.core.config.batch import Leftovers
 from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
 from tasks.core.records import Kind
@@ -223,6 +225,14 @@ def test_past_the_deadline_no_group_is_sent(tmp_path: Path) -> None:
     assert ended.error is None
 
 
+@pytest.mark.parametrize("answer", ["429", "unsent"])
+def test_a_job_that_the_api_had_no_room_for_is_not_asked_for_past_the_deadline(tmp_path: Path, answer: str) -> None:
+    """Its rows go on as those that were never sent."""
+    world = World(tmp_path, Script(answer, made=False, times=4 if answer == "429" else 20))
+    _, ended = run(world, 1, limits=BatchLimits(deadline=world.now + 400))
+    assert (ended.error, ended.online, len(world.jobs), world.files) == (None, [0], 0, {})
+
+
 @pytest.mark.parametrize("stop_after", [0.25, 20])
 def test_jobs_of_another_project_are_not_taken_for_none(tmp_path: Path, stop_after: float) -> None:
     """The list is empty for its key, and `get` says 404."""
@@ -310,6 +320,23 @@ def test_what_a_killed_process_has_uploaded_is_not_uploaded_again(tmp_path: Path
     assert len(world.answered()) == 3
 
 
+def test_nor_where_the_next_process_is_killed_before_it_asks_for_a_job(tmp_path: Path) -> None:
+    """In the middle of taking it over as well, twice; and no other group has the input of a job that is at work."""
+    uploaded, step = until_uploaded(tmp_path, 3), 0.0
+    while True:
+        world = deepcopy(uploaded)
+        run(world, 3, dies_at=step)
+        if any(key.endswith(Phase.CREATING) for key in world.records):
+            break
+        run(world, 3, dies_at=3.5)
+        run(world, 3, stop_after=20)
+        assert [group.phase for group in GroupRecords(Process(world), JOB).under_way()] == [Phase.SUBMITTED], step
+        _, ended = run(world, 3)
+        assert (ended.error, world.uploads_begun, len(world.jobs), world.files) == (None, 1, 1, {}), step
+        step += 0.5
+    assert step > 4
+
+
 def test_what_a_killed_process_has_uploaded_and_nobody_wants_is_deleted(tmp_path: Path) -> None:
     """The data are others by now, or the rows are grouped otherwise."""
     world = until_uploaded(tmp_path, 3)
@@ -369,6 +396,21 @@ def test_rows_that_go_online_spend_of_the_same_budget(tmp_path: Path) -> None:
     assert isinstance(ended.error, RunStopped)
     assert (ended.error.reason, len(world.jobs), ended.online) == (StopReason.BUDGET, 2, [0, 1])
     assert "$0.0014 of them for requests without an answer that may have been billed" in ended.error.message
+
+
+def test_a_storage_that_fails_once_answers_are_saved_leaves_nobody_waiting_for_the_budget(tmp_path: Path) -> None:
+    """What a job has taken is known then, whether it is on record or not."""
+
+    class Fails(dict[str, str]):
+        def __setitem__(self, key: str, value: str) -> None:
+            if key.endswith(Phase.COLLECTED):
+                raise StorageError("the disk is full")
+            super().__setitem__(key, value)
+
+    world = World(tmp_path, limit=0.0012, records=Fails())
+    _, ended = run(world, 30, group_rows=30)
+    assert isinstance(ended.error, RunStopped)
+    assert (ended.error.reason, len(world.jobs) > 1) == (StopReason.BUDGET, True)
 
 
 def test_a_run_that_is_put_off_leaves_nobody_waiting_for_the_budget(tmp_path: Path) -> None:

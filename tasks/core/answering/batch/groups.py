@@ -173,9 +173,10 @@ class Groups:
         """
         await self.inputs.delete(group)
         cost = self.paying.cost_of((result.planned.most, result.outcome) for result in results)
-        after = await self._note(group, Phase.COLLECTED, state=job.state, at_most=cost.dollars)
-        self.paying.settle(group.at_most, cost)
-        return after
+        try:
+            return await self._note(group, Phase.COLLECTED, state=job.state, at_most=cost.dollars)
+        finally:  # whoever waits for the budget waits for this
+            self.paying.settle(group.at_most, cost)
 
     async def give_up(self, group: Group, why: str) -> Group:
         """A group of which no job has come, and none is to come: a create that is late finds no input."""

@@ -34,12 +34,10 @@ class Inputs:
         Raises:
             ApiError, ConnectionError, MalformedAnswer: it cannot be done now; what there is of it stays.
         """
-        left = await self._taken_over(built)
+        group = await self._with_what_is_there(group, built)
         self._sizes[group.name] = built.size
-        if left:
-            if left.file:
-                return await self._note(group, Phase.UPLOADED, file=left.file)
-            group = await self._note(group, Phase.UPLOADING, upload=left.upload)
+        if group.file:
+            return group
 
         async def upload() -> str:
             nonlocal group
@@ -70,16 +68,23 @@ class Inputs:
                 await self.delete(group)
                 await self._note(group, Phase.GONE, why="its rows went otherwise")
 
-    async def _taken_over(self, built: Built) -> Group | None:
-        """A group of the same input, which is over with that: no file is ever the input of two."""
+    async def _with_what_is_there(self, group: Group, built: Built) -> Group:
+        """The group, with what another has uploaded of the same input. That one is over then, and so is any that took
+        it over and was killed before this was on record: no file is ever the input of two jobs.
+        """
         left = await self._left_by_others()
-        for group in left:
-            if (group.size, group.digest) == (built.size, built.digest):
-                left.remove(group)
-                self._before -= group.size
-                await self._note(group, Phase.GONE, why="another group has its input")
-                return group
-        return None
+        same = [other for other in left if (other.size, other.digest) == (built.size, built.digest)]
+        if not same:
+            return group
+        file, upload = same[0].file, same[0].upload
+        phase, known = (Phase.UPLOADED, {"file": file}) if file else (Phase.UPLOADING, {"upload": upload})
+        group = await self._note(group, phase, **known)
+        for other in same:
+            if (other.file or other.upload) == (file or upload):
+                left.remove(other)
+                self._before -= other.size
+                await self._note(other, Phase.GONE, why="another group has its input")
+        return group
 
     async def _left_by_others(self) -> list[Group]:
         """What is there before this process uploads anything."""

@@ -59,6 +59,9 @@ class Submitter:
         group = await self._uploaded(built)
         unsent = 0
         while group:
+            if self._flight.is_over_time:  # it has waited for the API, or for a connection
+                await self._groups.give_up(group, "the deadline came before its job")
+                return None
             self._tell(Step.CREATING, built)
             created = await self._groups.create(group)
             if isinstance(created, Refused):
