@@ -19,7 +19,7 @@ from tasks.core.config.groups.batch import seconds_of
 from tasks.core.config.parameters import RunConfig
 from tasks.core.errors import StopReason
 from tasks.core.planning.attempt import Attempt
-from tasks.core.reporting.batch_words import going_on, jobs_counted
+from tasks.core.reporting.batch_words import going_on
 
 STAY_SECONDS = 900.0  # most jobs end in minutes; a deployed run that hears of none for so long sleeps
 
@@ -39,8 +39,7 @@ def has_batches(storage: Storage, job: str) -> bool:
 
 def under_way(storage: Storage, job: str) -> str:
     """What is said of batch jobs that go on without the run; empty where there are none."""
-    in_flight = _in_flight(storage, job)
-    return going_on(len(in_flight), _rows(in_flight)) if in_flight else ""
+    return _going_on(_in_flight(storage, job))
 
 
 def note_batches(sent: Sent, attempt: Attempt) -> None:
@@ -50,11 +49,12 @@ def note_batches(sent: Sent, attempt: Attempt) -> None:
     """
     if not (sent.stopped or sent.deferred or sent.failures):
         _give_up_uploads(attempt)
-    sent.batches = under_way(attempt.storage, attempt.run.job)
+    groups = _in_flight(attempt.storage, attempt.run.job)
+    sent.batches = _going_on(groups)
     stopped = sent.stopped.reason if sent.stopped else None
     if not attempt.plan.in_flight or sent.deferred or stopped not in (None, StopReason.BUDGET, StopReason.RUN_BUDGET):
         return
-    if groups := _in_flight(attempt.storage, attempt.run.job):
+    if groups:
         sent.stopped, sent.deferred = None, due_later(groups, time.time())
 
 
@@ -67,12 +67,8 @@ def deadline_of(config: RunConfig, records: GroupRecords) -> float | None:
     return min(created, default=time.time()) + seconds_of(config.deadline)
 
 
-def groups_counted(groups: Sequence[Group]) -> str:
-    return jobs_counted(len(groups), _rows(groups))
-
-
-def _rows(groups: Sequence[Group]) -> int:
-    return sum(group.rows for group in groups)
+def _going_on(groups: Sequence[Group]) -> str:
+    return going_on(len(groups), sum(group.rows for group in groups)) if groups else ""
 
 
 def _give_up_uploads(attempt: Attempt) -> None:

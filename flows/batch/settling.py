@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, runtime
 
-from flows.batch.at_work import deadline_of, groups_counted
+from flows.batch.at_work import deadline_of
 from flows.batch.fittings import fittings
 from flows.display import Display, displayed
 from flows.runners.interrupt import interruptible
@@ -25,7 +25,7 @@ from tasks.core.answering.batch.flight import due_later
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.patience import FIRST_LOOK_SECONDS, MOST_LOOK_SECONDS
 from tasks.core.batches import AtWork, BatchJob
-from tasks.core.checkpoint.groups import Group, GroupRecords
+from tasks.core.checkpoint.groups import Group, GroupRecords, groups_counted
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.config.batch import Mode

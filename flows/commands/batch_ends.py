@@ -4,7 +4,6 @@ import asyncio
 import sys
 from uuid import uuid4
 
-from flows.batch.at_work import groups_counted
 from flows.batch.fittings import fittings
 from flows.commands.job_results import write_csv
 from flows.commands.jobs import JobRun, the_job
@@ -16,7 +15,7 @@ from tasks.core.answering.base import Watcher
 from tasks.core.answering.batch.earlier import Earlier, EarlierGroups
 from tasks.core.batches import BatchJob, Making
 from tasks.core.checkpoint.attempts import close_attempt_record
-from tasks.core.checkpoint.groups import GroupRecords
+from tasks.core.checkpoint.groups import GroupRecords, groups_counted
 from tasks.core.checkpoint.holder import Holder
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import DEAD_SECONDS, JobHeld, JobLock

@@ -8,6 +8,7 @@ from typing import Self
 
 from tasks.core.errors import ApiError
 from tasks.core.records import ModelOutput
+from tasks.core.text import counted
 
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 
@@ -97,3 +98,8 @@ class ResultLine:
 
     key: str
     result: ModelOutput | ApiError
+
+
+def jobs_counted(jobs: int, rows: int) -> str:
+    """`2 batch jobs with 400 rows`"""
+    return f"{counted(jobs, 'batch job')} with {counted(rows, 'row')}"

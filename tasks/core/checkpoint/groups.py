@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from tasks.core.batches import jobs_counted
 from tasks.core.checkpoint.layout import BATCH, Damaged, Storage
 from tasks.core.details import Count
 
@@ -215,6 +216,11 @@ class GroupRecords:
 
 def _of_rows(group: Group, rows: Sequence[PlannedRow]) -> Group:
     return replace(group, rows=len(rows), at_most=sum(row.most for row in rows))
+
+
+def groups_counted(groups: Sequence[Group]) -> str:
+    """`2 batch jobs with 400 rows`"""
+    return jobs_counted(len(groups), sum(group.rows for group in groups))
 
 
 def display_name_of(job: str, group: str) -> str:

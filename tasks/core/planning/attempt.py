@@ -7,7 +7,6 @@ from tasks.core.answering.run import Run
 from tasks.core.checkpoint.attempts import close_attempt_record, open_attempt_record
 from tasks.core.checkpoint.compaction import compact
 from tasks.core.checkpoint.contents import Manifest
-from tasks.core.checkpoint.groups import GroupRecords
 from tasks.core.checkpoint.layout import Storage
 from tasks.core.checkpoint.lock import JobLock
 from tasks.core.checkpoint.pool import Pool
@@ -86,9 +85,8 @@ class Attempt:
             JobHeld: another run has the job now.
         """
         lock.confirm()
-        self.costs.record(self.storage, spent, self.pool.table)
-        if GroupRecords(self.storage, self.run.job).in_flight():
-            return  # what their attempts took is on record once they have ended, and known by these answers till then
+        if not self.costs.record(self.storage, spent, self.pool.table):
+            return  # what the others took is on record once their jobs have ended, and known by these answers till then
         compact(self.storage, self.pool, self.whole)
         if finished and self.whole:  # then nothing is missing that they may have held
             self.storage.delete(self.pool.damaged)

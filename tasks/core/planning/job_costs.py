@@ -80,8 +80,8 @@ class JobCosts:
         found = self._taken(table, ledger)
         return found.get(attempt) or Spending(attempts=[attempt], dollars=0.0 if self.price else None)
 
-    def record(self, storage: Storage, spent: Spending, table: AnswerTable) -> None:
-        """Put on record what all attempts took whose batch jobs have ended.
+    def record(self, storage: Storage, spent: Spending, table: AnswerTable) -> bool:
+        """Put on record what all attempts took whose batch jobs have ended; returns whether those are all.
 
         Answers of other jobs, which were paid for there, cost nothing here.
         """
@@ -91,6 +91,7 @@ class JobCosts:
         in_flight = {group.attempt for group in GroupRecords(storage, self.ledger.job).in_flight()}
         ended = [each for each in (*self.unrecorded.values(), spent, *found) if in_flight.isdisjoint(each.attempts)]
         add_to_ledger(storage, read_ledger(storage, self.ledger.job), ended)
+        return not in_flight
 
     def _of(self, attempts: Collection[str]) -> list[Spending]:
         return [each for each in self.before if not set(attempts).isdisjoint(each.attempts)]

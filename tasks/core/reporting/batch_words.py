@@ -1,6 +1,6 @@
 """How batch jobs are doing, in words. Times are in seconds since 1970."""
 
-from tasks.core.batches import AtWork, BatchJob, Making, Step
+from tasks.core.batches import AtWork, BatchJob, Making, Step, jobs_counted
 from tasks.core.text import counted, lasting
 
 
@@ -50,11 +50,6 @@ def stopping_words(at_work: AtWork | None, making: Making | None) -> str:
     if not at_work or not at_work.jobs:
         return "stopping: no batch job is at work" if making else ""
     return f"stopping: {going_on(at_work.jobs, at_work.rows)}"
-
-
-def jobs_counted(jobs: int, rows: int) -> str:
-    """`2 batch jobs with 400 rows`"""
-    return f"{counted(jobs, 'batch job')} with {counted(rows, 'row')}"
 
 
 def going_on(jobs: int, rows: int) -> str:

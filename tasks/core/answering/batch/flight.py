@@ -16,9 +16,8 @@ from tasks.core.answering.batch.bounds import Bounds
 from tasks.core.answering.batch.groups import Groups
 from tasks.core.answering.batch.patience import CANCEL_SECONDS, FIRST_LOOK_SECONDS, LATER_SECONDS, MOST_LOOK_SECONDS
 from tasks.core.batches import AtWork, BatchJob
-from tasks.core.checkpoint.groups import Group, Phase, PlannedRow
+from tasks.core.checkpoint.groups import Group, Phase, PlannedRow, groups_counted
 from tasks.core.errors import ApiError, Deferred, RunStopped, StopReason
-from tasks.core.text import counted
 
 MOST_ACTIVE = 90  # of the 100 that a project may have; others may use it as well
 MOST_STORED_BYTES = 8_000_000_000  # of the 20 GB that a project may store; results and media count as well
@@ -202,5 +201,4 @@ def due_later(groups: list[Group], now: float, seconds: float | None = None) -> 
     """When to look again at groups in flight: after `seconds`, or the later, the longer they have been."""
     age = now - min(group.created for group in groups)
     seconds = seconds or LATER_SECONDS[0 if age < _HOUR else 1 if age < 4 * _HOUR else 2]
-    jobs = f"{counted(len(groups), 'batch job')} with {counted(sum(group.rows for group in groups), 'row')}"
-    return Deferred(datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds), f"{jobs} at work")
+    return Deferred(datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds), f"{groups_counted(groups)} at work")
